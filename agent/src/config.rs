@@ -1,0 +1,138 @@
+//! Configuration of an agent and its caches, as written in `[agent]` and `[[agent.cache]]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemas::{AgentName, CacheName, Region, SiteName};
+use serde::Deserialize;
+
+use crate::driver::DriverConfig;
+
+/// `[agent]`, without its caches.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentConfig {
+    /// The region it serves; `local` if left out.
+    pub region: Region,
+    /// Its name on the bus; the host name if left out.
+    pub name: Option<AgentName>,
+    /// Where health and metrics are served.
+    pub admin: SocketAddr,
+    /// The folder of cursors, on a volume that lives as long as the caches.
+    pub state: PathBuf,
+    /// How long at start the log may be silent before the agent counts as ready all the same.
+    #[serde(with = "humantime_serde")]
+    pub ready_fail_open_after: Duration,
+    /// Age of the oldest unsettled invalidation beyond which a lane shows as degraded.
+    #[serde(with = "humantime_serde")]
+    pub stale_budget: Duration,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            region: "local".parse().expect("a valid name"),
+            name: None,
+            admin: ([127, 0, 0, 1], 8378).into(),
+            state: "/var/lib/purgebus/agent".into(),
+            ready_fail_open_after: Duration::from_secs(120),
+            stale_budget: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One `[[agent.cache]]`: what every driver's caches have in common, and the driver's own part.
+#[derive(Debug, Clone)]
+pub struct CacheConfig {
+    /// Its name on this agent.
+    pub name: CacheName,
+    /// How its lanes behave.
+    pub lane: LaneConfig,
+    /// How it is purged.
+    pub driver: DriverConfig,
+}
+
+/// How the lanes of one cache behave.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LaneConfig {
+    /// The inner cache that must be purged first.
+    pub after: Option<CacheName>,
+    /// The sites it holds; every site if left out.
+    pub sites: Option<Vec<SiteName>>,
+    /// How purges are batched under load.
+    pub batch: BatchConfig,
+    /// Delays of the later passes after the first; the driver's own default if left out.
+    #[serde(with = "optional_durations")]
+    pub rebounds: Option<Vec<Duration>>,
+    /// Unsettled numbers held in memory.
+    pub window: usize,
+    /// Distinct selectors waiting for a later pass; at this bound the lane stops reading.
+    pub rebound_selectors: usize,
+    /// Longest wait for the cache named by `after`.
+    #[serde(with = "humantime_serde")]
+    pub barrier: Duration,
+    /// How long a number may be missing before it is reported as a hole.
+    #[serde(with = "humantime_serde")]
+    pub hole_grace: Duration,
+    /// How long it may be missing before the lane flushes.
+    #[serde(with = "humantime_serde")]
+    pub hole_deadline: Duration,
+    /// The flushes of a fleet are spread over this time.
+    #[serde(with = "humantime_serde")]
+    pub flush_spread: Duration,
+    /// True where the cache starts empty together with its agent: no flush at the first start.
+    pub starts_empty: bool,
+}
+
+impl Default for LaneConfig {
+    fn default() -> Self {
+        Self {
+            after: None,
+            sites: None,
+            batch: BatchConfig::default(),
+            rebounds: None,
+            window: 10_000,
+            rebound_selectors: 200_000,
+            barrier: Duration::from_secs(1),
+            hole_grace: Duration::from_secs(10),
+            hole_deadline: Duration::from_secs(60),
+            flush_spread: Duration::from_secs(600),
+            starts_empty: false,
+        }
+    }
+}
+
+/// How purges are batched while the lane is busy; an idle lane never waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// A batch goes out when it has this many selectors,
+    pub selectors: usize,
+    /// or when its oldest has waited this long.
+    #[serde(with = "humantime_serde")]
+    pub wait: Duration,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self { selectors: 100, wait: Duration::from_millis(50) }
+    }
+}
+
+mod optional_durations {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer};
+
+    #[derive(Deserialize)]
+    struct Human(#[serde(with = "humantime_serde")] Duration);
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<Duration>>, D::Error> {
+        let delays = Option::<Vec<Human>>::deserialize(deserializer)?;
+        Ok(delays.map(|delays| delays.into_iter().map(|Human(delay)| delay).collect()))
+    }
+}

@@ -1,0 +1,100 @@
+//! The seam between lanes and caches. Adding a cache is one file below and one line in [`open`].
+
+pub mod edge;
+pub mod redis;
+pub mod varnish;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemas::{Abilities, CacheName, Mode, Region, Selector, SiteName, Sites};
+use uuid::Uuid;
+
+/// Any error of a driver's own library.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// One selector to purge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Purge {
+    /// Whose content.
+    pub site: SiteName,
+    /// What.
+    pub selector: Selector,
+    /// How; never a mode that the abilities exclude.
+    pub mode: Mode,
+}
+
+/// Selectors to purge together; at most as many as the abilities allow, only of supported kinds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Distinct, in the order heard.
+    pub purges: Vec<Purge>,
+}
+
+/// Why a batch was not purged: what the lane does next.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// Wait and repeat.
+    #[error("cache unavailable")]
+    Unavailable {
+        /// How long the cache asked to be left alone.
+        after: Option<Duration>,
+        /// What happened.
+        #[source]
+        source: BoxError,
+    },
+    /// The cache answered that it will not: the batch is split until the culprit is alone.
+    #[error("cache refused")]
+    Refused(#[source] BoxError),
+}
+
+/// Purges one cache.
+#[async_trait]
+pub trait Driver: Debug + Send + Sync + 'static {
+    /// Selectors, modes and batch limits this cache understands, found by probing where it can be asked.
+    /// `Unavailable` with a clear message where the cache is not one that purges; asked again before the
+    /// first purge and after each reconnect that may have changed it.
+    async fn abilities(&self) -> Result<Abilities, PurgeError>;
+
+    /// Purges all of `batch` or fails; may be called again with the same batch, and while another call runs.
+    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError>;
+
+    /// Purges an object of the driver's own. Asked when a batch was refused: a cache that refuses this too
+    /// is misconfigured, and nobody's selector is to blame.
+    async fn probe(&self) -> Result<(), PurgeError>;
+}
+
+/// What a driver knows of the place it works in.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// All sites; whoever purges `everything` needs their hosts.
+    pub sites: Arc<Sites>,
+    /// The agent's region.
+    pub region: Region,
+    /// The cache's name.
+    pub cache: CacheName,
+    /// Where probe objects may be asked for: an id unlike any other agent's.
+    pub instance: Uuid,
+}
+
+/// The `driver = "..."` part of a `[[agent.cache]]`.
+#[derive(Debug, Clone)]
+pub enum DriverConfig {
+    /// `driver = "varnish"`
+    Varnish(varnish::VarnishConfig),
+    /// `driver = "redis"`
+    Redis(redis::RedisConfig),
+    /// `driver = "edge"`
+    Edge(edge::EdgeConfig),
+}
+
+/// A driver with connections of its own. Does not talk to the cache yet.
+pub fn open(config: &DriverConfig, surroundings: &Surroundings) -> Arc<dyn Driver> {
+    match config {
+        DriverConfig::Varnish(config) => Arc::new(varnish::Varnish::new(config, surroundings)),
+        DriverConfig::Redis(config) => Arc::new(redis::Redis::new(config, surroundings)),
+        DriverConfig::Edge(config) => Arc::new(edge::Edge::new(config, surroundings)),
+    }
+}

@@ -1,0 +1,15 @@
+//! How messages travel: the [`Broker`] seam, its backends, and the suite that each of them passes.
+//!
+//! Carries opaque bytes; knows neither numbers nor caches. Adding a broker is one file here and one line below.
+
+mod broker;
+pub mod conformance;
+mod embedded;
+mod misbehaving;
+
+pub use broker::{
+    Bounds, BoxError, Broker, BrokerError, Delivery, Message, Partition, PartitionBounds, Position,
+    Positions, Start, Subscription, Topic, TopicKind,
+};
+pub use embedded::{Embedded, EmbeddedConfig};
+pub use misbehaving::{Misbehaving, Misbehaviour};

@@ -1,0 +1,44 @@
+//! Configuration of a publisher, as written in `[publisher]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use schemas::PublisherName;
+use serde::Deserialize;
+
+/// `[publisher]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublisherConfig {
+    /// Its name on the bus; the host name if left out.
+    pub name: Option<PublisherName>,
+    /// Where the API listens; anything but loopback needs `tokens_file`.
+    pub listen: SocketAddr,
+    /// Where health and metrics are served.
+    pub admin: SocketAddr,
+    /// The folder of the journal.
+    pub journal: PathBuf,
+    /// Most bytes the journal keeps.
+    pub journal_bytes: ByteSize,
+    /// Longer than this for the broker's ack: 202 with `durable = journal`.
+    #[serde(with = "humantime_serde")]
+    pub ack_wait: Duration,
+    /// Bearer tokens; without it the API listens on loopback only.
+    pub tokens_file: Option<PathBuf>,
+}
+
+impl Default for PublisherConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            listen: ([127, 0, 0, 1], 8377).into(),
+            admin: ([127, 0, 0, 1], 8376).into(),
+            journal: "/var/lib/purgebus/journal".into(),
+            journal_bytes: ByteSize::gib(4),
+            ack_wait: Duration::from_secs(1),
+            tokens_file: None,
+        }
+    }
+}

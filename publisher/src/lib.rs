@@ -1,0 +1,5 @@
+//! Who speaks: the HTTP API, the journal that numbers, forwarding to the log, and the tracker of progress.
+
+mod config;
+
+pub use config::PublisherConfig;

@@ -1,0 +1,23 @@
+//! The sums of what may stand on a log topic and on a board.
+
+use crate::{Frame, Heartbeat, Incarnation, Lost, Report};
+
+/// What a log topic carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogMessage {
+    /// Invalidations.
+    Frame(Frame),
+    /// Last numbers.
+    Heartbeat(Heartbeat),
+    /// Numbers that are gone.
+    Lost(Lost),
+}
+
+/// What a board keeps the latest of, per key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BoardMessage {
+    /// An agent's latest word; its key is the agent's name.
+    Report(Box<Report>),
+    /// A publisher's present incarnation; its key is the publisher's name.
+    Incarnation(Incarnation),
+}

@@ -1,0 +1,50 @@
+//! What a lane remembers of its cache between lives.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::{LineId, Number, NumberRange, Region, SiteName};
+
+/// A lane's memory: it lives and dies with the cache that it describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Which life of the cursor this is; one more after every fall back to an older copy.
+    pub life: u64,
+    /// The region the lane spoke for.
+    pub region: Region,
+    /// The sites it purged; what is added later is flushed.
+    pub sites: BTreeSet<SiteName>,
+    /// Key templates in force, `name=template`; what is added later is flushed.
+    pub templates: BTreeSet<String>,
+    /// Every line it knows.
+    pub lines: Vec<LineCursor>,
+    /// Where to resume reading, per partition: only a hint.
+    pub hints: Vec<ResumeHint>,
+}
+
+/// One line in a cursor. Everything at or below `floor`, or in `settled`, is finally settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineCursor {
+    /// The line.
+    pub line: LineId,
+    /// Where the lane began on it.
+    pub base: Number,
+    /// All numbers up to here are finally settled.
+    pub floor: Number,
+    /// What is finally settled above the floor.
+    pub settled: Vec<NumberRange>,
+    /// Numbers that ended as dead letters, with the reason.
+    pub refused: Vec<(Number, String)>,
+}
+
+/// Where a partition was read up to: the lowest position not finally settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResumeHint {
+    /// The partition.
+    pub partition: u32,
+    /// The broker's position there.
+    pub position: u64,
+    /// The broker's time of that position.
+    pub time: Timestamp,
+}

@@ -1,0 +1,112 @@
+//! The invalidation: "these selectors of this site are stale".
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Region, Selector, SiteName};
+
+/// What a purge does to the objects it finds.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Mark them stale; serve stale while one request refreshes.
+    Soft,
+    /// Remove them.
+    #[default]
+    Hard,
+}
+
+/// Which path through the bus an invalidation takes; each has its own topic, cursor and connections.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Never waits for batching, nor behind normal ones.
+    Critical,
+    /// Everything else.
+    #[default]
+    Normal,
+}
+
+impl Priority {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Critical, Self::Normal];
+
+    /// The word for it; also the name of its log topic.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Normal => "normal",
+        }
+    }
+}
+
+impl std::fmt::Display for Priority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Who shall hear it; travels as written, so that a new region is in `All`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Every region of the site, now and later.
+    #[default]
+    All,
+    /// These only.
+    Regions(BTreeSet<Region>),
+}
+
+impl Audience {
+    /// Whether `region` is meant.
+    pub fn includes(&self, region: &Region) -> bool {
+        match self {
+            Self::All => true,
+            Self::Regions(regions) => regions.contains(region),
+        }
+    }
+}
+
+/// A database position that the region's replica must have replayed before the last pass.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// A Postgres log sequence number such as `0/3015FF0`.
+    PostgresLsn(String),
+    /// A MySQL set of global transaction ids.
+    MysqlGtid(String),
+}
+
+/// One accepted wish to see content gone, canonical in every part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalidation {
+    /// UUIDv7, the name users know it by.
+    pub id: Uuid,
+    /// Whose content.
+    pub site: SiteName,
+    /// What is stale: 1 to 1,000.
+    pub selectors: Vec<Selector>,
+    /// What to do with it.
+    pub mode: Mode,
+    /// On which path.
+    pub priority: Priority,
+    /// For which regions.
+    pub audience: Audience,
+    /// When the publisher accepted it, on its clock.
+    pub accepted_at: Timestamp,
+    /// Not worth doing any more when this old, against the newest time heard from its publisher.
+    pub expires_in: Option<Duration>,
+    /// What a replica must have replayed before the last pass.
+    pub after: Option<Gate>,
+    /// For humans.
+    pub reason: Option<String>,
+    /// For humans' tools.
+    pub labels: BTreeMap<String, String>,
+}

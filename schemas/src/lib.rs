@@ -1,0 +1,33 @@
+//! What is said on the bus: validated words, invalidations, frames, reports, API bodies, and their bytes on the log.
+//!
+//! Knows meaning, not transport: nothing here reads a clock, a socket or a file.
+
+pub mod api;
+mod board;
+mod cursor;
+mod frame;
+mod invalidation;
+mod line;
+mod name;
+mod outcome;
+mod refusal;
+mod report;
+mod selector;
+mod site;
+mod url;
+pub mod wire;
+
+pub use board::{BoardMessage, LogMessage};
+pub use cursor::{Cursor, LineCursor, ResumeHint};
+pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost, SIGNATURE_BYTES};
+pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority};
+pub use line::{LineId, Number, NumberRange, Place};
+pub use name::{AgentName, CacheName, PublisherName, Region, SiteName};
+pub use outcome::Outcome;
+pub use refusal::Refusal;
+pub use report::{
+    Abilities, Ability, CacheReport, CircuitState, LaneReport, LineReport, OutcomeCounts, Report,
+};
+pub use selector::{Key, QueryMatch, Selector, SelectorKind, Tag};
+pub use site::{Site, Sites};
+pub use url::{Host, Path, Query, Scheme, Url};
