@@ -2,7 +2,13 @@
 
 use crate::{Frame, Heartbeat, Incarnation, Lost, Report};
 
-/// What a log topic carries.
+/// The board of agents' reports.
+pub const REPORTS_BOARD: &str = "reports";
+
+/// The board of publishers' incarnations.
+pub const PUBLISHERS_BOARD: &str = "publishers";
+
+/// What a log topic carries; the topic's name is the priority's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogMessage {
     /// Invalidations.
