@@ -11,5 +11,5 @@ pub use broker::{
     Bounds, BoxError, Broker, BrokerError, Delivery, Message, Partition, PartitionBounds, Position,
     Positions, Start, Subscription, Topic, TopicKind,
 };
-pub use embedded::{Embedded, EmbeddedConfig};
+pub use embedded::{Embedded, EmbeddedConfig, Removed};
 pub use misbehaving::{Misbehaving, Misbehaviour};

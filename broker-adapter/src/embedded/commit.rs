@@ -1,0 +1,133 @@
+//! Group commit: publishes that come while one commit runs share the next one and its fsync.
+//!
+//! Whoever comes first leads: it takes the turn, commits all that wait, and tells each its result. There is no task
+//! of its own to start or stop. A leader dropped halfway leaves the turn with the blocking work, which ends by itself.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redb::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::{Log, failure, store};
+use crate::{BoxError, BrokerError, Message, Partition, Topic};
+
+/// What may wait for a commit, and what one commit takes.
+const WAITING_KIB_MAX: u32 = 64 << 10;
+const GROUP_KIB_MAX: usize = 8 << 10;
+
+/// Publishes that wait for a commit, in order of arrival.
+#[derive(Debug)]
+pub(super) struct Commits {
+    waiting: Mutex<VecDeque<Publish>>,
+    room: Arc<Semaphore>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// One call of `publish`.
+#[derive(Debug)]
+struct Publish {
+    topic: Topic,
+    partition: Partition,
+    messages: Vec<Message>,
+    room: OwnedSemaphorePermit,
+    done: oneshot::Sender<Result<(), Arc<Error>>>,
+}
+
+impl Default for Commits {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)),
+            turn: Arc::default(),
+        }
+    }
+}
+
+/// Appends and waits for the fsync.
+pub(super) async fn publish(
+    log: &Arc<Log>,
+    topic: Topic,
+    partition: Partition,
+    messages: Vec<Message>,
+) -> Result<(), BrokerError> {
+    let commits = &log.commits;
+    let room = Arc::clone(&commits.room)
+        .acquire_many_owned(kib(&messages))
+        .await
+        .map_err(|closed| BrokerError::Unavailable(closed.into()))?;
+    let (done, mut result) = oneshot::channel();
+    commits.waiting.lock().push_back(Publish { topic, partition, messages, room, done });
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut result => return match result {
+                Ok(committed) => committed.map_err(failure::shared_broker_error),
+                Err(_) => Err(BrokerError::Unavailable(BoxError::from("the commit was abandoned"))),
+            },
+            turn = Arc::clone(&commits.turn).lock_owned() => {
+                let log = Arc::clone(log);
+                failure::blocking(move || {
+                    commit_group(&log);
+                    drop(turn);
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+    }
+}
+
+fn commit_group(log: &Log) {
+    let group = log.commits.take_group();
+    let committed = commit(log, &group).map_err(Arc::new);
+    if committed.is_ok() {
+        let topics: BTreeSet<Topic> = group.iter().map(|publish| publish.topic).collect();
+        for topic in topics {
+            log.wakes.wake(topic);
+        }
+    }
+    for publish in group {
+        if publish.done.send(committed.clone()).is_err() {
+            tracing::trace!(topic = %publish.topic, "publisher left before its commit");
+        }
+    }
+}
+
+fn commit(log: &Log, group: &[Publish]) -> Result<(), Error> {
+    if group.is_empty() {
+        return Ok(());
+    }
+    let transaction = store::write(&log.database)?;
+    for Publish { topic, partition, messages, .. } in group {
+        store::append(&transaction, *topic, *partition, messages, (log.now)())?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+impl Commits {
+    /// The oldest of those whose caller still waits.
+    fn take_group(&self) -> Vec<Publish> {
+        let mut waiting = self.waiting.lock();
+        let mut group = Vec::new();
+        let mut kib = 0;
+        while kib < GROUP_KIB_MAX
+            && let Some(publish) = waiting.pop_front()
+        {
+            if !publish.done.is_closed() {
+                kib += publish.room.num_permits();
+                group.push(publish);
+            }
+        }
+        group
+    }
+}
+
+/// What a publish takes of the room: at least 1, and never more than there is.
+fn kib(messages: &[Message]) -> u32 {
+    let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
+    let kib = bytes.div_ceil(1024) + messages.len().div_ceil(8);
+    u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, WAITING_KIB_MAX)
+}
