@@ -4,6 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 
 /// What one condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,28 @@ impl Health {
     pub fn ready(&self) -> bool {
         !self.0.read().iter().any(|(_, readiness)| matches!(readiness, Readiness::NotReady(_)))
     }
+
+    /// Shows [`Health::ready`] as the gauge `purgebus_ready`. Once per registry.
+    pub fn register(&self, metrics: &mut Registry) {
+        metrics.register_collector(Box::new(ReadyGauge(self.clone())));
+    }
+}
+
+/// Asks at every scrape, so that it cannot differ from `/health/ready`.
+#[derive(Debug)]
+struct ReadyGauge(Health);
+
+impl Collector for ReadyGauge {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let gauge = ConstGauge::new(i64::from(self.0.ready()));
+        let help = "1 while the process is ready, else 0";
+        gauge.encode(encoder.encode_descriptor(
+            "purgebus_ready",
+            help,
+            None,
+            gauge.metric_type(),
+        )?)
+    }
 }
 
 impl Condition {
@@ -55,5 +81,22 @@ impl Condition {
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Condition").field(&self.health.0.read()[self.at]).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_must_be_set_before_the_process_is_ready() {
+        let health = Health::default();
+        let (broker, lane) = (health.condition("broker"), health.condition("lane"));
+        broker.set(Readiness::Ready);
+        assert!(!health.ready());
+        lane.set(Readiness::Degraded("slow".to_owned()));
+        assert!(health.ready(), "degraded still takes traffic");
+        broker.set(Readiness::NotReady("gone".to_owned()));
+        assert!(!health.ready());
     }
 }

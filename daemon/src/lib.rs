@@ -4,6 +4,7 @@ mod admin;
 mod clock;
 mod crew;
 mod health;
+mod http;
 mod stop;
 pub mod telemetry;
 
@@ -11,7 +12,8 @@ pub use admin::Admin;
 pub use clock::Clock;
 pub use crew::{Crew, CrewError};
 pub use health::{Condition, Health, Readiness};
-pub use stop::{Stop, stop_on_signals};
+pub use http::{BindError, HttpServer};
+pub use stop::{Impatient, Stop, stop_on_signals};
 
 /// Any error of a task.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

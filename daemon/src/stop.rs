@@ -1,6 +1,8 @@
 //! The wish to stop, passed down from the signal to every task.
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 /// A wish to stop, shared by everyone who must know of it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +36,56 @@ impl Stop {
     }
 }
 
-/// Asks to stop at the first SIGINT or SIGTERM. Runs until then, or until `stop` is asked for otherwise.
-pub async fn stop_on_signals(_stop: Stop) -> Result<(), crate::BoxError> {
-    todo!()
+/// A signal came while the process was stopping already: whoever sent it does not want to wait.
+#[derive(Debug, thiserror::Error)]
+#[error("a second signal came before everything had stopped")]
+pub struct Impatient;
+
+/// Listens for SIGINT and SIGTERM from this call on. The future it returns asks to stop at the first and ends
+/// only at a second one, so race it against the crew:
+///
+/// ```no_run
+/// # use daemon::{BoxError, Crew, Stop, stop_on_signals};
+/// # async fn serve(crew: Crew, stop: Stop, grace: std::time::Duration) -> Result<(), BoxError> {
+/// let impatient = stop_on_signals(stop)?;
+/// tokio::select! {
+///     ended = crew.run(grace) => Ok(ended?),
+///     second = impatient => Err(second.into()),
+/// }
+/// # }
+/// ```
+pub fn stop_on_signals(
+    stop: Stop,
+) -> std::io::Result<impl Future<Output = Impatient> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        either(&mut interrupt, &mut terminate).await;
+        info!("stopping; a second signal ends the process at once");
+        stop.request();
+        either(&mut interrupt, &mut terminate).await;
+        Impatient
+    })
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_hears_its_parent_and_not_the_other_way_round() {
+        let parent = Stop::new();
+        let (first, second) = (parent.child(), parent.child());
+        first.request();
+        assert!(first.is_requested() && !second.is_requested() && !parent.is_requested());
+        parent.request();
+        assert!(second.is_requested());
+    }
 }

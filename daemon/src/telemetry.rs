@@ -1,1 +1,101 @@
 //! Logs to stderr by `tracing`.
+
+use std::io::IsTerminal;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::Subscriber;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The variable that overrides the configured level: `debug`, or `info,agent=trace`.
+pub const LEVEL_VARIABLE: &str = "PURGEBUS_LOG";
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = TelemetryError;
+
+    fn from_str(text: &str) -> Result<Self, TelemetryError> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(TelemetryError::Format(other.to_owned())),
+        }
+    }
+}
+
+/// Why logging could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// No such format.
+    #[error("unknown log format \"{0}\"; give text or json")]
+    Format(String),
+    /// Not a filter of `tracing`.
+    #[error(
+        "cannot understand the log level \"{0}\"; give error, warn, info, debug or trace, for all or as crate=level"
+    )]
+    Level(String),
+    /// Called twice.
+    #[error("logging has begun already")]
+    Begun,
+}
+
+/// What to log, checked.
+#[derive(Debug)]
+pub struct Level(EnvFilter);
+
+impl FromStr for Level {
+    type Err = TelemetryError;
+
+    fn from_str(text: &str) -> Result<Self, TelemetryError> {
+        EnvFilter::builder()
+            .parse(text)
+            .map(Self)
+            .map_err(|_| TelemetryError::Level(text.to_owned()))
+    }
+}
+
+/// Begins to log on stderr, in colour on a terminal unless `NO_COLOR` is set. [`LEVEL_VARIABLE`] wins over `level`.
+pub fn init(format: Format, level: Level) -> Result<(), TelemetryError> {
+    let level = match std::env::var(LEVEL_VARIABLE) {
+        Ok(text) => text.parse()?,
+        Err(_) => level,
+    };
+    let colour = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let builder = Subscriber::builder()
+        .with_env_filter(level.0)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour);
+    match format {
+        Format::Text => builder.finish().try_init(),
+        Format::Json => builder.json().finish().try_init(),
+    }
+    .map_err(|_| TelemetryError::Begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_for_all_and_for_one_crate_are_understood() {
+        for text in ["info", "warn,agent=trace"] {
+            assert!(text.parse::<Level>().is_ok(), "{text} was refused");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_level_is_refused_with_the_levels_there_are() {
+        let refusal = "agent=loud".parse::<Level>().expect_err("no such level").to_string();
+        assert!(refusal.contains("agent=loud") && refusal.contains("debug"), "{refusal}");
+    }
+}
