@@ -80,14 +80,14 @@ impl Audience {
 pub enum Gate {
     /// A Postgres log sequence number such as `0/3015FF0`.
     PostgresLsn(String),
-    /// A MySQL set of global transaction ids.
+    /// A `MySQL` set of global transaction ids.
     MysqlGtid(String),
 }
 
 /// One accepted wish to see content gone, canonical in every part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalidation {
-    /// UUIDv7, the name users know it by.
+    /// A version 7 UUID, the name users know it by.
     pub id: Uuid,
     /// Whose content.
     pub site: SiteName,

@@ -14,6 +14,7 @@ mod refusal;
 mod report;
 mod selector;
 mod site;
+mod text;
 mod url;
 pub mod wire;
 

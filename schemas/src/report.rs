@@ -102,9 +102,10 @@ pub enum CircuitState {
 pub struct OutcomeCounts([u64; Outcome::ALL.len()]);
 
 impl OutcomeCounts {
-    /// Counts one more.
-    pub fn count(&mut self, outcome: Outcome) {
-        self.0[outcome as usize] += 1;
+    /// Counts `numbers` more.
+    pub fn add(&mut self, outcome: Outcome, numbers: u64) {
+        let count = &mut self.0[outcome as usize];
+        *count = count.saturating_add(numbers);
     }
 
     /// How many there were of `outcome`.

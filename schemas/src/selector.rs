@@ -1,100 +1,55 @@
 //! Selectors: which objects are stale, and which selector includes which.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::text;
 use crate::{Host, Path, Query, Refusal, Scheme};
 
 /// Longest tag in bytes.
-pub const TAG_BYTES_MAX: usize = 256;
+const TAG_BYTES_MAX: usize = 256;
 /// Longest raw key in bytes.
-pub const KEY_BYTES_MAX: usize = 512;
+const KEY_BYTES_MAX: usize = 512;
 
-/// A cache group: 1 to 256 bytes of 0x21-0x7E without comma, double quote and backslash.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Tag(Arc<str>);
+text! {
+    /// A cache group: 1 to 256 bytes of 0x21-0x7E without comma, double quote and backslash.
+    Tag = "tag", canonical_tag;
+    /// A raw key of a data cache: 1 to 512 bytes of 0x21-0x7E.
+    Key = "key", canonical_key;
+}
 
-/// A raw key of a data cache: 1 to 512 bytes of 0x21-0x7E.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Key(Arc<str>);
+fn canonical_tag<'a>(what: &'static str, text: &'a str) -> Result<Cow<'a, str>, Refusal> {
+    let text = printable(what, text, TAG_BYTES_MAX)?;
+    match text.find([',', '"', '\\']) {
+        Some(at) => Err(Refusal::new(
+            what,
+            format!("holds a comma, double quote or backslash at byte {at}; leave it out"),
+        )),
+        None => Ok(text.into()),
+    }
+}
 
-fn printable(
-    what: &'static str,
-    text: &str,
-    bytes_max: usize,
-    banned: &[char],
-) -> Result<(), Refusal> {
+fn canonical_key<'a>(what: &'static str, text: &'a str) -> Result<Cow<'a, str>, Refusal> {
+    printable(what, text, KEY_BYTES_MAX).map(Cow::from)
+}
+
+fn printable<'a>(what: &'static str, text: &'a str, bytes_max: usize) -> Result<&'a str, Refusal> {
     if text.is_empty() || text.len() > bytes_max {
         return Err(Refusal::new(
             what,
             format!("is {} bytes long; give 1 to {bytes_max}", text.len()),
         ));
     }
-    match text.char_indices().find(|(_, c)| !('\x21'..='\x7e').contains(c) || banned.contains(c)) {
+    match text.char_indices().find(|(_, c)| !('\x21'..='\x7e').contains(c)) {
         Some((at, c)) => Err(Refusal::new(
             what,
-            format!(
-                "holds {c:?} at byte {at}; give printable ASCII without space{}",
-                if banned.is_empty() { "" } else { ", comma, double quote and backslash" }
-            ),
+            format!("holds {c:?} at byte {at}; give printable ASCII without space"),
         )),
-        None => Ok(()),
+        None => Ok(text),
     }
 }
-
-macro_rules! atom {
-    ($name:ident, $what:literal, $bytes_max:expr, $banned:expr) => {
-        impl $name {
-            /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = Refusal;
-
-            fn from_str(text: &str) -> Result<Self, Refusal> {
-                printable($what, text, $bytes_max, $banned)?;
-                Ok(Self(text.into()))
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Refusal;
-
-            fn try_from(text: String) -> Result<Self, Refusal> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0.as_ref().to_owned()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
-            }
-        }
-    };
-}
-
-atom!(Tag, "tag", TAG_BYTES_MAX, &[',', '"', '\\']);
-atom!(Key, "key", KEY_BYTES_MAX, &[]);
 
 /// Whether a URL's query counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -220,6 +175,46 @@ impl fmt::Display for Selector {
             Self::Tag(tag) => write!(f, "tag {tag}"),
             Self::Key(key) => write!(f, "key {key}"),
             Self::Everything => f.write_str("everything"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_and_keys_are_taken_as_written() {
+        for text in ["article-7", "a:b/c;d=e", "!", "~", &"t".repeat(TAG_BYTES_MAX)] {
+            assert_eq!(text.parse::<Tag>().map(String::from).as_deref(), Ok(text));
+            assert_eq!(text.parse::<Key>().map(String::from).as_deref(), Ok(text));
+        }
+        for key in ["a,b", "\"a\"", "a\\b", &"k".repeat(KEY_BYTES_MAX)] {
+            assert_eq!(key.parse::<Key>().map(String::from).as_deref(), Ok(key));
+        }
+    }
+
+    #[test]
+    fn strange_tags_are_refused_with_the_fix() {
+        for (tag, reason) in [
+            ("", "tag is 0 bytes long; give 1 to 256"),
+            (&*"t".repeat(257), "tag is 257 bytes long; give 1 to 256"),
+            ("a b", "tag holds ' ' at byte 1; give printable ASCII without space"),
+            ("a\r\nb", "tag holds '\\r' at byte 1; give printable ASCII without space"),
+            ("\0", "tag holds '\\0' at byte 0; give printable ASCII without space"),
+            ("é", "tag holds 'é' at byte 0; give printable ASCII without space"),
+            ("a,b", "tag holds a comma, double quote or backslash at byte 1; leave it out"),
+            ("\"", "tag holds a comma, double quote or backslash at byte 0; leave it out"),
+            ("a\\", "tag holds a comma, double quote or backslash at byte 1; leave it out"),
+        ] {
+            assert_eq!(tag.parse::<Tag>().expect_err(tag).to_string(), reason);
+        }
+    }
+
+    #[test]
+    fn strange_keys_are_refused() {
+        for key in ["", &*"k".repeat(513), "a b", "a\n", "\u{7f}", "é"] {
+            assert_eq!(key.parse::<Key>().expect_err(key).what(), "key");
         }
     }
 }
