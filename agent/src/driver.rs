@@ -1,5 +1,6 @@
 //! The seam between lanes and caches. Adding a cache is one file below and one line in [`open`].
 
+pub mod conformance;
 pub mod edge;
 pub mod redis;
 pub mod varnish;
