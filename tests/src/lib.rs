@@ -1,1 +1,3 @@
 //! The whole system under test: world, oracle, real servers
+
+pub mod servers;

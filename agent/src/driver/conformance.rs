@@ -56,6 +56,9 @@ pub trait Specimen: Debug + Send {
 }
 
 /// The sites of the suite: `main` with two hosts, and `other`, whose objects no purge of `main` may touch.
+///
+/// # Panics
+/// Never: the names are valid.
 pub fn sites() -> Arc<Sites> {
     Arc::new(Sites::new([(MAIN, &[HOST, SECOND_HOST][..]), (OTHER, &[OTHER_HOST])].map(
         |(name, hosts)| Site {

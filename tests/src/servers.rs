@@ -1,0 +1,149 @@
+//! The one place that starts real servers: a free port, a fresh folder, ready when [`Server::start`] returns, dead and
+//! gone when dropped.
+
+pub mod origin;
+pub mod varnish;
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+/// Longest time a server may need to come up or go down.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How much of a server's log a panic message shows.
+const LOG_BYTES_SHOWN: usize = 4_000;
+/// Another process may take a free port first.
+const PORTS_TRIED: usize = 5;
+
+type Arguments = Box<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>;
+
+/// A child process that listens on a loopback port.
+pub struct Server {
+    program: &'static str,
+    arguments: Arguments,
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on port {}", self.program, self.port)
+    }
+}
+
+impl Server {
+    /// Starts `program` with the arguments made for its folder and port; `prepare` writes its files first.
+    ///
+    /// # Panics
+    /// When it does not accept connections in time; with the end of its log.
+    pub async fn start(
+        program: &'static str,
+        prepare: impl FnOnce(&Path),
+        arguments: impl Fn(&Path, u16) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a fresh folder");
+        prepare(folder.path());
+        let arguments = Box::new(arguments);
+        let mut server = Self { program, arguments, folder, port: 0, child: None };
+        for _ in 0..PORTS_TRIED {
+            server.port = free_port().await;
+            if server.try_restart().await {
+                return server;
+            }
+        }
+        panic!("{server:?} does not start:\n{}", server.log_tail());
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills it and waits until nobody listens at its address any more.
+    ///
+    /// # Panics
+    /// When somebody else does.
+    pub async fn stop(&mut self) {
+        self.kill();
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address()).await.is_ok() {
+            assert!(Instant::now() < deadline, "{self:?} listens on after its death");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Starts it again, with the same folder and port.
+    ///
+    /// # Panics
+    /// When it does not accept connections in time; with the end of its log.
+    pub async fn restart(&mut self) {
+        assert!(self.try_restart().await, "{self:?} does not start again:\n{}", self.log_tail());
+    }
+
+    /// The end of what it printed.
+    pub fn log_tail(&self) -> String {
+        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        let start = log.len().saturating_sub(LOG_BYTES_SHOWN);
+        String::from_utf8_lossy(&log[start..]).into_owned()
+    }
+
+    /// False if the process ended before it accepted a connection, or never accepted one.
+    async fn try_restart(&mut self) -> bool {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .expect("a log file");
+        let child = Command::new(self.program)
+            .args((self.arguments)(self.folder.path(), self.port))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("cannot run {} (is it installed?): {error}", self.program)
+            });
+        let child = self.child.insert(child);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && child.try_wait().is_ok_and(|status| status.is_none()) {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_ok() {
+                return true;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.kill();
+        false
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // An error means that it is dead already.
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+    listener.local_addr().expect("a bound socket").port()
+}
