@@ -1,0 +1,117 @@
+//! The cursor.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::line::{Line, Range};
+use super::time::Time;
+use super::{Ext, ascending, each};
+use crate::wire::WireError;
+use crate::{Region, SiteName};
+
+#[derive(Debug, Encode, BorrowDecode)]
+pub(in crate::wire) struct Cursor<'a> {
+    life: u64,
+    region: &'a str,
+    sites: Vec<&'a str>,
+    templates: Vec<&'a str>,
+    lines: Vec<LineCursor<'a>>,
+    hints: Vec<ResumeHint>,
+    ext: Ext<'a>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct LineCursor<'a> {
+    line: Line,
+    base: u64,
+    floor: u64,
+    settled: Vec<Range>,
+    refused: Vec<(u64, &'a str)>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct ResumeHint {
+    partition: u32,
+    position: u64,
+    time: Time,
+}
+
+impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
+    fn from(cursor: &'a crate::Cursor) -> Self {
+        let crate::Cursor { life, region, sites, templates, lines, hints } = cursor;
+        Self {
+            life: *life,
+            region: region.as_str(),
+            sites: sites.iter().map(SiteName::as_str).collect(),
+            templates: templates.iter().map(String::as_str).collect(),
+            lines: lines.iter().map(LineCursor::from).collect(),
+            hints: hints.iter().map(ResumeHint::from).collect(),
+            ext: Ext::new(),
+        }
+    }
+}
+
+impl TryFrom<Cursor<'_>> for crate::Cursor {
+    type Error = WireError;
+
+    fn try_from(cursor: Cursor<'_>) -> Result<Self, WireError> {
+        let Cursor { life, region, sites, templates, lines, hints, ext: _ } = cursor;
+        ascending("sites", &sites, |site| *site)?;
+        ascending("templates", &templates, |template| *template)?;
+        let sites: Result<_, _> = sites.into_iter().map(SiteName::from_canonical).collect();
+        Ok(Self {
+            life,
+            region: Region::from_canonical(region)?,
+            sites: sites?,
+            templates: templates.into_iter().map(ToOwned::to_owned).collect(),
+            lines: each(lines)?,
+            hints: each(hints)?,
+        })
+    }
+}
+
+impl<'a> From<&'a crate::LineCursor> for LineCursor<'a> {
+    fn from(cursor: &'a crate::LineCursor) -> Self {
+        let crate::LineCursor { line, base, floor, settled, refused } = cursor;
+        Self {
+            line: (*line).into(),
+            base: *base,
+            floor: *floor,
+            settled: settled.iter().map(Range::from).collect(),
+            refused: refused.iter().map(|(number, reason)| (*number, reason.as_str())).collect(),
+        }
+    }
+}
+
+impl TryFrom<LineCursor<'_>> for crate::LineCursor {
+    type Error = WireError;
+
+    fn try_from(cursor: LineCursor<'_>) -> Result<Self, WireError> {
+        let LineCursor { line, base, floor, settled, refused } = cursor;
+        Ok(Self {
+            line: line.into(),
+            base,
+            floor,
+            settled: each(settled)?,
+            refused: refused
+                .into_iter()
+                .map(|(number, reason)| (number, reason.to_owned()))
+                .collect(),
+        })
+    }
+}
+
+impl From<&crate::ResumeHint> for ResumeHint {
+    fn from(hint: &crate::ResumeHint) -> Self {
+        let crate::ResumeHint { partition, position, time } = *hint;
+        Self { partition, position, time: time.into() }
+    }
+}
+
+impl TryFrom<ResumeHint> for crate::ResumeHint {
+    type Error = WireError;
+
+    fn try_from(hint: ResumeHint) -> Result<Self, WireError> {
+        let ResumeHint { partition, position, time } = hint;
+        Ok(Self { partition, position, time: time.try_into()? })
+    }
+}

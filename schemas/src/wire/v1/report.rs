@@ -1,0 +1,246 @@
+//! The report: an agent, its caches, their lanes, and their progress per line.
+
+use bincode::{BorrowDecode, Encode};
+use uuid::Uuid;
+
+use super::line::{Line, Range};
+use super::time::Time;
+use super::word::{Ability, CircuitState, Outcome, Priority};
+use super::{Ext, ascending, each};
+use crate::wire::WireError;
+use crate::{AgentName, CacheName, NumberRange, OutcomeCounts, Region, SiteName};
+
+#[derive(Debug, Encode, BorrowDecode)]
+pub(in crate::wire) struct Report<'a> {
+    agent: &'a str,
+    instance: [u8; 16],
+    sequence: u64,
+    region: &'a str,
+    at: Time,
+    caches: Vec<CacheReport<'a>>,
+    ext: Ext<'a>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct CacheReport<'a> {
+    cache: &'a str,
+    driver: &'a str,
+    /// `None`: every site.
+    sites: Option<Vec<&'a str>>,
+    abilities: Option<Abilities<'a>>,
+    lanes: Vec<LaneReport<'a>>,
+    ext: Ext<'a>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Abilities<'a> {
+    url: Ability,
+    url_any_query: Ability,
+    prefix: Ability,
+    tag: Ability,
+    key: Ability,
+    everything: Ability,
+    soft: bool,
+    batch_selectors_max: u32,
+    manner: &'a str,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct LaneReport<'a> {
+    priority: Priority,
+    life: u64,
+    ready: bool,
+    circuit: CircuitState,
+    last_error: Option<&'a str>,
+    lag: u64,
+    oldest_unsettled_us: Option<u64>,
+    /// In the order of [`Outcome`].
+    outcomes: [u64; 9],
+    lines: Vec<LineReport>,
+    ext: Ext<'a>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct LineReport {
+    line: Line,
+    base: u64,
+    applied: u64,
+    applied_above: Vec<Range>,
+    finished: u64,
+    finished_above: Vec<Range>,
+    exceptions: Vec<(Range, Outcome)>,
+    holes: Vec<Range>,
+}
+
+impl<'a> From<&'a crate::Report> for Report<'a> {
+    fn from(report: &'a crate::Report) -> Self {
+        let crate::Report { agent, instance, sequence, region, at, caches } = report;
+        Self {
+            agent: agent.as_str(),
+            instance: instance.into_bytes(),
+            sequence: *sequence,
+            region: region.as_str(),
+            at: (*at).into(),
+            caches: caches.iter().map(CacheReport::from).collect(),
+            ext: Ext::new(),
+        }
+    }
+}
+
+impl TryFrom<Report<'_>> for crate::Report {
+    type Error = WireError;
+
+    fn try_from(report: Report<'_>) -> Result<Self, WireError> {
+        let Report { agent, instance, sequence, region, at, caches, ext: _ } = report;
+        Ok(Self {
+            agent: AgentName::from_canonical(agent)?,
+            instance: Uuid::from_bytes(instance),
+            sequence,
+            region: Region::from_canonical(region)?,
+            at: at.try_into()?,
+            caches: each(caches)?,
+        })
+    }
+}
+
+impl<'a> From<&'a crate::CacheReport> for CacheReport<'a> {
+    fn from(report: &'a crate::CacheReport) -> Self {
+        let crate::CacheReport { cache, driver, sites, abilities, lanes } = report;
+        Self {
+            cache: cache.as_str(),
+            driver,
+            sites: sites.as_ref().map(|sites| sites.iter().map(SiteName::as_str).collect()),
+            abilities: abilities.as_ref().map(Abilities::from),
+            lanes: lanes.iter().map(LaneReport::from).collect(),
+            ext: Ext::new(),
+        }
+    }
+}
+
+impl TryFrom<CacheReport<'_>> for crate::CacheReport {
+    type Error = WireError;
+
+    fn try_from(report: CacheReport<'_>) -> Result<Self, WireError> {
+        let CacheReport { cache, driver, sites, abilities, lanes, ext: _ } = report;
+        if let Some(sites) = &sites {
+            ascending("sites", sites, |site| *site)?;
+        }
+        let sites = sites.map(|sites| sites.into_iter().map(SiteName::from_canonical).collect());
+        Ok(Self {
+            cache: CacheName::from_canonical(cache)?,
+            driver: driver.to_owned(),
+            sites: sites.transpose()?,
+            abilities: abilities.map(crate::Abilities::from),
+            lanes: each(lanes)?,
+        })
+    }
+}
+
+impl<'a> From<&'a crate::Abilities> for Abilities<'a> {
+    fn from(abilities: &'a crate::Abilities) -> Self {
+        Self {
+            url: abilities.url.into(),
+            url_any_query: abilities.url_any_query.into(),
+            prefix: abilities.prefix.into(),
+            tag: abilities.tag.into(),
+            key: abilities.key.into(),
+            everything: abilities.everything.into(),
+            soft: abilities.soft,
+            batch_selectors_max: abilities.batch_selectors_max,
+            manner: &abilities.manner,
+        }
+    }
+}
+
+impl From<Abilities<'_>> for crate::Abilities {
+    fn from(abilities: Abilities<'_>) -> Self {
+        Self {
+            url: abilities.url.into(),
+            url_any_query: abilities.url_any_query.into(),
+            prefix: abilities.prefix.into(),
+            tag: abilities.tag.into(),
+            key: abilities.key.into(),
+            everything: abilities.everything.into(),
+            soft: abilities.soft,
+            batch_selectors_max: abilities.batch_selectors_max,
+            manner: abilities.manner.to_owned(),
+        }
+    }
+}
+
+impl<'a> From<&'a crate::LaneReport> for LaneReport<'a> {
+    fn from(report: &'a crate::LaneReport) -> Self {
+        Self {
+            priority: report.priority.into(),
+            life: report.life,
+            ready: report.ready,
+            circuit: report.circuit.into(),
+            last_error: report.last_error.as_deref(),
+            lag: report.lag,
+            oldest_unsettled_us: report.oldest_unsettled_us,
+            outcomes: report.outcomes.to_array(),
+            lines: report.lines.iter().map(LineReport::from).collect(),
+            ext: Ext::new(),
+        }
+    }
+}
+
+impl TryFrom<LaneReport<'_>> for crate::LaneReport {
+    type Error = WireError;
+
+    fn try_from(report: LaneReport<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            priority: report.priority.into(),
+            life: report.life,
+            ready: report.ready,
+            circuit: report.circuit.into(),
+            last_error: report.last_error.map(ToOwned::to_owned),
+            lag: report.lag,
+            oldest_unsettled_us: report.oldest_unsettled_us,
+            outcomes: OutcomeCounts::from_array(report.outcomes),
+            lines: each(report.lines)?,
+        })
+    }
+}
+
+impl From<&crate::LineReport> for LineReport {
+    fn from(report: &crate::LineReport) -> Self {
+        let ranges = |ranges: &[NumberRange]| ranges.iter().map(Range::from).collect();
+        Self {
+            line: report.line.into(),
+            base: report.base,
+            applied: report.applied,
+            applied_above: ranges(&report.applied_above),
+            finished: report.finished,
+            finished_above: ranges(&report.finished_above),
+            exceptions: report
+                .exceptions
+                .iter()
+                .map(|(range, outcome)| (range.into(), (*outcome).into()))
+                .collect(),
+            holes: ranges(&report.holes),
+        }
+    }
+}
+
+impl TryFrom<LineReport> for crate::LineReport {
+    type Error = WireError;
+
+    fn try_from(report: LineReport) -> Result<Self, WireError> {
+        let exceptions: Result<_, WireError> = report
+            .exceptions
+            .into_iter()
+            .map(|(range, outcome)| Ok((range.try_into()?, outcome.into())))
+            .collect();
+        Ok(Self {
+            line: report.line.into(),
+            base: report.base,
+            applied: report.applied,
+            applied_above: each(report.applied_above)?,
+            finished: report.finished,
+            finished_above: each(report.finished_above)?,
+            exceptions: exceptions?,
+            holes: each(report.holes)?,
+        })
+    }
+}
