@@ -1,41 +1,134 @@
 //! Redis: keys made from templates, removed by UNLINK.
 
-use async_trait::async_trait;
-use schemas::Abilities;
-use serde::Deserialize;
+mod config;
+mod fault;
+mod keyspace;
+mod link;
+mod template;
+mod work;
 
+use async_trait::async_trait;
+use redis::InfoDict;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, cmd, pipe};
+use schemas::Abilities;
+use uuid::Uuid;
+
+pub use self::config::RedisConfig;
+use self::fault::{Objection, failed, is_out_of_memory, unavailable};
+use self::keyspace::Keyspace;
+use self::link::Link;
+use self::work::Work;
 use super::{Batch, Driver, PurgeError, Surroundings};
 
-/// The driver's own keys of a `[[agent.cache]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RedisConfig {
-    /// Where it listens.
-    pub url: String,
-}
+/// How long a probe's key lives if nobody removes it.
+const PROBE_MILLISECONDS: u64 = 10_000;
 
-/// The driver.
+/// One standalone Redis, or the primary of several.
 #[derive(Debug)]
-pub struct Redis {}
+pub struct Redis {
+    keyspace: Keyspace,
+    link: Link,
+}
 
 impl Redis {
     /// Does not connect yet.
-    pub fn new(_config: &RedisConfig, _surroundings: &Surroundings) -> Self {
-        Self {}
+    pub fn new(config: &RedisConfig, surroundings: &Surroundings) -> Self {
+        let config = config.clone();
+        Self {
+            keyspace: Keyspace::new(
+                config.templates,
+                config.allow_raw_keys,
+                &surroundings.sites,
+                surroundings.region.clone(),
+            ),
+            link: Link::new(config.target, config.password_file, config.timeout),
+        }
     }
+
+    /// What it is, if it is one that can purge.
+    async fn identify(connection: &mut MultiplexedConnection) -> Result<String, PurgeError> {
+        let info: InfoDict = cmd("INFO").query_async(connection).await.map_err(failed)?;
+        let text = |field: &str| info.get::<String>(field);
+        let version = text("redis_version").unwrap_or_else(|| "of unknown version".to_owned());
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_some_and(|major| major < 4) {
+            return Err(unavailable(Objection::TooOld { version }));
+        }
+        if text("redis_mode").as_deref() == Some("cluster") {
+            return Err(unavailable(Objection::Cluster));
+        }
+        if text("role").as_deref() == Some("slave") {
+            let part = |field| text(field).unwrap_or_default();
+            let primary = format!("{}:{}", part("master_host"), part("master_port"));
+            return Err(unavailable(Objection::Replica { primary }));
+        }
+        Ok(format!("Redis {version}"))
+    }
+
+    /// Stores and removes a key of its own, and does on keys that nobody has, for each template, what
+    /// purging takes. A server that forbids any of it is found here, before it costs a selector.
+    async fn try_out(&self, connection: &mut MultiplexedConnection) -> Result<(), PurgeError> {
+        let name = format!("purgebus:probe:{}", Uuid::new_v4());
+        let stored = match store(connection, &name).await {
+            Ok(()) => true,
+            // A full Redis can purge, and needs it most.
+            Err(error) if is_out_of_memory(&error) => false,
+            Err(error) => return Err(failed(error)),
+        };
+        let mut removal = pipe();
+        removal.atomic().cmd("UNLINK").arg(&name);
+        for (slot, head) in self.keyspace.sample_heads() {
+            let key = format!("{head}{name}");
+            if slot.holds_content() {
+                removal.cmd("UNLINK").arg(key).ignore();
+            } else {
+                removal.cmd("SSCAN").arg(&key).arg(0).ignore();
+                removal.cmd("SREM").arg(&key).arg(&name).ignore();
+            }
+        }
+        removal.cmd("SCAN").arg(0).arg("COUNT").arg(1).ignore();
+        let (removed,): (u32,) = removal.query_async(connection).await.map_err(failed)?;
+        if stored && removed == 0 {
+            return Err(unavailable(Objection::ProbeVanished));
+        }
+        Ok(())
+    }
+}
+
+async fn store(connection: &mut MultiplexedConnection, name: &str) -> Result<(), RedisError> {
+    let mut store = cmd("SET");
+    store.arg(name).arg("").arg("PX").arg(PROBE_MILLISECONDS);
+    store.exec_async(connection).await
 }
 
 #[async_trait]
 impl Driver for Redis {
     async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        todo!()
+        let mut connection = self.link.take().await?;
+        let outcome = async {
+            let server = Self::identify(&mut connection).await?;
+            self.try_out(&mut connection).await?;
+            Ok(self.keyspace.abilities(&server))
+        };
+        let outcome = outcome.await.map_err(|error| match error {
+            // No selector was asked for yet: whatever is refused is refused to all.
+            PurgeError::Refused(source) => unavailable(source),
+            other => other,
+        });
+        self.link.give_back(connection, outcome)
     }
 
-    async fn purge(&self, _batch: &Batch) -> Result<(), PurgeError> {
-        todo!()
+    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+        let work = Work::of(batch, &self.keyspace)?;
+        let mut connection = self.link.take().await?;
+        let outcome = work.carry_out(&self.keyspace, &mut connection).await;
+        self.link.give_back(connection, outcome)
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {
-        todo!()
+        let mut connection = self.link.take().await?;
+        let outcome = self.try_out(&mut connection).await;
+        self.link.give_back(connection, outcome)
     }
 }

@@ -1,0 +1,181 @@
+//! The driver's own keys of a `[[agent.cache]]` with `driver = "redis"`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use redis::ConnectionInfo;
+use serde::Deserialize;
+
+use super::keyspace::Templates;
+use super::template::{Slot, Template};
+
+/// The checked config. Holds the password of the URL but never shows it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct RedisConfig {
+    pub(super) target: ConnectionInfo,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) templates: Templates,
+    pub(super) allow_raw_keys: bool,
+    pub(super) timeout: Duration,
+}
+
+/// As written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// `redis://[user[:password]@]host[:port][/database]` or `unix:///path[?db=0]`.
+    url: String,
+    /// A file with the password, read anew for each connection.
+    password_file: Option<PathBuf>,
+    /// The templates of keys.
+    keys: WrittenKeys,
+    /// Takes templates that begin with neither a literal nor `{site}`, and templates under which
+    /// several sites share keys.
+    #[serde(default)]
+    allow_raw_keys: bool,
+    /// Longest wait for a connection and for each reply.
+    #[serde(default = "default_timeout", with = "humantime_serde")]
+    timeout: Duration,
+}
+
+/// `keys = { ... }`: at least one of `url`, `tag` and `key`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenKeys {
+    /// The key of a URL.
+    url: Option<String>,
+    /// A key that goes with its tag.
+    tag: Option<String>,
+    /// The set of keys that go with its tag.
+    tag_set: Option<String>,
+    /// A raw key.
+    key: Option<String>,
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(2)
+}
+
+/// All mistakes of one cache.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+struct Mistakes(Vec<String>);
+
+impl TryFrom<Written> for RedisConfig {
+    type Error = Mistakes;
+
+    fn try_from(written: Written) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        // The library's error shows nothing of the URL, which may hold a password.
+        let target = written.url.parse::<ConnectionInfo>().map_err(|error| {
+            mistakes.push(format!("url is not redis://host:port/database ({error})"));
+        });
+        let has_password = |target: &ConnectionInfo| target.redis_settings().password().is_some();
+        if written.password_file.is_some() && target.as_ref().is_ok_and(has_password) {
+            mistakes.push("url holds a password beside password_file; remove one".to_owned());
+        }
+        let templates = templates(&written, &mut mistakes);
+        if written.timeout.is_zero() {
+            mistakes.push("timeout is zero; give at least 1ms".to_owned());
+        }
+        match target {
+            Ok(target) if mistakes.is_empty() => Ok(Self {
+                target,
+                password_file: written.password_file,
+                templates,
+                allow_raw_keys: written.allow_raw_keys,
+                timeout: written.timeout,
+            }),
+            _ => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+fn templates(written: &Written, mistakes: &mut Vec<String>) -> Templates {
+    let WrittenKeys { url, tag, tag_set, key } = &written.keys;
+    let mut templates = Templates::new();
+    for (slot, text) in
+        [(Slot::Url, url), (Slot::Tag, tag), (Slot::TagSet, tag_set), (Slot::Key, key)]
+    {
+        match text.as_ref().map(|text| Template::parse(slot, text)) {
+            None => {}
+            Some(Err(mistake)) => mistakes.push(mistake.to_string()),
+            Some(Ok(template)) => {
+                if !template.has_prefix() && !written.allow_raw_keys {
+                    mistakes.push(format!(
+                        "{} begins with neither a literal nor {{site}}, so that it could name any key; \
+                         put one in front, or set allow_raw_keys = true",
+                        slot.as_str()
+                    ));
+                }
+                templates.insert(slot, template);
+            }
+        }
+    }
+    if url.is_none() && tag.is_none() && key.is_none() {
+        mistakes.push(
+            "keys names no content; give at least one of keys.url, keys.tag and keys.key"
+                .to_owned(),
+        );
+    }
+    if tag.is_some() && tag == tag_set {
+        mistakes.push(
+            "keys.tag and keys.tag_set are the same; a set of keys is only keys.tag_set".to_owned(),
+        );
+    }
+    templates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(config: &str) -> String {
+        toml::from_str::<RedisConfig>(config).unwrap_err().message().to_owned()
+    }
+
+    #[test]
+    fn the_least_config_has_a_timeout() {
+        let config: RedisConfig =
+            toml::from_str("url = 'redis://localhost'\nkeys.key = '{site}:{key}'").unwrap();
+        assert_eq!(config.timeout, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let config: RedisConfig =
+            toml::from_str("url = 'redis://me:s3cret@localhost'\nkeys.key = 'k:{key}'").unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+        let wrong = mistake("url = 'http://me:s3cret@localhost'\nkeys.key = 'k:{key}'");
+        assert!(wrong.starts_with("url is not redis://") && !wrong.contains("s3cret"), "{wrong}");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let told = mistake(
+            "url = 'http://h'\ntimeout = '0s'\nkeys = { url = '{path}', tag = '{tga}', key = '{site}:{key' }",
+        );
+        for part in ["url is not", "timeout is zero", "keys.url begins", "{tga}", "unbalanced"] {
+            assert!(told.contains(part), "{part} is missing in: {told}");
+        }
+    }
+
+    #[test]
+    fn templates_that_cannot_be_meant_are_mistakes() {
+        for (keys, expected) in [
+            ("keys = {}", "keys names no content"),
+            ("keys.tag_set = 'tags:{tag}'", "keys names no content"),
+            ("keys = { tag = 't:{tag}', tag_set = 't:{tag}' }", "are the same"),
+            ("keys.key = '{key}'", "begins with neither a literal nor {site}"),
+            ("keys.url = '{host}{path}'", "allow_raw_keys = true"),
+            ("keys.urls = 'p:{path}'", "unknown field `urls`"),
+            ("password_file = 'f'\nkeys.key = 'k:{key}'", "remove one"),
+        ] {
+            let told = mistake(&format!("url = 'redis://:pw@h'\n{keys}"));
+            assert!(told.contains(expected), "{keys}: {told}");
+        }
+        let raw = "url = 'redis://h'\nallow_raw_keys = true\nkeys.key = '{key}'";
+        assert!(toml::from_str::<RedisConfig>(raw).is_ok());
+    }
+}
