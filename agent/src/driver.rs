@@ -91,6 +91,25 @@ pub enum DriverConfig {
     Edge(edge::EdgeConfig),
 }
 
+impl DriverConfig {
+    /// The word for it in the configuration and in reports.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Varnish(_) => "varnish",
+            Self::Redis(_) => "redis",
+            Self::Edge(_) => "edge",
+        }
+    }
+
+    /// Delays of the later passes: for an HTTP cache the last is later than the longest fetch.
+    pub fn rebounds(&self) -> Vec<Duration> {
+        match self {
+            Self::Varnish(_) | Self::Edge(_) => [1, 11, 65].map(Duration::from_secs).to_vec(),
+            Self::Redis(_) => vec![Duration::from_secs(1)],
+        }
+    }
+}
+
 /// A driver with connections of its own. Does not talk to the cache yet.
 pub fn open(config: &DriverConfig, surroundings: &Surroundings) -> Arc<dyn Driver> {
     match config {

@@ -1,6 +1,36 @@
 //! Who listens: lanes that hear the log, purge their cache at once and again in later passes, and report.
+//!
+//! The pure parts (`floor`, `hear`, `batch`, `order`, `rebound`, `retry`, `flush`, `ledger`, and `machine`, which
+//! composes them) know no clock, no await and no I/O; `feed`, `lane`, `reporter` and `agent` are the shell.
 
+mod agent;
+mod batch;
 mod config;
 pub mod driver;
+mod feed;
+mod floor;
+mod flush;
+mod hear;
+mod lane;
+mod ledger;
+mod machine;
+mod metrics;
+mod order;
+mod progress;
+mod rebound;
+mod reporter;
+mod retry;
+mod shelf;
 
+pub use agent::{Agent, AgentError, AgentSetup, Cache, OpenDriver};
 pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig};
+pub use shelf::ShelfError;
+
+/// Monotonic time since a lane began: all that the pure parts know of time.
+pub(crate) type Moment = std::time::Duration;
+
+/// An error and its causes on one line, for logs and reports.
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

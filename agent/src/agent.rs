@@ -1,0 +1,220 @@
+//! The agent: the lanes of all its caches, and the reporter that speaks for them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_adapter::Broker;
+use daemon::{BoxError, Clock, Crew, CrewError, Health, Stop};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use schemas::{AgentName, CacheName, Priority, Sites};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use crate::config::{AgentConfig, CacheConfig, LaneConfig};
+use crate::driver::{self, Driver, Surroundings};
+use crate::lane::{Lane, LaneSetup};
+use crate::machine::Purpose;
+use crate::metrics::Metrics;
+use crate::progress::Progress;
+use crate::reporter::{ReportedCache, Reporter};
+use crate::shelf::{self, Shelf, ShelfError};
+
+/// On a stop, all lanes together have this long: what is under way lands, cursors are stored.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Makes a driver with connections of its own; called once per lane.
+pub type OpenDriver = Box<dyn Fn(&Surroundings) -> Arc<dyn Driver> + Send + Sync>;
+
+/// A cache and how it is purged.
+pub struct Cache {
+    /// Its name on this agent.
+    pub name: CacheName,
+    /// How its lanes behave.
+    pub lane: LaneConfig,
+    /// The kind of driver, for people.
+    pub kind: String,
+    /// Delays of the later passes where the configuration names none.
+    pub rebounds: Vec<Duration>,
+    /// Key templates in force, `name=template`: what is added later is flushed.
+    pub templates: BTreeSet<String>,
+    /// Its driver.
+    pub open: OpenDriver,
+}
+
+impl From<CacheConfig> for Cache {
+    fn from(config: CacheConfig) -> Self {
+        let CacheConfig { name, lane, driver } = config;
+        Self {
+            name,
+            lane,
+            kind: driver.kind().to_owned(),
+            rebounds: driver.rebounds(),
+            templates: BTreeSet::new(),
+            open: Box::new(move |surroundings| driver::open(&driver, surroundings)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("name", &self.name).field("kind", &self.kind).finish()
+    }
+}
+
+/// What an agent needs.
+#[derive(Debug)]
+pub struct AgentSetup {
+    /// Its configuration.
+    pub config: AgentConfig,
+    /// Its name on the bus.
+    pub name: AgentName,
+    /// Its caches; `after` names another of them.
+    pub caches: Vec<Cache>,
+    /// All sites of the installation.
+    pub sites: Arc<Sites>,
+    /// Where it listens and reports.
+    pub broker: Arc<dyn Broker>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Where each lane has a condition.
+    pub health: Health,
+    /// Where its metrics are registered.
+    pub metrics: Arc<Mutex<Registry>>,
+}
+
+/// Why an agent could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Its state folder.
+    #[error("the state folder is not usable")]
+    State(#[from] ShelfError),
+    /// A cache comes after one that does not exist.
+    #[error("cache {cache} comes after {inner}, which is not a cache of this agent")]
+    UnknownInner {
+        /// The outer cache.
+        cache: CacheName,
+        /// The inner one.
+        inner: CacheName,
+    },
+}
+
+/// An agent, ready to run.
+#[derive(Debug)]
+pub struct Agent {
+    lanes: Vec<LaneSetup>,
+    reporter: Reporter,
+    registered: watch::Receiver<bool>,
+}
+
+impl Agent {
+    /// Reads the state folder, making it where it is missing; connects to nothing yet.
+    pub fn open(setup: AgentSetup) -> Result<Self, AgentError> {
+        let instance = shelf::instance(&setup.config.state)?;
+        let metrics = Metrics::register(&setup.metrics);
+        let news = Arc::new(Notify::new());
+        let shown: HashMap<(CacheName, Priority), Arc<Progress>> = setup
+            .caches
+            .iter()
+            .flat_map(|cache| Priority::ALL.map(|priority| (cache.name.clone(), priority)))
+            .map(|lane| (lane.clone(), Arc::new(Progress::new(lane.1, news.clone()))))
+            .collect();
+        let mut lanes = Vec::new();
+        for cache in &setup.caches {
+            for priority in Priority::ALL {
+                lanes.push(lane(&setup, cache, priority, instance, &shown, &metrics)?);
+            }
+        }
+        let caches = setup.caches.iter().map(|cache| ReportedCache {
+            cache: cache.name.clone(),
+            driver: cache.kind.clone(),
+            sites: cache.lane.sites.clone().map(|sites| sites.into_iter().collect()),
+            lanes: Priority::ALL
+                .iter()
+                .filter_map(|priority| shown.get(&(cache.name.clone(), *priority)).cloned())
+                .collect(),
+        });
+        let (registered, wait) = watch::channel(false);
+        let reporter = Reporter {
+            agent: setup.name,
+            instance,
+            region: setup.config.region,
+            caches: caches.collect(),
+            broker: setup.broker,
+            clock: setup.clock,
+            news,
+            registered,
+        };
+        Ok(Self { lanes, reporter, registered: wait })
+    }
+
+    /// Purges and reports until stopped; the reporter is the last to leave.
+    pub async fn run(self, stop: Stop) -> Result<(), CrewError> {
+        let mut lanes = Crew::new(stop);
+        for setup in self.lanes {
+            let name = format!("lane {}", setup.name);
+            lanes.spawn(name, Lane::run(setup, self.registered.clone(), lanes.stop()));
+        }
+        let quiet = Stop::new();
+        let mut crew = Crew::new(quiet.clone());
+        crew.spawn("reporter", self.reporter.run(crew.stop()));
+        crew.spawn("lanes", async move {
+            let ended = lanes.run(STOP_WITHIN).await;
+            quiet.request();
+            ended.map_err(BoxError::from)
+        });
+        crew.run(STOP_WITHIN).await
+    }
+}
+
+fn lane(
+    setup: &AgentSetup,
+    cache: &Cache,
+    priority: Priority,
+    instance: Uuid,
+    shown: &HashMap<(CacheName, Priority), Arc<Progress>>,
+    metrics: &Metrics,
+) -> Result<LaneSetup, AgentError> {
+    let of = |name: &CacheName| shown.get(&(name.clone(), priority)).cloned();
+    let inner = match &cache.lane.after {
+        Some(inner) => Some(of(inner).ok_or_else(|| AgentError::UnknownInner {
+            cache: cache.name.clone(),
+            inner: inner.clone(),
+        })?),
+        None => None,
+    };
+    let mut config = cache.lane.clone();
+    if priority == Priority::Critical {
+        config.batch.wait = Duration::ZERO;
+    }
+    let surroundings = Surroundings {
+        sites: setup.sites.clone(),
+        region: setup.config.region.clone(),
+        cache: cache.name.clone(),
+        instance,
+    };
+    let name = format!("{}.{priority}", cache.name);
+    Ok(LaneSetup {
+        purpose: Purpose {
+            region: setup.config.region.clone(),
+            sites: setup.sites.clone(),
+            priority,
+            rebounds: config.rebounds.clone().unwrap_or_else(|| cache.rebounds.clone()),
+            config,
+            templates: cache.templates.clone(),
+            ready_fail_open_after: setup.config.ready_fail_open_after,
+        },
+        driver: (cache.open)(&surroundings),
+        broker: setup.broker.clone(),
+        shelf: Shelf::new(&setup.config.state, &cache.name, priority),
+        progress: of(&cache.name)
+            .unwrap_or_else(|| Arc::new(Progress::new(priority, Arc::new(Notify::new())))),
+        inner,
+        clock: setup.clock,
+        condition: setup.health.condition(format!("lane {name}")),
+        metrics: metrics.of_lane(&cache.name, priority),
+        jitter: fastrand::Rng::new(),
+        name,
+    })
+}

@@ -1,0 +1,339 @@
+//! The books of a lane: what is heard, settled and final on every line, and where to resume.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use broker_adapter::{Partition, Position};
+use jiff::Timestamp;
+use rangemap::RangeInclusiveMap;
+use schemas::{
+    LineCursor, LineId, LineReport, Number, NumberRange, Outcome, OutcomeCounts, Place,
+    PublisherName, ResumeHint,
+};
+
+use crate::Moment;
+use crate::floor::Floor;
+use crate::hear::Hearing;
+
+/// Most outcomes other than `purged` remembered per line; beyond it the oldest are told as `purged`.
+const NOTES_MAX: usize = 1_000;
+
+/// One line as this lane knows it.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Who speaks on it, once known.
+    pub(crate) publisher: Option<PublisherName>,
+    /// Where the lane began.
+    pub(crate) base: Number,
+    /// What was heard of it.
+    pub(crate) hearing: Hearing,
+    applied: Floor,
+    finished: Floor,
+    notes: RangeInclusiveMap<Number, Outcome>,
+    refused: BTreeMap<Number, String>,
+}
+
+impl Line {
+    /// A line of which all up to `base` is none of our business.
+    pub(crate) fn from_base(base: Number) -> Self {
+        Self {
+            publisher: None,
+            base,
+            hearing: Hearing::from_base(base),
+            applied: Floor::at(base),
+            finished: Floor::at(base),
+            notes: RangeInclusiveMap::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    fn resumed(cursor: &LineCursor, now: Moment) -> Self {
+        let settled = Floor::restored(cursor.floor, &cursor.settled);
+        Self {
+            publisher: None,
+            base: cursor.base,
+            hearing: Hearing::resumed(&settled, now),
+            applied: settled.clone(),
+            finished: settled,
+            notes: RangeInclusiveMap::new(),
+            refused: cursor.refused.iter().cloned().collect(),
+        }
+    }
+
+    /// Numbers known to exist and not settled.
+    pub(crate) fn lag(&self) -> u64 {
+        let above: u64 = self.applied.above().map(|range| range.last - range.first + 1).sum();
+        self.hearing.head().saturating_sub(self.applied.number()).saturating_sub(above)
+    }
+
+    fn note(&mut self, numbers: NumberRange, outcome: Outcome) {
+        self.notes.insert(numbers.first..=numbers.last, outcome);
+        if self.notes.len() > NOTES_MAX
+            && let Some((oldest, _)) = self.notes.first_range_value()
+        {
+            let oldest = oldest.clone();
+            self.notes.remove(oldest);
+        }
+    }
+
+    fn exceptions(&self) -> Vec<(NumberRange, Outcome)> {
+        let refused =
+            self.refused.keys().map(|n| (NumberRange { first: *n, last: *n }, Outcome::Refused));
+        self.notes
+            .iter()
+            .map(|(range, outcome)| {
+                (NumberRange { first: *range.start(), last: *range.end() }, *outcome)
+            })
+            .chain(refused)
+            .collect()
+    }
+
+    fn cursor(&self, line: LineId) -> LineCursor {
+        LineCursor {
+            line,
+            base: self.base,
+            floor: self.finished.number(),
+            settled: self.finished.above().collect(),
+            refused: self.refused.iter().map(|(n, reason)| (*n, reason.clone())).collect(),
+        }
+    }
+
+    fn report(&self, line: LineId, holes: Vec<NumberRange>) -> LineReport {
+        LineReport {
+            line,
+            base: self.base,
+            applied: self.applied.number(),
+            applied_above: self.applied.above().collect(),
+            finished: self.finished.number(),
+            finished_above: self.finished.above().collect(),
+            exceptions: self.exceptions(),
+            holes,
+        }
+    }
+}
+
+/// Where a message was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Located {
+    /// Its partition.
+    pub(crate) partition: Partition,
+    /// Its position there.
+    pub(crate) position: Position,
+    /// The broker's time of it.
+    pub(crate) time: Timestamp,
+}
+
+/// One number that is not final yet.
+#[derive(Debug)]
+struct Account {
+    unsettled: u32,
+    unfinished: u32,
+    worst: Outcome,
+    at: Located,
+}
+
+/// All books of one lane.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// The lines it knows.
+    pub(crate) lines: HashMap<LineId, Line>,
+    accounts: HashMap<Place, Account>,
+    heard: VecDeque<(Moment, Place)>,
+    unsettled: usize,
+    unfinished: BTreeMap<(Partition, Position), (Timestamp, u32)>,
+    read_up_to: BTreeMap<Partition, Located>,
+    outcomes: OutcomeCounts,
+}
+
+impl Ledger {
+    /// The books as an earlier life left them.
+    pub(crate) fn resumed(lines: &[LineCursor], hints: &[ResumeHint], now: Moment) -> Self {
+        let lines = lines.iter().map(|cursor| (cursor.line, Line::resumed(cursor, now))).collect();
+        let mut ledger = Self { lines, ..Self::default() };
+        for hint in hints {
+            ledger.resume_at(Partition(hint.partition), Position(hint.position), hint.time);
+        }
+        ledger
+    }
+
+    /// Where reading begins when nothing was read yet.
+    pub(crate) fn resume_at(&mut self, partition: Partition, position: Position, time: Timestamp) {
+        self.read_up_to.insert(partition, Located { partition, position, time });
+    }
+
+    /// A message was read, whatever it held.
+    pub(crate) fn read(&mut self, at: Located) {
+        let next = Located { position: Position(at.position.0.saturating_add(1)), ..at };
+        self.read_up_to.insert(at.partition, next);
+    }
+
+    /// `place` was heard and has so many selectors to purge.
+    pub(crate) fn open(&mut self, place: Place, selectors: u32, at: Located, now: Moment) {
+        let account =
+            Account { unsettled: selectors, unfinished: selectors, worst: Outcome::NotOurs, at };
+        self.accounts.insert(place, account);
+        self.heard.push_back((now, place));
+        self.unsettled += 1;
+        self.unfinished.entry((at.partition, at.position)).or_insert((at.time, 0)).1 += 1;
+    }
+
+    /// One selector of `place` has had its first pass. Answers whether that settled the number.
+    pub(crate) fn settle(&mut self, place: Place, outcome: Outcome) -> bool {
+        let Some(account) = self.accounts.get_mut(&place) else { return false };
+        account.worst = account.worst.max(outcome);
+        account.unsettled = account.unsettled.saturating_sub(1);
+        if account.unsettled > 0 {
+            return false;
+        }
+        let worst = account.worst;
+        self.unsettled -= 1;
+        self.outcomes.add(worst, 1);
+        if let Some(line) = self.lines.get_mut(&place.line) {
+            let number = NumberRange { first: place.number, last: place.number };
+            line.applied.settle(number);
+            if matches!(worst, Outcome::Covered | Outcome::Expired | Outcome::Cancelled) {
+                line.note(number, worst);
+            }
+        }
+        true
+    }
+
+    /// These numbers are settled and final as soon as they are heard: they are none of this cache's business.
+    pub(crate) fn pass_over(&mut self, line: LineId, numbers: NumberRange) {
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.applied.settle(numbers);
+            line.finished.settle(numbers);
+            self.outcomes.add(Outcome::NotOurs, numbers.last - numbers.first + 1);
+        }
+    }
+
+    /// Why `place` became a dead letter; part of the cursor before that passes it.
+    pub(crate) fn refuse(&mut self, place: Place, reason: &str) {
+        if let Some(line) = self.lines.get_mut(&place.line) {
+            line.refused.entry(place.number).or_insert_with(|| reason.to_owned());
+        }
+    }
+
+    /// One selector of `place` has had its last pass.
+    pub(crate) fn finish(&mut self, place: Place) {
+        let Some(account) = self.accounts.get_mut(&place) else { return };
+        account.unfinished = account.unfinished.saturating_sub(1);
+        if account.unfinished > 0 || account.unsettled > 0 {
+            return;
+        }
+        let at = (account.at.partition, account.at.position);
+        self.accounts.remove(&place);
+        if let Some(line) = self.lines.get_mut(&place.line) {
+            line.finished.settle(NumberRange { first: place.number, last: place.number });
+        }
+        if let Some((_, left)) = self.unfinished.get_mut(&at) {
+            *left -= 1;
+            if *left == 0 {
+                self.unfinished.remove(&at);
+            }
+        }
+    }
+
+    /// A flush made up for numbers that were never heard: they are applied.
+    pub(crate) fn flushed(&mut self, line: LineId, numbers: NumberRange) {
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.applied.settle(numbers);
+            line.note(numbers, Outcome::Flushed);
+            self.outcomes.add(Outcome::Flushed, numbers.last - numbers.first + 1);
+        }
+    }
+
+    /// The flush that made up for these numbers has had its last pass.
+    pub(crate) fn flush_finished(&mut self, line: LineId, numbers: NumberRange) {
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.finished.settle(numbers);
+        }
+    }
+
+    /// How many numbers are heard and not settled.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
+    /// Since when the oldest of them waits.
+    pub(crate) fn oldest_unsettled(&mut self) -> Option<Moment> {
+        while let Some((heard, place)) = self.heard.front() {
+            if self.accounts.get(place).is_some_and(|account| account.unsettled > 0) {
+                return Some(*heard);
+            }
+            self.heard.pop_front();
+        }
+        None
+    }
+
+    /// The highest number known of every line.
+    pub(crate) fn heads(&self) -> Vec<(LineId, Number)> {
+        self.lines.iter().map(|(id, line)| (*id, line.hearing.head())).collect()
+    }
+
+    /// All numbers of `line` up to here have been purged once.
+    pub(crate) fn applied(&self, line: LineId) -> Number {
+        self.lines.get(&line).map_or(0, |line| line.applied.number())
+    }
+
+    /// Everything that has been purged once.
+    pub(crate) fn applied_ranges(&self) -> Vec<(LineId, NumberRange)> {
+        self.lines
+            .iter()
+            .flat_map(|(id, line)| {
+                let floor = NumberRange { first: 0, last: line.applied.number() };
+                std::iter::once(floor).chain(line.applied.above()).map(|range| (*id, range))
+            })
+            .collect()
+    }
+
+    /// How many ranges the floors hold in memory.
+    pub(crate) fn ranges(&self) -> usize {
+        self.lines.values().map(|line| line.applied.ranges() + line.finished.ranges()).sum()
+    }
+
+    /// What became of everything so far.
+    pub(crate) fn outcomes(&self) -> OutcomeCounts {
+        self.outcomes
+    }
+
+    /// Numbers known to exist and not settled, on all lines.
+    pub(crate) fn lag(&self) -> u64 {
+        self.lines.values().map(Line::lag).sum()
+    }
+
+    /// Every line for the cursor.
+    pub(crate) fn cursors(&self) -> Vec<LineCursor> {
+        let mut lines: Vec<_> = self.lines.iter().map(|(id, line)| line.cursor(*id)).collect();
+        lines.sort_unstable_by_key(|line| line.line);
+        lines
+    }
+
+    /// Every line for the report; holes are those older than `grace`.
+    pub(crate) fn reports(&self, now: Moment, grace: Duration) -> Vec<LineReport> {
+        let mut lines: Vec<_> = self
+            .lines
+            .iter()
+            .map(|(id, line)| line.report(*id, line.hearing.holes(now, grace)))
+            .collect();
+        lines.sort_unstable_by_key(|line| line.line);
+        lines
+    }
+
+    /// Per partition the lowest position not final, else where reading goes on.
+    pub(crate) fn hints(&self) -> Vec<ResumeHint> {
+        self.read_up_to
+            .values()
+            .map(|next| {
+                let partition = next.partition;
+                let all = (partition, Position(0))..=(partition, Position(u64::MAX));
+                let lowest = self.unfinished.range(all).next();
+                let (position, time) = lowest
+                    .map_or((next.position, next.time), |((_, position), (time, _))| {
+                        (*position, *time)
+                    });
+                ResumeHint { partition: partition.0, position: position.0, time }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,238 @@
+//! What a lane sends to its cache, and what comes back.
+
+use std::time::Duration;
+
+use schemas::{Abilities, Ability, CircuitState, NumberRange, Outcome, Place};
+
+use super::{Failure, Flight, Job, Machine};
+use crate::Moment;
+use crate::batch::{Entry, Waiter};
+use crate::driver::Purge;
+
+/// Batches under way at once: one is being answered while the next is written.
+const FLIGHTS_MAX: usize = 2;
+
+impl Machine {
+    /// Whether the driver shall be asked for its abilities now. Once it is, [`Machine::able`] or
+    /// [`Machine::unable`] must follow.
+    pub(crate) fn ask(&mut self, now: Moment) -> bool {
+        let ask = self.must_ask
+            && !self.asking
+            && self.flights.is_empty()
+            && now >= self.retry.again_at();
+        self.asking |= ask;
+        ask
+    }
+
+    /// What the cache can do. What waits and can no longer be done is settled as such.
+    pub(crate) fn able(&mut self, abilities: Abilities, now: Moment) {
+        self.must_ask = false;
+        self.asking = false;
+        let unable =
+            self.queue.extract(|purge| abilities.of(purge.selector.kind()) != Ability::Supported);
+        self.abilities = Some(abilities);
+        for entry in unable {
+            self.give_up(entry, Outcome::Unsupported, "the cache can no longer do this", now);
+        }
+        self.retry.succeeded();
+        self.last_error = None;
+        self.release(now);
+    }
+
+    /// The cache did not tell its abilities.
+    pub(crate) fn unable(&mut self, failure: Failure, now: Moment) {
+        self.asking = false;
+        match failure {
+            Failure::Unavailable { after, error } => self.failed(after, error, now),
+            Failure::Refused { error } => self.failed(None, error, now),
+        }
+    }
+
+    /// The next batch, if one shall go out now.
+    pub(crate) fn take(&mut self, now: Moment) -> Option<Job> {
+        if self.must_ask || self.dispatch_at()? > now {
+            return None;
+        }
+        let newest = &self.newest;
+        let lines = &self.ledger.lines;
+        let taken = self.queue.take(self.batch_max(), |waiter| match waiter {
+            Waiter::Number { place, expires_at: Some(expires_at) } => lines
+                .get(&place.line)
+                .and_then(|line| newest.get(line.publisher.as_ref()?))
+                .is_some_and(|newest| newest > expires_at),
+            Waiter::Number { .. } | Waiter::Flush(_) => false,
+        });
+        let batch = taken.batch();
+        for waiter in taken.expired {
+            if let Waiter::Number { place, .. } = waiter {
+                self.settle_finally(place, Outcome::Expired);
+            }
+        }
+        if taken.entries.is_empty() {
+            return None;
+        }
+        self.next_flight += 1;
+        let id = self.next_flight;
+        self.flights.insert(id, Flight { entries: taken.entries, started: now });
+        Some(Job { id, batch })
+    }
+
+    /// When the next batch may go out; `None` while nothing waits or enough is under way.
+    /// An idle lane sends at once; a busy one lets a batch grow.
+    pub(super) fn dispatch_at(&self) -> Option<Moment> {
+        let flights = self.flights.len();
+        if self.must_ask {
+            return (!self.asking && flights == 0).then(|| self.retry.again_at());
+        }
+        let since = self.queue.waiting_since()?;
+        if self.retry.failing() {
+            return (flights == 0).then(|| self.retry.again_at());
+        }
+        if flights >= FLIGHTS_MAX {
+            return None;
+        }
+        let full = self.queue.len() >= self.batch_max() || self.queue.splitting();
+        Some(if flights == 0 || full { since } else { since + self.purpose.config.batch.wait })
+    }
+
+    fn batch_max(&self) -> usize {
+        let cache = self.abilities.as_ref().map_or(1, |known| known.batch_selectors_max);
+        self.purpose.config.batch.selectors.min(usize::try_from(cache).unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// A job has come back.
+    pub(crate) fn done(&mut self, id: u64, result: Result<(), Failure>, now: Moment) {
+        let Some(Flight { entries, started }) = self.flights.remove(&id) else { return };
+        match result {
+            Ok(()) => {
+                self.retry.succeeded();
+                self.last_error = None;
+                for entry in entries {
+                    self.purged(entry, Outcome::Purged, started, now);
+                }
+            }
+            Err(Failure::Unavailable { after, error }) => {
+                self.failed(after, error, now);
+                self.queue.restore(entries);
+            }
+            Err(Failure::Refused { error }) if entries.len() == 1 => {
+                self.retry.succeeded();
+                for entry in entries {
+                    self.give_up(entry, Outcome::Refused, &error, now);
+                }
+                self.last_error = Some(error);
+            }
+            Err(Failure::Refused { error }) => {
+                self.last_error = Some(error);
+                self.queue.split(entries);
+            }
+        }
+    }
+
+    fn failed(&mut self, after: Option<Duration>, error: String, now: Moment) {
+        self.retry.failed(now, after);
+        self.last_error = Some(error);
+        // A cache that was away for long may have come back as another one.
+        self.must_ask |= self.retry.circuit() == CircuitState::Open;
+    }
+
+    fn purged(&mut self, entry: Entry, outcome: Outcome, started: Moment, now: Moment) {
+        for waiter in self.rebounds.purged(&entry.purge, started) {
+            self.finish(&waiter);
+        }
+        let mut settled = Vec::with_capacity(entry.waiters.len());
+        for waiter in entry.waiters {
+            match &waiter {
+                Waiter::Number { place, .. } => {
+                    let place = *place;
+                    self.settle(place, outcome);
+                    if self.inner.as_ref().is_some_and(|inner| !inner.settled(place)) {
+                        self.parked.hold(place, (entry.purge.clone(), waiter), now);
+                        continue;
+                    }
+                }
+                Waiter::Flush(id) => self.flushed(*id),
+            }
+            settled.push(waiter);
+        }
+        if !settled.is_empty() {
+            self.await_rebounds(&entry.purge, settled, now);
+        }
+        for rider in entry.riders {
+            self.purged(rider, Outcome::Covered, started, now);
+        }
+    }
+
+    /// The first pass of `purge` counts as settled `now`; the later ones follow.
+    pub(super) fn await_rebounds(&mut self, purge: &Purge, waiters: Vec<Waiter>, now: Moment) {
+        for waiter in self.rebounds.settled(purge, waiters, now) {
+            self.finish(&waiter);
+        }
+    }
+
+    fn finish(&mut self, waiter: &Waiter) {
+        match waiter {
+            Waiter::Number { place, .. } => self.ledger.finish(*place),
+            Waiter::Flush(id) => {
+                for (line, numbers) in self.flush.finished(*id) {
+                    self.ledger.flush_finished(line, numbers);
+                }
+            }
+        }
+    }
+
+    fn flushed(&mut self, id: u64) {
+        let Some(heads) = self.flush.purged(id) else { return };
+        let mut made_up_for = Vec::new();
+        for (line_id, head) in heads {
+            let Some(line) = self.ledger.lines.get_mut(&line_id) else { continue };
+            for numbers in line.hearing.forgive(head) {
+                self.ledger.flushed(line_id, numbers);
+                self.settled.push((line_id, numbers));
+                made_up_for.push((line_id, numbers));
+            }
+        }
+        self.flush.made_up_for(id, made_up_for);
+    }
+
+    /// Nobody will purge this entry: its numbers end here, its riders try by themselves.
+    fn give_up(&mut self, entry: Entry, outcome: Outcome, reason: &str, now: Moment) {
+        self.queue.restore(entry.riders);
+        for waiter in entry.waiters {
+            match waiter {
+                Waiter::Number { place, .. } if outcome == Outcome::Refused => {
+                    self.refuse(place, &format!("{}: {reason}", entry.purge.selector));
+                }
+                Waiter::Number { place, .. } => self.settle_finally(place, outcome),
+                Waiter::Flush(id) => {
+                    self.flush.refused(id, now);
+                    self.last_error = Some(format!("cannot flush: {reason}"));
+                }
+            }
+        }
+        for waiter in self.rebounds.abandon(&entry.purge) {
+            if let Waiter::Number { place, .. } = &waiter {
+                self.ledger
+                    .refuse(*place, &format!("{}, later pass: {reason}", entry.purge.selector));
+            }
+            self.finish(&waiter);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, place: Place, reason: &str) {
+        self.ledger.refuse(place, reason);
+        self.settle_finally(place, Outcome::Refused);
+    }
+
+    pub(super) fn settle_finally(&mut self, place: Place, outcome: Outcome) {
+        self.settle(place, outcome);
+        self.ledger.finish(place);
+    }
+
+    fn settle(&mut self, place: Place, outcome: Outcome) {
+        if self.ledger.settle(place, outcome) {
+            let number = NumberRange { first: place.number, last: place.number };
+            self.settled.push((place.line, number));
+        }
+    }
+}

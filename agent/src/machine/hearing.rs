@@ -1,0 +1,154 @@
+//! What a lane hears: which numbers are new, which are its business, and when they may be purged.
+
+use std::sync::Arc;
+
+use schemas::{
+    Ability, Frame, Invalidation, LineId, LogMessage, Number, NumberRange, Outcome, Place,
+    PublisherName, Selector,
+};
+
+use super::Machine;
+use crate::Moment;
+use crate::batch::Waiter;
+use crate::driver::Purge;
+use crate::ledger::{Line, Located};
+
+impl Machine {
+    /// Takes one message from the log; what is held of it in memory counts against [`Machine::room`].
+    pub(crate) fn hear(&mut self, message: LogMessage, at: Located, now: Moment) {
+        self.ledger.read(at);
+        match message {
+            LogMessage::Frame(frame) => self.hear_frame(frame, at, now),
+            LogMessage::Heartbeat(heartbeat) => {
+                self.heard_publisher = true;
+                self.hear_clock(&heartbeat.publisher, heartbeat.at);
+                for (line, head) in heartbeat.lines {
+                    let joined_at = head;
+                    self.line(line, joined_at, &heartbeat.publisher).hearing.learn_head(head, now);
+                }
+            }
+            LogMessage::Lost(lost) => {
+                let joined_at = lost.numbers.last;
+                self.line(lost.line, joined_at, &lost.publisher).hearing.lose(lost.numbers, now);
+            }
+        }
+    }
+
+    /// A message that was not understood: read, parked elsewhere, and its numbers missed in time.
+    pub(crate) fn pass(&mut self, at: Located) {
+        self.ledger.read(at);
+    }
+
+    fn hear_frame(&mut self, frame: Frame, at: Located, now: Moment) {
+        self.heard_publisher = true;
+        self.hear_clock(&frame.publisher, frame.committed_at);
+        let numbers = frame.numbers();
+        let line = self.line(frame.line, numbers.first.saturating_sub(1), &frame.publisher);
+        let new = line.hearing.hear(numbers, now);
+        let (first, mut invalidations) = (frame.first, frame.invalidations.into_iter());
+        let mut next = first;
+        for number in new.into_iter().flat_map(|range| range.first..=range.last) {
+            let skip = usize::try_from(number - next).unwrap_or(usize::MAX);
+            let Some(invalidation) = invalidations.nth(skip) else { return };
+            next = number + 1;
+            self.take_charge(Place { line: frame.line, number }, invalidation, at, now);
+        }
+    }
+
+    /// The line of that id. One first heard while joining begins at `joined_at`, any other at 1.
+    fn line(&mut self, id: LineId, joined_at: Number, publisher: &PublisherName) -> &mut Line {
+        let base = if self.joining { joined_at } else { 0 };
+        let settled = &mut self.settled;
+        let line = self.ledger.lines.entry(id).or_insert_with(|| {
+            settled.push((id, NumberRange { first: 0, last: base }));
+            Line::from_base(base)
+        });
+        line.publisher.get_or_insert_with(|| publisher.clone());
+        line
+    }
+
+    fn hear_clock(&mut self, publisher: &PublisherName, at: jiff::Timestamp) {
+        match self.newest.get_mut(publisher) {
+            Some(newest) => *newest = at.max(*newest),
+            None => drop(self.newest.insert(publisher.clone(), at)),
+        }
+    }
+
+    fn take_charge(&mut self, place: Place, invalidation: Invalidation, at: Located, now: Moment) {
+        let number = NumberRange { first: place.number, last: place.number };
+        let region = &self.purpose.region;
+        if !invalidation.audience.includes(region) || !self.may_hold(&invalidation) {
+            self.ledger.pass_over(place.line, number);
+            self.settled.push((place.line, number));
+            return;
+        }
+        let selectors = u32::try_from(invalidation.selectors.len()).unwrap_or(u32::MAX);
+        self.ledger.open(place, selectors, at, now);
+        self.held.hold(place, Arc::new(invalidation), now);
+    }
+
+    /// A site that this agent was never told of may be held: saying so beats silence.
+    fn may_hold(&self, invalidation: &Invalidation) -> bool {
+        let unknown = self.purpose.sites.get(&invalidation.site).is_none();
+        self.holds(&invalidation.site) || unknown && self.purpose.config.sites.is_none()
+    }
+
+    /// Lets go what need not wait for the inner cache any more: first passes to the queue, later ones to their delay.
+    pub(super) fn release(&mut self, now: Moment) {
+        let inner = self.inner.clone();
+        if self.abilities.is_some() {
+            let barrier = Some(self.purpose.config.barrier);
+            while let Some((place, invalidation)) =
+                self.held.release(inner.as_deref(), barrier, now)
+            {
+                self.enqueue(place, &invalidation, now);
+            }
+        }
+        while let Some((_, (purge, waiter))) = self.parked.release(inner.as_deref(), None, now) {
+            self.await_rebounds(&purge, vec![waiter], now);
+        }
+    }
+
+    fn enqueue(&mut self, place: Place, invalidation: &Invalidation, now: Moment) {
+        let expires_at = invalidation
+            .expires_in
+            .and_then(|after| invalidation.accepted_at.checked_add(after).ok());
+        for selector in &invalidation.selectors {
+            if let Err(reason) = self.belongs(invalidation, selector) {
+                self.refuse(place, &reason);
+                continue;
+            }
+            match self.ability(selector) {
+                Ability::Supported => {
+                    let mode = self.mode_for(invalidation.mode);
+                    let site = invalidation.site.clone();
+                    let purge = Purge { site, selector: selector.clone(), mode };
+                    self.queue.add(purge, Waiter::Number { place, expires_at }, now);
+                }
+                Ability::Unsupported => self.settle_finally(place, Outcome::Unsupported),
+                Ability::NotHeld => self.settle_finally(place, Outcome::NotOurs),
+            }
+        }
+    }
+
+    /// No event of one site touches an object of another, whatever the log says.
+    fn belongs(&self, invalidation: &Invalidation, selector: &Selector) -> Result<(), String> {
+        let Some(site) = self.purpose.sites.get(&invalidation.site) else {
+            return Err(format!("site {} is not in this agent's configuration", invalidation.site));
+        };
+        match selector.host() {
+            Some(host) if !site.hosts.contains(host) => {
+                Err(format!("host {host} does not belong to site {} here", site.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn ability(&self, selector: &Selector) -> Ability {
+        self.abilities.as_ref().map_or(Ability::Unsupported, |known| known.of(selector.kind()))
+    }
+
+    fn mode_for(&self, mode: schemas::Mode) -> schemas::Mode {
+        self.abilities.as_ref().map_or(mode, |known| known.mode_for(mode))
+    }
+}

@@ -1,0 +1,92 @@
+//! What a lane tells: its cursor to the shelf, its progress to the report, what it has settled to an outer lane.
+
+use schemas::{Cursor, LaneReport, LineId, NumberRange};
+
+use super::{Machine, Start};
+use crate::Moment;
+use crate::flush::Cause;
+
+/// Sizes for the gauges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Numbers heard and not settled.
+    pub(crate) unsettled: usize,
+    /// Distinct selectors that wait for a later pass.
+    pub(crate) rebounds: usize,
+    /// Whether nothing more may be read now.
+    pub(crate) full: bool,
+}
+
+impl Machine {
+    /// What to store: everything at or below its floors is final, so it may be stored at any time.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor {
+            life: self.life,
+            region: self.purpose.region.clone(),
+            sites: self.sites().into_iter().collect(),
+            templates: self.purpose.templates.clone(),
+            lines: self.ledger.cursors(),
+            hints: self.ledger.hints(),
+        }
+    }
+
+    /// Whether the cursor may be stored yet: not before a first flush has had its last pass, so that a
+    /// crash until then flushes again.
+    pub(crate) fn has_cursor(&self) -> bool {
+        !self.joining && self.flush.clean()
+    }
+
+    /// The latest word.
+    pub(crate) fn report(&mut self, now: Moment) -> LaneReport {
+        let oldest = self.ledger.oldest_unsettled();
+        let age = oldest.map(|since| now.saturating_sub(since).as_micros());
+        LaneReport {
+            priority: self.purpose.priority,
+            life: self.life,
+            ready: self.start == Start::Done,
+            circuit: self.retry.circuit(),
+            last_error: self.last_error.clone(),
+            lag: self.ledger.lag(),
+            oldest_unsettled_us: age.map(|us| u64::try_from(us).unwrap_or(u64::MAX)),
+            outcomes: self.ledger.outcomes(),
+            lines: self.ledger.reports(now, self.purpose.config.hole_grace),
+        }
+    }
+
+    /// What was settled since this was last asked.
+    pub(crate) fn drain_settled(&mut self) -> Vec<(LineId, NumberRange)> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// Which flushes began since this was last asked.
+    pub(crate) fn drain_flushes(&mut self) -> Vec<Cause> {
+        std::mem::take(&mut self.flushes_begun)
+    }
+
+    /// What the cache can do, as last heard.
+    pub(crate) fn abilities(&self) -> Option<&schemas::Abilities> {
+        self.abilities.as_ref()
+    }
+
+    /// Sizes for the gauges.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            unsettled: self.ledger.unsettled(),
+            rebounds: self.rebounds.len() + self.parked.len(),
+            full: self.room() == 0,
+        }
+    }
+
+    /// Why the lane is not to be counted upon yet, in words.
+    pub(crate) fn not_ready_because(&self) -> Option<String> {
+        let because = match &self.start {
+            Start::Done => return None,
+            _ if self.abilities.is_none() => "the cache has not answered yet",
+            _ if !self.flush.idle() => "a flush is due",
+            Start::Listening => "no publisher was heard yet",
+            Start::CatchingUp(_) => "catching up with what was published before the start",
+        };
+        let error = self.last_error.as_ref().map(|error| format!(": {error}"));
+        Some(format!("{because}{}", error.unwrap_or_default()))
+    }
+}

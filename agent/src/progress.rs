@@ -1,0 +1,91 @@
+//! What one lane shows to others: its report for the reporter, and what it has settled for a lane that comes after it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use schemas::{
+    Abilities, CircuitState, LaneReport, LineId, NumberRange, OutcomeCounts, Place, Priority,
+};
+use tokio::sync::{Notify, watch};
+
+use crate::floor::Floor;
+use crate::order::Inner;
+
+/// The public face of one lane.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    applied: RwLock<HashMap<LineId, Floor>>,
+    broken: AtomicBool,
+    latest: Mutex<(LaneReport, Option<Abilities>)>,
+    moved: watch::Sender<()>,
+    news: Arc<Notify>,
+}
+
+impl Progress {
+    /// A lane that has not begun; `news` wakes the reporter.
+    pub(crate) fn new(priority: Priority, news: Arc<Notify>) -> Self {
+        let report = LaneReport {
+            priority,
+            life: 1,
+            ready: false,
+            circuit: CircuitState::Closed,
+            last_error: None,
+            lag: 0,
+            oldest_unsettled_us: None,
+            outcomes: OutcomeCounts::default(),
+            lines: Vec::new(),
+        };
+        Self {
+            applied: RwLock::default(),
+            broken: AtomicBool::new(false),
+            latest: Mutex::new((report, None)),
+            moved: watch::Sender::new(()),
+            news,
+        }
+    }
+
+    /// These numbers have been purged once.
+    pub(crate) fn settle(&self, settled: Vec<(LineId, NumberRange)>) {
+        if settled.is_empty() {
+            return;
+        }
+        let mut applied = self.applied.write();
+        for (line, numbers) in settled {
+            applied.entry(line).or_default().settle(numbers);
+        }
+        drop(applied);
+        self.moved.send_replace(());
+    }
+
+    /// Shows the latest report.
+    pub(crate) fn show(&self, report: LaneReport, abilities: Option<Abilities>) {
+        let broken = report.circuit == CircuitState::Open;
+        if self.broken.swap(broken, Ordering::Relaxed) != broken {
+            self.moved.send_replace(());
+        }
+        *self.latest.lock() = (report, abilities);
+        self.news.notify_one();
+    }
+
+    /// The latest report, and what the cache can do.
+    pub(crate) fn latest(&self) -> (LaneReport, Option<Abilities>) {
+        self.latest.lock().clone()
+    }
+
+    /// Wakes whenever something was settled or the circuit has changed.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+}
+
+impl Inner for Progress {
+    fn settled(&self, place: Place) -> bool {
+        self.applied.read().get(&place.line).is_some_and(|floor| floor.has(place.number))
+    }
+
+    fn broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}

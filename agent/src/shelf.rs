@@ -1,0 +1,151 @@
+//! Where a lane's cursor lies between its lives: one file per lane in the agent's `state` folder.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use schemas::{CacheName, Cursor, Priority, wire};
+use tempfile::NamedTempFile;
+use uuid::Uuid;
+
+/// Why the state folder was not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfError {
+    /// It could not be read or written.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file in it is damaged.
+    #[error(
+        "{} is damaged; remove it to start this lane without a cursor, which flushes its cache",
+        path.display()
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: schemas::wire::WireError,
+    },
+}
+
+/// One cursor's file, replaced as a whole.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    path: PathBuf,
+}
+
+impl Shelf {
+    /// The shelf of a lane in `folder`.
+    pub(crate) fn new(folder: &Path, cache: &CacheName, priority: Priority) -> Self {
+        Self { path: folder.join(format!("{cache}.{priority}.cursor")) }
+    }
+
+    /// What was stored last; `None` if nothing ever was.
+    pub(crate) fn load(&self) -> Result<Option<Cursor>, ShelfError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => wire::decode_cursor(&bytes)
+                .map(Some)
+                .map_err(|source| ShelfError::Damaged { path: self.path.clone(), source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ShelfError::Io { path: self.path.clone(), source }),
+        }
+    }
+
+    /// Stores `cursor`; durable when it returns.
+    pub(crate) fn store(&self, cursor: &Cursor) -> Result<(), ShelfError> {
+        replace(&self.path, &wire::encode_cursor(cursor))
+            .map_err(|source| ShelfError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// Replaces a file at once: a crash leaves the old one or the new one.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The agent's identity, made at its first start and kept in `folder`.
+pub(crate) fn instance(folder: &Path) -> Result<Uuid, ShelfError> {
+    let path = folder.join("instance");
+    let io = |source| ShelfError::Io { path: path.clone(), source };
+    fs::create_dir_all(folder).map_err(io)?;
+    match fs::read_to_string(&path) {
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map_err(|error| io(io::Error::new(io::ErrorKind::InvalidData, error))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let instance = Uuid::new_v4();
+            replace(&path, instance.to_string().as_bytes()).map_err(io)?;
+            Ok(instance)
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shelf(folder: &Path) -> Shelf {
+        let cache = "varnish".parse().expect("a name");
+        Shelf::new(folder, &cache, Priority::Normal)
+    }
+
+    fn cursor(life: u64) -> Cursor {
+        Cursor {
+            life,
+            region: "local".parse().expect("a name"),
+            sites: ["main".parse().expect("a name")].into(),
+            templates: ["key={site}:{key}".to_owned()].into(),
+            lines: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_stored_last_is_loaded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = shelf(folder.path());
+        assert!(shelf.load().expect("an empty shelf").is_none());
+        for life in 1..=3 {
+            shelf.store(&cursor(life)).expect("stored");
+        }
+        assert_eq!(shelf.load().expect("a cursor"), Some(cursor(3)));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "no litter");
+    }
+
+    #[test]
+    fn a_damaged_cursor_is_refused_by_the_name_of_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = shelf(folder.path());
+        shelf.store(&cursor(1)).expect("stored");
+        let whole = fs::read(&shelf.path).expect("bytes");
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&shelf.path, &bytes).expect("written");
+            let error = shelf.load().expect_err("a flipped bit").to_string();
+            assert!(error.contains("varnish.normal.cursor"), "{error}");
+            fs::write(&shelf.path, &whole[..at]).expect("written");
+            assert!(shelf.load().is_err(), "torn at {at}");
+        }
+    }
+
+    #[test]
+    fn an_agent_stays_the_same_instance() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state");
+        assert_eq!(instance(&state).expect("made"), instance(&state).expect("kept"));
+    }
+}
