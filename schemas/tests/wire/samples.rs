@@ -1,0 +1,221 @@
+//! One message of each kind with every field in use: the values that the golden bytes stand for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemas::{
+    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, Cursor, Frame, Gate,
+    Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport, LogMessage,
+    Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint,
+    SIGNATURE_BYTES, Scheme, Selector,
+};
+use uuid::Uuid;
+
+use crate::message::Message;
+
+/// Every sample with the name of its golden file. A released sample never changes: add another.
+pub(crate) fn samples() -> [(&'static str, Message); 6] {
+    [
+        ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
+        ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
+        ("v1-lost", Message::Log(LogMessage::Lost(lost()))),
+        ("v1-report", Message::Board(BoardMessage::Report(Box::new(report())))),
+        ("v1-incarnation", Message::Board(BoardMessage::Incarnation(incarnation()))),
+        ("v1-cursor", Message::Cursor(cursor())),
+    ]
+}
+
+fn line(digit: u8) -> LineId {
+    LineId::from_bytes([digit; 16])
+}
+
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn range(first: u64, last: u64) -> NumberRange {
+    NumberRange { first, last }
+}
+
+fn text<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("canonical text")
+}
+
+pub(crate) fn frame() -> Frame {
+    Frame {
+        publisher: text("publisher-1"),
+        line: line(0x11),
+        first: 70_000,
+        committed_at: time("2026-11-21T10:00:00.123456789Z"),
+        invalidations: vec![invalidation(), smallest_invalidation()],
+        signature: Some([0x5a; SIGNATURE_BYTES]),
+    }
+}
+
+pub(crate) fn invalidation() -> Invalidation {
+    Invalidation {
+        id: Uuid::from_u128(0x0193_4d2e_5b00_7abc_8def_0123_4567_89ab),
+        site: text("main"),
+        selectors: selectors(),
+        mode: Mode::Soft,
+        priority: Priority::Critical,
+        audience: Audience::Regions(BTreeSet::from([text("eu-west"), text("us-east")])),
+        accepted_at: time("2026-11-21T10:00:00.12Z"),
+        expires_in: Some(Duration::new(86_400, 5)),
+        after: Some(Gate::PostgresLsn("0/3015FF0".into())),
+        reason: Some("editor published “article 7”".into()),
+        labels: BTreeMap::from([("cms".into(), "wagtail".into()), ("user".into(), "7".into())]),
+    }
+}
+
+fn smallest_invalidation() -> Invalidation {
+    Invalidation {
+        id: Uuid::from_u128(0x0193_4d2e_5b00_7abc_8def_0123_4567_89ac),
+        site: text("m"),
+        selectors: vec![Selector::Everything],
+        mode: Mode::Hard,
+        priority: Priority::Normal,
+        audience: Audience::All,
+        accepted_at: Timestamp::UNIX_EPOCH,
+        expires_in: None,
+        after: Some(Gate::MysqlGtid("3E11FA47-71CA-11E1-9E33-C80AA9429562:1-5".into())),
+        reason: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+fn selectors() -> Vec<Selector> {
+    let url = |query| Selector::Url {
+        scheme: Scheme::Https,
+        host: text("www.example.com"),
+        path: text("/caf%C3%A9/a"),
+        query,
+    };
+    vec![
+        url(QueryMatch::Exact(None)),
+        url(QueryMatch::Exact(Some(text("")))),
+        url(QueryMatch::Exact(Some(text("page=2&sort=a%26b")))),
+        url(QueryMatch::Any),
+        Selector::Url {
+            scheme: Scheme::Http,
+            host: text("example.com:8080"),
+            path: text("/"),
+            query: QueryMatch::Any,
+        },
+        Selector::Prefix { host: text("www.example.com"), path: text("/blog/") },
+        Selector::Tag(text("article-7")),
+        Selector::Key(text("user:42")),
+        Selector::Everything,
+    ]
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        publisher: text("publisher-1"),
+        at: time("2026-11-21T10:00:01Z"),
+        lines: vec![(line(0x11), 70_001), (line(0x22), 0), (line(0x33), u64::MAX)],
+    }
+}
+
+pub(crate) fn lost() -> Lost {
+    Lost { publisher: text("publisher-1"), line: line(0x11), numbers: range(250, 300) }
+}
+
+fn incarnation() -> Incarnation {
+    Incarnation {
+        publisher: text("publisher-1"),
+        since: time("2026-11-21T09:59:59.5Z"),
+        lines: vec![line(0x33), line(0x44)],
+        closes: vec![(line(0x11), 70_001), (line(0x22), 0)],
+    }
+}
+
+pub(crate) fn cursor() -> Cursor {
+    Cursor {
+        life: 3,
+        region: text("eu-west"),
+        sites: BTreeSet::from([text("main"), text("shop")]),
+        templates: BTreeSet::from(["tag=tag:{tag}".into(), "url=page:{host}{path}".into()]),
+        lines: vec![LineCursor {
+            line: line(0x11),
+            base: 10,
+            floor: 69_000,
+            settled: vec![range(69_002, 69_002), range(69_010, 70_000)],
+            refused: vec![(69_011, "key is longer than the cache takes".into())],
+        }],
+        hints: vec![ResumeHint {
+            partition: 0,
+            position: 123_456,
+            time: time("2026-11-21T09:58:00Z"),
+        }],
+    }
+}
+
+pub(crate) fn report() -> Report {
+    Report {
+        agent: text("edge-1"),
+        instance: Uuid::from_u128(0x9f1d_0000_0000_4000_8000_0000_0000_0001),
+        sequence: 900,
+        region: text("eu-west"),
+        at: time("2026-11-21T10:00:02.000001Z"),
+        caches: vec![
+            CacheReport {
+                cache: text("varnish"),
+                driver: "varnish".into(),
+                sites: Some(BTreeSet::from([text("main")])),
+                abilities: Some(abilities()),
+                lanes: vec![lane(Priority::Critical), lane(Priority::Normal)],
+            },
+            CacheReport {
+                cache: text("redis"),
+                driver: "redis".into(),
+                sites: None,
+                abilities: None,
+                lanes: Vec::new(),
+            },
+        ],
+    }
+}
+
+fn abilities() -> Abilities {
+    Abilities {
+        url: Ability::Supported,
+        url_any_query: Ability::Unsupported,
+        prefix: Ability::Supported,
+        tag: Ability::Supported,
+        key: Ability::NotHeld,
+        everything: Ability::Supported,
+        soft: true,
+        batch_selectors_max: 100,
+        manner: "xkey".into(),
+    }
+}
+
+fn lane(priority: Priority) -> LaneReport {
+    let critical = priority == Priority::Critical;
+    LaneReport {
+        priority,
+        life: 1,
+        ready: critical,
+        circuit: if critical { CircuitState::Closed } else { CircuitState::Open },
+        last_error: (!critical).then(|| "connection refused".into()),
+        lag: 12,
+        oldest_unsettled_us: (!critical).then_some(1_500_000),
+        outcomes: OutcomeCounts::from_array([9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        lines: vec![LineReport {
+            line: line(0x11),
+            base: 10,
+            applied: 69_990,
+            applied_above: vec![range(69_992, 69_999)],
+            finished: 69_000,
+            finished_above: vec![range(69_002, 69_002), range(69_010, 69_011)],
+            exceptions: Outcome::ALL
+                .into_iter()
+                .zip(1..)
+                .map(|(outcome, number)| (range(number, number), outcome))
+                .collect(),
+            holes: vec![range(69_991, 69_991)],
+        }],
+    }
+}
