@@ -217,4 +217,149 @@ mod tests {
             assert_eq!(key.parse::<Key>().expect_err(key).what(), "key");
         }
     }
+
+    /// What caches hold: pages and data.
+    #[derive(Debug)]
+    enum Object {
+        Page { scheme: Scheme, host: Host, path: String, query: Option<&'static str> },
+        Tagged(&'static str),
+        Data(&'static str),
+    }
+
+    /// The meaning of a selector, object by object.
+    fn matches(selector: &Selector, object: &Object) -> bool {
+        match (selector, object) {
+            (Selector::Everything, _) => true,
+            (Selector::Tag(tag), Object::Tagged(held)) => tag.as_str() == *held,
+            (Selector::Key(key), Object::Data(held)) => key.as_str() == *held,
+            (Selector::Url { scheme, host, path, query }, Object::Page { .. }) => {
+                let Object::Page { scheme: s, host: h, path: p, query: q } = object else {
+                    return false;
+                };
+                let queries_match = match query {
+                    QueryMatch::Exact(query) => query.as_ref().map(Query::as_str) == *q,
+                    QueryMatch::Any => true,
+                };
+                (scheme, host, path.as_str()) == (s, h, p) && queries_match
+            }
+            (Selector::Prefix { host, path }, Object::Page { host: h, path: p, .. }) => {
+                let prefix = path.as_str();
+                let below = p.strip_prefix(prefix);
+                host == h
+                    && below.is_some_and(|below| {
+                        below.is_empty() || below.starts_with('/') || prefix.ends_with('/')
+                    })
+            }
+            _ => false,
+        }
+    }
+
+    fn hosts() -> [Host; 2] {
+        ["a.com", "b.com"].map(|host| host.parse().unwrap())
+    }
+
+    /// Every path of `a` and `/` up to this length.
+    fn paths(length_max: usize) -> Vec<String> {
+        let mut paths = vec!["/".to_owned()];
+        for length in 1..length_max {
+            let longest: Vec<_> =
+                paths.iter().filter(|path| path.len() == length).cloned().collect();
+            paths.extend(longest.iter().flat_map(|path| [format!("{path}a"), format!("{path}/")]));
+        }
+        paths
+    }
+
+    fn objects() -> Vec<Object> {
+        let mut objects = vec![Object::Tagged("t"), Object::Tagged("u"), Object::Data("t")];
+        for scheme in [Scheme::Http, Scheme::Https] {
+            for host in hosts() {
+                for path in paths(5) {
+                    objects.extend([None, Some(""), Some("q")].map(|query| Object::Page {
+                        scheme,
+                        host: host.clone(),
+                        path: path.clone(),
+                        query,
+                    }));
+                }
+            }
+        }
+        objects
+    }
+
+    fn selectors() -> Vec<Selector> {
+        let mut selectors = vec![
+            Selector::Everything,
+            Selector::Tag("t".parse().unwrap()),
+            Selector::Tag("u".parse().unwrap()),
+            Selector::Key("t".parse().unwrap()),
+        ];
+        for host in hosts() {
+            for path in paths(4) {
+                let path: Path = path.parse().unwrap();
+                selectors.push(Selector::Prefix { host: host.clone(), path: path.clone() });
+                for scheme in [Scheme::Http, Scheme::Https] {
+                    let [none, empty, some] = [None, Some(""), Some("q")]
+                        .map(|query| QueryMatch::Exact(query.map(|query| query.parse().unwrap())));
+                    selectors.extend([none, empty, some, QueryMatch::Any].map(|query| {
+                        Selector::Url { scheme, host: host.clone(), path: path.clone(), query }
+                    }));
+                }
+            }
+        }
+        selectors
+    }
+
+    #[test]
+    fn wider_selectors_come_nearest_first() {
+        let wider = |selector: &Selector| {
+            selector.wider().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let host: Host = "a.com".parse().unwrap();
+        let path: Path = "/a/b".parse().unwrap();
+        let url = Selector::Url {
+            scheme: Scheme::Https,
+            host: host.clone(),
+            path: path.clone(),
+            query: QueryMatch::Exact(Some("q".parse().unwrap())),
+        };
+        assert_eq!(
+            wider(&url),
+            [
+                "url https://a.com/a/b (any query)",
+                "prefix a.com/a/b",
+                "prefix a.com/a/",
+                "prefix a.com/a",
+                "prefix a.com/",
+                "everything",
+            ]
+        );
+        let prefix = Selector::Prefix { host: host.clone(), path };
+        assert_eq!(
+            wider(&prefix),
+            ["prefix a.com/a/", "prefix a.com/a", "prefix a.com/", "everything"]
+        );
+        let folder = Selector::Prefix { host: host.clone(), path: "/a/".parse().unwrap() };
+        assert_eq!(wider(&folder), ["prefix a.com/a", "prefix a.com/", "everything"]);
+        let root = Selector::Prefix { host, path: "/".parse().unwrap() };
+        assert_eq!(wider(&root), ["everything"]);
+        assert_eq!(wider(&Selector::Tag("t".parse().unwrap())), ["everything"]);
+        assert_eq!(wider(&Selector::Everything), [""; 0]);
+    }
+
+    /// The objects reach one byte deeper than the selectors, so that a prefix has something below every URL.
+    #[test]
+    fn wider_are_exactly_those_that_match_all_it_matches() {
+        let (selectors, objects) = (selectors(), objects());
+        for selector in &selectors {
+            let wider = selector.wider();
+            let matched: Vec<_> =
+                objects.iter().filter(|object| matches(selector, object)).collect();
+            assert!(!matched.is_empty());
+            for other in &selectors {
+                let includes = matched.iter().all(|object| matches(other, object));
+                let expected = includes && other != selector;
+                assert_eq!(wider.contains(other), expected, "{other} of {selector}");
+            }
+        }
+    }
 }
