@@ -112,7 +112,7 @@ pub enum Start {
     Newest,
     /// At these positions; a partition not named begins at its oldest.
     At(Positions),
-    /// At the first message the broker took at this time or later.
+    /// At the first message the broker took at this time or later; after the newest where there is none.
     Since(Timestamp),
 }
 
