@@ -309,3 +309,6 @@ impl Machine {
         window.saturating_sub(self.ledger.unsettled())
     }
 }
+
+#[cfg(test)]
+mod simulation;

@@ -169,3 +169,105 @@ impl Rebounds {
         self.waiting.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use schemas::{LineId, Mode, Place, Selector};
+
+    use super::*;
+
+    const DELAYS: [u64; 3] = [1, 11, 65];
+
+    fn number(number: u64) -> Waiter {
+        let place = Place { line: LineId::from_bytes([7; 16]), number };
+        Waiter::Number { place, expires_at: None }
+    }
+
+    fn purge(selector: Selector) -> Purge {
+        Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard }
+    }
+
+    fn tag() -> Purge {
+        purge(Selector::Tag("a".parse().expect("a tag")))
+    }
+
+    fn seconds(seconds: u64) -> Moment {
+        Moment::from_secs(seconds)
+    }
+
+    fn rebounds() -> Rebounds {
+        Rebounds::new(DELAYS.map(Duration::from_secs).to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_final_by_the_first_purge_after_its_last_delay(
+            events in prop::collection::vec((0u64..20, any::<bool>()), 1..80)
+        ) {
+            let mut rebounds = rebounds();
+            let (mut now, mut next, mut open) = (0, 0, Vec::new());
+            for (wait, settle) in events {
+                now += wait;
+                if settle {
+                    next += 1;
+                    prop_assert!(rebounds.settled(&tag(), vec![number(next)], seconds(now)).is_empty());
+                    open.push((next, now));
+                } else {
+                    let finished = rebounds.purged(&tag(), seconds(now));
+                    let expected: Vec<_> = open.extract_if(.., |(_, at)| *at + 65 <= now).map(|(n, _)| number(n)).collect();
+                    prop_assert_eq!(finished, expected);
+                }
+                prop_assert_eq!(rebounds.len(), usize::from(!open.is_empty()));
+                prop_assert!(rebounds.next_due().is_none_or(|due| due <= seconds(now + 65)));
+            }
+        }
+    }
+
+    #[test]
+    fn one_number_is_purged_after_each_delay_and_then_forgotten() {
+        let mut rebounds = rebounds();
+        rebounds.settled(&tag(), vec![number(1)], seconds(0));
+        for (pass, delay) in DELAYS.into_iter().enumerate() {
+            assert_eq!(rebounds.next_due(), Some(seconds(delay)));
+            assert!(rebounds.take_due(seconds(delay) - Duration::from_millis(1), 9).is_empty());
+            assert_eq!(rebounds.take_due(seconds(delay), 9), [tag()]);
+            assert!(rebounds.take_due(seconds(delay), 9).is_empty(), "taken once");
+            let finished = rebounds.purged(&tag(), seconds(delay));
+            assert_eq!(finished.len(), usize::from(pass == 2));
+        }
+        assert_eq!((rebounds.len(), rebounds.next_due()), (0, None));
+    }
+
+    #[test]
+    fn a_hot_selector_costs_one_extra_purge_per_delay() {
+        let mut rebounds = rebounds();
+        let mut extra = 0;
+        for second in 0..200 {
+            if second < 100 {
+                rebounds.purged(&tag(), seconds(second));
+                rebounds.settled(&tag(), vec![number(second)], seconds(second));
+            }
+            for due in rebounds.take_due(seconds(second), 9) {
+                extra += 1;
+                rebounds.purged(&due, seconds(second));
+            }
+        }
+        assert_eq!(rebounds.len(), 0);
+        assert!(extra <= 66, "{extra} extra purges for the passes after the last of 100 seconds");
+    }
+
+    #[test]
+    fn broad_selectors_run_only_the_last_pass() {
+        let mut rebounds = rebounds();
+        rebounds.settled(&purge(Selector::Everything), vec![number(1)], seconds(0));
+        assert_eq!(rebounds.next_due(), Some(seconds(65)));
+    }
+
+    #[test]
+    fn without_delays_the_first_pass_is_final() {
+        let mut rebounds = Rebounds::new(Vec::new());
+        assert_eq!(rebounds.settled(&tag(), vec![number(1)], seconds(0)), [number(1)]);
+        assert_eq!(rebounds.len(), 0);
+    }
+}
