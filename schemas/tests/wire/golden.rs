@@ -45,3 +45,17 @@ fn no_golden_bytes_are_forgotten() {
     let names = samples().into_iter().map(|(name, _)| name.into()).collect();
     assert_eq!(files, names);
 }
+
+#[test]
+fn the_example_in_the_book_is_golden() {
+    let book = fs::read_to_string(Path::new(FOLDER).join("../../docs/wire.md")).expect("the book");
+    let (_, example) = book.split_once("```text\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let bytes: Vec<_> = example
+        .lines()
+        .flat_map(|line| line.split("   ").next().expect("hexadecimal bytes").split(' '))
+        .map(|byte| u8::from_str_radix(byte, 16).expect("a byte"))
+        .collect();
+    let golden = fs::read(Path::new(FOLDER).join("v1-lost.bin")).expect("golden bytes");
+    assert_eq!(bytes, golden);
+}
