@@ -1,0 +1,218 @@
+//! The tracker: folds what this publisher accepted and the latest report of every agent into progress.
+//!
+//! ```text
+//! journal --accepted--> +---------+ --progress--> status, wait
+//!                       | Tracker | --regions, caches, dry_run--> tables
+//! board ----report----> +---------+ --latency--> histograms
+//! ```
+//!
+//! [`Tracker`] is pure: time is an argument. [`Tracking`] feeds it from the board and keeps it on disk.
+
+mod lane;
+mod latency;
+mod metrics;
+mod pass;
+mod pending;
+mod progress;
+mod range;
+mod registry;
+mod scope;
+mod summaries;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use schemas::{Invalidation, LineId, Number, Place, Priority, Region, Report, Sites};
+
+use self::lane::{News, Standing};
+use self::latency::Latencies;
+use self::metrics::TrackerMetrics;
+use self::pending::{Entry, Pending, REGIONS_MAX, RegionBits, Stage};
+use self::range::Numbers;
+use self::registry::{Registered, Registry};
+use self::scope::Scope;
+
+/// Most lines of our own that are remembered as such.
+const OWN_LINES_MAX: usize = 1_024;
+
+/// Most scopes whose regions are remembered until the registry changes.
+const SCOPES_MAX: usize = 4_096;
+
+/// Who owes what, who has done it, and how long that took. Pure: no clock, no await, no I/O.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    sites: Arc<Sites>,
+    /// It knows of nobody's silence before.
+    listening_since: Timestamp,
+    registry: Registry,
+    own_lines: BTreeMap<LineId, OwnLine>,
+    measured: Vec<(Region, Latencies)>,
+    awaited: Awaited,
+    metrics: TrackerMetrics,
+}
+
+/// A line of this publisher.
+#[derive(Debug)]
+struct OwnLine {
+    priority: Priority,
+    since: Timestamp,
+    /// Its last number; 0 for a line of an earlier incarnation.
+    head: Number,
+    pending: Pending,
+    stored: bool,
+}
+
+/// The regions that may owe something, per scope, until the registry changes.
+#[derive(Debug, Default)]
+struct Awaited {
+    revision: u64,
+    by_scope: HashMap<Arc<Scope>, RegionBits>,
+}
+
+impl Tracker {
+    /// Knows nobody, and begins to listen `now`.
+    pub(crate) fn new(sites: Arc<Sites>, now: Timestamp) -> Self {
+        Self {
+            sites,
+            listening_since: now,
+            registry: Registry::default(),
+            own_lines: BTreeMap::new(),
+            measured: Vec::new(),
+            awaited: Awaited::default(),
+            metrics: TrackerMetrics::new(),
+        }
+    }
+
+    /// Its metrics, to be registered.
+    pub(crate) fn metrics(&self) -> &TrackerMetrics {
+        &self.metrics
+    }
+
+    /// This publisher accepted `invalidation` at `place`: to be called in the order of numbers, per line.
+    pub(crate) fn accepted(&mut self, place: Place, invalidation: &Invalidation) {
+        let (scope, awaited) = self.awaited(Scope::of(invalidation));
+        let accepted_at = invalidation.accepted_at;
+        let line = self.own_line(place.line, invalidation.priority, accepted_at);
+        if place.number > line.head {
+            line.head = place.number;
+            line.pending.accepted(place.number, accepted_at, scope, awaited);
+        }
+    }
+
+    /// An agent's word, received at `received_at`.
+    pub(crate) fn report(&mut self, report: Report, received_at: Timestamp) {
+        let region = report.region.clone();
+        let news = self.registry.report(report, received_at);
+        for (priority, news) in &news {
+            self.measure(&region, *priority, news, received_at);
+        }
+    }
+
+    /// How many numbers are missing in lanes, beyond the grace.
+    pub(super) fn holes(&self) -> u64 {
+        let lines = self.registry.lanes().flat_map(|registered| registered.lane.lines.values());
+        lines.flat_map(|line| line.holes.iter()).map(count).sum()
+    }
+
+    /// Takes latencies of what a report has settled, for numbers of our own that it completes in its region.
+    fn measure(&mut self, region: &Region, priority: Priority, news: &News, now: Timestamp) {
+        let Some(measured) = self.measured_at(region) else { return };
+        let Some(line) = self.own_lines.get_mut(&news.line) else { return };
+        let agents = self.registry.agents().filter(|(_, agent)| agent.region == *region);
+        let lanes: Vec<Registered<'_>> = agents
+            .flat_map(|(name, agent)| agent.lanes(name))
+            .filter(|registered| registered.priority == priority)
+            .collect();
+        let (sites, metrics) = (&self.sites, &self.metrics);
+        let latencies = &mut self.measured[measured].1;
+        let latency =
+            |entry: &Entry| now.duration_since(entry.accepted_at).max(SignedDuration::ZERO);
+        let reached = |entry: &Entry, stage| {
+            let place = Place { line: news.line, number: entry.number };
+            entry.scope.concerns(region, sites) && all_reached(&lanes, place, &entry.scope, stage)
+        };
+        line.pending.measure(Stage::Applied, measured, &news.applied, |entry| {
+            let reached = reached(entry, Stage::Applied);
+            if reached {
+                latencies.record(latency(entry), entry.stands_for.into(), now);
+                metrics.applied(region, latency(entry), entry.stands_for.into());
+            }
+            reached
+        });
+        line.pending.measure(Stage::Final, measured, &news.finished, |entry| {
+            let reached = reached(entry, Stage::Final);
+            if reached {
+                metrics.finished(region, latency(entry), entry.stands_for.into());
+            }
+            reached
+        });
+    }
+
+    /// The regions with caches that may owe something of this scope, and the scope, shared.
+    fn awaited(&mut self, scope: Scope) -> (Arc<Scope>, RegionBits) {
+        let revision = self.registry.revision();
+        if self.awaited.revision != revision || self.awaited.by_scope.len() > SCOPES_MAX {
+            self.awaited = Awaited { revision, by_scope: HashMap::new() };
+        }
+        if let Some((scope, awaited)) = self.awaited.by_scope.get_key_value(&scope) {
+            return (Arc::clone(scope), *awaited);
+        }
+        let owing =
+            self.registry.concerned(&scope, &self.sites).filter(|lane| lane.may_owe(&scope));
+        let mut regions: Vec<Region> = owing.map(|lane| lane.agent.region.clone()).collect();
+        regions.dedup();
+        let places = regions.iter().filter_map(|region| self.measured_at(region));
+        let awaited = places.fold(0, |bits, place| bits | 1 << place);
+        let scope = Arc::new(scope);
+        self.awaited.by_scope.insert(Arc::clone(&scope), awaited);
+        (scope, awaited)
+    }
+
+    /// The place of a region's latencies; `None` beyond the limit.
+    fn measured_at(&mut self, region: &Region) -> Option<usize> {
+        if let Some(known) = self.measured.iter().position(|(known, _)| known == region) {
+            return Some(known);
+        }
+        if self.measured.len() == REGIONS_MAX {
+            return None;
+        }
+        self.measured.push((region.clone(), Latencies::new()));
+        Some(self.measured.len() - 1)
+    }
+
+    fn own_line(&mut self, line: LineId, priority: Priority, since: Timestamp) -> &mut OwnLine {
+        if !self.own_lines.contains_key(&line) && self.own_lines.len() >= OWN_LINES_MAX {
+            let oldest = self.own_lines.iter().min_by_key(|(_, own)| own.since);
+            if let Some(oldest) = oldest.map(|(line, _)| *line) {
+                self.own_lines.remove(&oldest);
+            }
+        }
+        let new = || OwnLine { priority, since, head: 0, pending: Pending::new(), stored: false };
+        self.own_lines.entry(line).or_insert_with(new)
+    }
+}
+
+/// Whether some of these lanes owe it, and all that do have reached the stage.
+fn all_reached(lanes: &[Registered<'_>], place: Place, scope: &Scope, stage: Stage) -> bool {
+    let mut owed = false;
+    for lane in lanes {
+        match lane.standing(place, scope) {
+            Standing::NotOwed => {}
+            Standing::Settled { outcome, finished }
+                if outcome.applied() && (finished || stage == Stage::Applied) =>
+            {
+                owed = true;
+            }
+            Standing::Owes | Standing::Settled { .. } => return false,
+        }
+    }
+    owed
+}
+
+fn count(numbers: &Numbers) -> u64 {
+    numbers.end() - numbers.start() + 1
+}

@@ -1,0 +1,167 @@
+//! Latencies over windows: a ring of histograms, merged before percentiles are taken.
+
+use std::collections::VecDeque;
+
+use hdrhistogram::Histogram;
+use jiff::{SignedDuration, Timestamp};
+use schemas::api::{Latency, LatencyWindows};
+
+/// Longest latency told apart from longer ones.
+pub(super) const LONGEST: SignedDuration = SignedDuration::from_mins(15);
+
+const INTERVAL: SignedDuration = SignedDuration::from_secs(15);
+const INTERVALS_MAX: usize = 60;
+const MINUTE: i64 = 60 / INTERVAL.as_secs();
+const QUARTER: i64 = 15 * MINUTE;
+
+/// Decimal digits that a percentile keeps: it is off by 1 % at most, and a histogram takes 20 KiB.
+const DIGITS: u8 = 2;
+
+/// Latencies of one region.
+#[derive(Debug)]
+pub(super) struct Latencies {
+    since_start: Histogram<u64>,
+    /// Rising; only intervals in which something was recorded.
+    intervals: VecDeque<(i64, Histogram<u64>)>,
+}
+
+impl Latencies {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self { since_start: histogram(), intervals: VecDeque::new() }
+    }
+
+    /// `count` of them, at `now`.
+    pub(super) fn record(&mut self, latency: SignedDuration, count: u64, now: Timestamp) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(0).max(1);
+        self.since_start.saturating_record_n(micros, count);
+        self.current(now).saturating_record_n(micros, count);
+    }
+
+    /// Percentiles over the three windows that end at `now`; a window begins with a whole interval.
+    pub(super) fn windows(&self, now: Timestamp) -> LatencyWindows {
+        let over = |intervals: i64| {
+            let first = interval_at(now) - intervals;
+            let mut merged = histogram();
+            for (_, part) in self.intervals.iter().filter(|(interval, _)| *interval > first) {
+                merged.add(part).expect("all histograms have the same bounds");
+            }
+            percentiles(&merged)
+        };
+        LatencyWindows {
+            one_minute: over(MINUTE),
+            fifteen_minutes: over(QUARTER),
+            since_start: percentiles(&self.since_start),
+        }
+    }
+
+    fn current(&mut self, now: Timestamp) -> &mut Histogram<u64> {
+        let newest = self.intervals.back().map(|(interval, _)| *interval);
+        // A clock that was set back goes on in the newest interval.
+        let interval = newest.map_or(interval_at(now), |newest| newest.max(interval_at(now)));
+        if newest != Some(interval) {
+            self.intervals.push_back((interval, histogram()));
+        }
+        if self.intervals.len() > INTERVALS_MAX {
+            self.intervals.pop_front();
+        }
+        &mut self.intervals.back_mut().expect("one was just pushed").1
+    }
+}
+
+fn interval_at(now: Timestamp) -> i64 {
+    now.as_second().div_euclid(INTERVAL.as_secs())
+}
+
+fn histogram() -> Histogram<u64> {
+    let longest = u64::try_from(LONGEST.as_micros()).unwrap_or(u64::MAX);
+    Histogram::new_with_bounds(1, longest, DIGITS).expect("the bounds are constants in order")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds of 15 minutes fit")]
+fn percentiles(histogram: &Histogram<u64>) -> Latency {
+    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+    Latency {
+        count: histogram.len(),
+        p50_ms: at(0.5),
+        p95_ms: at(0.95),
+        p99_ms: at(0.99),
+        p999_ms: at(0.999),
+        max_ms: histogram.max() as f64 / 1_000.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn exact(sorted: &[i64], quantile: f64) -> f64 {
+        let rank = (quantile * sorted.len() as f64).ceil().max(1.0) as usize;
+        sorted[rank - 1] as f64 / 1_000.0
+    }
+
+    fn near(measured: f64, exact: f64) -> bool {
+        (measured - exact).abs() <= exact * 0.01 + 0.001
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_of_merged_histograms_are_those_of_all_samples(
+            samples in prop::collection::vec((1i64..2_000_000, 0i64..2_000), 1..300)
+        ) {
+            let mut latencies = Latencies::new();
+            let mut samples = samples;
+            samples.sort_by_key(|(_, when)| *when);
+            for (micros, when) in &samples {
+                latencies.record(SignedDuration::from_micros(*micros), 1, at(*when));
+            }
+            let now = at(2_000);
+            let windows = latencies.windows(now);
+            for (window, from) in [
+                (windows.one_minute, 2_000 - 45),
+                (windows.fifteen_minutes, 2_000 - 885),
+                (windows.since_start, 0),
+            ] {
+                let aligned = |when: i64| interval_at(at(when)) * INTERVAL.as_secs();
+                let mut expected: Vec<i64> = samples
+                    .iter()
+                    .filter(|(_, when)| aligned(*when) >= aligned(from))
+                    .map(|(micros, _)| *micros)
+                    .collect();
+                expected.sort_unstable();
+                prop_assert_eq!(window.count, expected.len() as u64);
+                if !expected.is_empty() {
+                    for (measured, quantile) in [
+                        (window.p50_ms, 0.5),
+                        (window.p95_ms, 0.95),
+                        (window.p99_ms, 0.99),
+                        (window.p999_ms, 0.999),
+                        (window.max_ms, 1.0),
+                    ] {
+                        let exact = exact(&expected, quantile);
+                        prop_assert!(near(measured, exact), "{measured} for {exact} at {quantile}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_year_of_samples_keeps_a_quarter_of_an_hour() {
+        let mut latencies = Latencies::new();
+        for day in 0..365 * 24 {
+            latencies.record(SignedDuration::from_hours(1), 1, at(day * 3_600));
+            latencies.record(SignedDuration::from_millis(-5), 1, at(day * 3_600 + 20));
+        }
+        assert!(latencies.intervals.len() <= INTERVALS_MAX);
+        let windows = latencies.windows(at(364 * 24 * 3_600 + 24 * 3_600 + 1_000));
+        assert_eq!((windows.fifteen_minutes.count, windows.since_start.count), (0, 2 * 365 * 24));
+        assert!(near(windows.since_start.max_ms, 900_000.0));
+    }
+}
