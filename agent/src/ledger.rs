@@ -289,7 +289,7 @@ impl Ledger {
 
     /// How many ranges the floors hold in memory.
     pub(crate) fn ranges(&self) -> usize {
-        self.lines.values().map(|line| line.applied.ranges() + line.finished.ranges()).sum()
+        self.lines.values().map(|line| line.applied.ranges().max(line.finished.ranges())).sum()
     }
 
     /// What became of everything so far.
