@@ -131,3 +131,46 @@ fn kib(messages: &[Message]) -> u32 {
     let kib = bytes.div_ceil(1024) + messages.len().div_ceil(8);
     u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, WAITING_KIB_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: Topic = Topic::log("critical");
+
+    type Waiting = oneshot::Receiver<Result<(), Arc<Error>>>;
+
+    fn wait(commits: &Commits, partition: u32, kib: usize) -> Waiting {
+        let messages = vec![Message { key: None, id: None, body: vec![0; kib << 10].into() }];
+        let permits = super::kib(&messages);
+        let room = Arc::clone(&commits.room).try_acquire_many_owned(permits).unwrap();
+        let (done, result) = oneshot::channel();
+        let partition = Partition(partition);
+        let publish = Publish { topic: TOPIC, partition, messages, room, done };
+        commits.waiting.lock().push_back(publish);
+        result
+    }
+
+    fn partitions(group: &[Publish]) -> Vec<u32> {
+        group.iter().map(|publish| publish.partition.0).collect()
+    }
+
+    #[test]
+    fn a_publish_whose_caller_left_is_not_committed() {
+        let commits = Commits::default();
+        let _stays = wait(&commits, 1, 1);
+        drop(wait(&commits, 2, 1));
+        let _stays_too = wait(&commits, 3, 1);
+        assert_eq!(partitions(&commits.take_group()), [1, 3]);
+    }
+
+    #[test]
+    fn a_group_ends_when_it_is_large_and_gives_its_room_back() {
+        let commits = Commits::default();
+        let _waiting: Vec<_> =
+            (1..=3).map(|partition| wait(&commits, partition, GROUP_KIB_MAX / 2)).collect();
+        assert_eq!(partitions(&commits.take_group()), [1, 2]);
+        assert_eq!(partitions(&commits.take_group()), [3]);
+        assert_eq!(commits.room.available_permits(), WAITING_KIB_MAX as usize);
+    }
+}

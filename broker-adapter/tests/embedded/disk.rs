@@ -31,7 +31,11 @@ impl Disk {
         config: EmbeddedConfig,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Result<Embedded, BrokerError> {
-        let database = Database::builder().create_with_backend(self.clone()).unwrap();
+        // A repair reads the whole file, which may take minutes: no crash may need one.
+        let database = Database::builder()
+            .set_repair_callback(redb::RepairSession::abort)
+            .create_with_backend(self.clone())
+            .unwrap();
         Embedded::open(Arc::new(database), config, now)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use broker_adapter::{Broker, BrokerError, Embedded, EmbeddedConfig, Partition, Start};
 use futures::FutureExt;
-use futures::future::join_all;
+use futures::future::{self, join_all};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, TableDefinition};
 
@@ -74,6 +74,17 @@ async fn appending_is_one_commit_with_the_callers_own_tables() {
     assert!(journal.get(1).unwrap().is_none() && journal.get(2).unwrap().is_some());
 }
 
+#[tokio::test]
+async fn no_wake_up_is_lost_between_looking_and_waiting() {
+    let (log, _) = in_memory(EmbeddedConfig::default());
+    let mut reader = log.subscribe(LOG, Start::Oldest).await.unwrap();
+    for round in 0..2_000 {
+        let both = future::join(reader.read(1), say(&log, "a"));
+        let woken = tokio::time::timeout(Duration::from_secs(10), both).await;
+        assert!(woken.is_ok(), "round {round}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_goes_back_is_held() {
     let (log, hand) = in_memory(EmbeddedConfig::default());
@@ -95,7 +106,8 @@ async fn a_read_takes_four_mebibytes_but_always_one_message() {
     log.publish(LOG, P0, messages).await.unwrap();
     let mut reader = log.subscribe(LOG, Start::Oldest).await.unwrap();
     for wanted in [4, 1, 1, 1] {
-        assert_eq!(reader.read(10).await.unwrap().len(), wanted);
+        let read = tokio::time::timeout(Duration::from_secs(1), reader.read(10)).await;
+        assert_eq!(read.expect("there is more").unwrap().len(), wanted);
     }
 }
 
