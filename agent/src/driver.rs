@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod edge;
+mod endpoint;
 pub mod redis;
 pub mod varnish;
 
@@ -12,6 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemas::{Abilities, CacheName, Mode, Region, Selector, SiteName, Sites};
 use uuid::Uuid;
+
+pub use self::endpoint::Endpoint;
 
 /// Any error of a driver's own library.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, HOST, VARY};
+use axum::http::header::{CACHE_CONTROL, ETAG, HOST, IF_NONE_MATCH, VARY};
 use axum::http::{Method, Response, StatusCode};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -141,13 +141,30 @@ async fn answer(State(pages): State<Arc<Mutex<Pages>>>, request: Request) -> Res
         }
     };
     sleep(page.delay).await;
-    response(&page, version, &url)
+    let etag = format!("\"{version}\"");
+    if page.status == StatusCode::OK
+        && request.headers().get(IF_NONE_MATCH).is_some_and(|known| *known == *etag)
+    {
+        return unchanged(&page, &etag);
+    }
+    response(&page, version, &url, &etag)
 }
 
-fn response(page: &Page, version: u64, url: &str) -> Response<Body> {
+/// Without its tags: an origin need not repeat them.
+fn unchanged(page: &Page, etag: &str) -> Response<Body> {
+    Response::builder()
+        .status(StatusCode::NOT_MODIFIED)
+        .header(CACHE_CONTROL, page.cache_control)
+        .header(ETAG, etag)
+        .body(Body::empty())
+        .expect("valid headers")
+}
+
+fn response(page: &Page, version: u64, url: &str, etag: &str) -> Response<Body> {
     let mut response = Response::builder()
         .status(page.status)
         .header(CACHE_CONTROL, page.cache_control)
+        .header(ETAG, etag)
         .header(VERSION, version);
     if !page.tags.is_empty() {
         response = response.header("surrogate-key", page.tags.join(" "));
@@ -158,5 +175,9 @@ fn response(page: &Page, version: u64, url: &str) -> Response<Body> {
     for (name, value) in &page.headers {
         response = response.header(*name, value);
     }
-    response.body(format!("{url} version {version}\n").into()).expect("valid headers")
+    let body = match page.status {
+        StatusCode::NO_CONTENT => Body::empty(),
+        _ => format!("{url} version {version}\n").into(),
+    };
+    response.body(body).expect("valid headers")
 }

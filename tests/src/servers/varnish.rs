@@ -3,6 +3,8 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Server;
 
@@ -10,6 +12,8 @@ use super::Server;
 #[derive(Debug)]
 pub struct Varnish {
     server: Server,
+    backend: String,
+    loaded: AtomicUsize,
 }
 
 impl Varnish {
@@ -18,36 +22,43 @@ impl Varnish {
     /// # Panics
     /// When it does not start; with the compiler's words.
     pub async fn start(origin: SocketAddr, vcl: &str) -> Self {
-        Self::start_with(origin, vcl, &[]).await
-    }
-
-    /// The same with further parameters such as `http_max_hdr=128`.
-    ///
-    /// # Panics
-    /// When it does not start; with the compiler's words.
-    pub async fn start_with(origin: SocketAddr, vcl: &str, parameters: &[&str]) -> Self {
         let backend = format!(
-            "vcl 4.1;\nbackend default {{ .host = \"{}\"; .port = \"{}\"; }}\n{vcl}",
+            "vcl 4.1;\nbackend default {{ .host = \"{}\"; .port = \"{}\"; }}\n",
             origin.ip(),
             origin.port()
         );
-        let parameters = parameters
-            .iter()
-            .chain(&["thread_pools=1", "thread_pool_min=20", "default_grace=10"])
-            .flat_map(|parameter| ["-p".to_owned(), (*parameter).to_owned()])
-            .collect::<Vec<_>>();
+        let text = backend.clone() + vcl;
         let server = Server::start(
             "varnishd",
-            |folder| fs::write(folder.join("test.vcl"), backend).expect("a VCL file"),
-            move |folder, port| arguments(folder, port, &parameters),
+            |folder| fs::write(folder.join("test.vcl"), text).expect("a VCL file"),
+            arguments,
         )
         .await;
-        Self { server }
+        Self { server, backend, loaded: AtomicUsize::new(0) }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Puts another `vcl` to use; what is cached stays.
+    ///
+    /// # Panics
+    /// When it does not compile.
+    pub fn load(&self, vcl: &str) {
+        let name = format!("loaded{}", self.loaded.fetch_add(1, Ordering::Relaxed));
+        let file = self.server.folder().join(&name);
+        fs::write(&file, self.backend.clone() + vcl).expect("a VCL file");
+        self.administer(&["vcl.load", &name, &file.display().to_string()]);
+        self.administer(&["vcl.use", &name]);
+    }
+
+    fn administer(&self, command: &[&str]) {
+        let folder = self.server.folder().join("varnishd");
+        let said = Command::new("varnishadm").arg("-n").arg(folder).args(command).output();
+        let said = said.expect("varnishadm is installed with varnishd");
+        assert!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stdout));
     }
 
     /// Kills it.
@@ -66,21 +77,25 @@ pub fn shipped_vcl() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/varnish/purgebus.vcl")
 }
 
-fn arguments(folder: &Path, port: u16, parameters: &[String]) -> Vec<String> {
+fn arguments(folder: &Path, port: u16) -> Vec<String> {
     let folder = folder.display();
-    let mut arguments = vec![
-        "-F".to_owned(),
-        "-n".to_owned(),
-        format!("{folder}/varnishd"),
-        "-a".to_owned(),
-        format!("127.0.0.1:{port}"),
-        "-T".to_owned(),
-        "none".to_owned(),
-        "-f".to_owned(),
-        format!("{folder}/test.vcl"),
-        "-s".to_owned(),
-        "malloc,64m".to_owned(),
-    ];
-    arguments.extend_from_slice(parameters);
-    arguments
+    [
+        "-F",
+        "-n",
+        &format!("{folder}/varnishd"),
+        "-a",
+        &format!("127.0.0.1:{port}"),
+        "-T",
+        "127.0.0.1:0",
+        "-f",
+        &format!("{folder}/test.vcl"),
+        "-s",
+        "malloc,64m",
+        "-p",
+        "thread_pools=1",
+        "-p",
+        "thread_pool_min=20",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
