@@ -120,6 +120,8 @@ fn text_that_is_not_canonical_is_refused_never_repaired() {
         ("page=2&sort=a%26b", "page=2&sort=a%41b", "query is not canonical"),
         ("page=2&sort=a%26b", "page=2&sort=a#26b", "query holds '#'"),
         ("/blog/", "/b og/", "path holds ' '"),
+        ("/blog/", "/%62o/", "path is not canonical; write /bo/"),
+        ("www.example.com\u{6}/b", "WWW.example.com\u{6}/b", "host is not canonical"),
         ("article-7", "article,7", "tag holds a comma"),
         ("user:42", "user 42", "key holds ' '"),
         ("eu-west", "eu west", "region may hold a-z"),
@@ -188,6 +190,28 @@ fn sets_out_of_order_are_refused() {
     let frame = wire::encode_log(&LogMessage::Frame(samples::frame()));
     let forged = with_body(&frame, |body| replace(body, b"cms", b"xms"));
     assert_eq!(invalid(&forged), "labels are not in ascending order");
+}
+
+#[test]
+fn times_and_spans_out_of_range_are_refused() {
+    // Publisher "p", then the largest i128.
+    let heartbeat = forge(2, 1, 0, &[&[1, b'p', 254], &[0xff; 16][..], &[0, 0]].concat());
+    let reason = invalid(&heartbeat);
+    assert!(reason.starts_with("time -1701") && reason.ends_with("is out of range"), "{reason}");
+    let frame = wire::encode_log(&LogMessage::Frame(samples::frame()));
+    let second = [&[252][..], &1_000_000_000_u32.to_le_bytes()].concat();
+    let day = [&[252][..], &86_400_u32.to_le_bytes()].concat();
+    let forged = with_body(&frame, |body| {
+        replace(body, &[&day[..], &[5]].concat(), &[&day[..], &second].concat());
+    });
+    assert_eq!(invalid(&forged), "1000000000 ns are a second or more");
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_unread() {
+    let forged = forge(2, 1, 0, &vec![0; wire::BODY_BYTES_MAX + 1]);
+    let refusal = WireError::Malformed("its body is longer than the limit");
+    assert_eq!(wire::decode_log(&forged), Err(refusal));
 }
 
 /// Whatever is taken is valid: it can be said again and means the same.
