@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -54,7 +55,8 @@ impl HttpServer {
         self.local_addr
     }
 
-    /// Serves until stopped, then lets requests in flight finish for a short while.
+    /// Serves until stopped, then lets requests in flight finish for a short while. Handlers find the client's
+    /// address as `ConnectInfo<SocketAddr>`.
     pub async fn run(self, router: Router, stop: Stop) -> Result<(), BoxError> {
         let mut connections = JoinSet::new();
         loop {
@@ -63,8 +65,9 @@ impl HttpServer {
                 Some(ended) = connections.join_next() => note(ended),
                 accepted = self.listener.accept(), if connections.len() < self.connections_max => {
                     match accepted {
-                        Ok((stream, _)) => {
-                            connections.spawn(converse(stream, router.clone(), stop.clone()));
+                        Ok((stream, peer)) => {
+                            let router = router.clone().layer(Extension(ConnectInfo(peer)));
+                            connections.spawn(converse(stream, router, stop.clone()));
                         }
                         Err(error) => {
                             warn!(%error, "cannot accept a connection");

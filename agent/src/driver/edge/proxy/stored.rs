@@ -1,0 +1,132 @@
+//! A stored answer: whether it may be used again, by the rules of RFC 9111.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{
+    AGE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
+};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+
+use super::index::Names;
+use super::message::{self, for_policy};
+
+/// What an object costs beyond its bytes: the maps that know it.
+const OVERHEAD_BYTES: usize = 1_024;
+/// Header fields that tell of the message, not of what is stored (RFC 9111, 3.2).
+const NOT_FRESHENED: [&str; 4] =
+    ["content-length", "content-encoding", "content-range", "content-type"];
+
+/// One answer of the origin to one request.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) names: Arc<Names>,
+    policy: CachePolicy,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    request_bytes: usize,
+}
+
+/// How a stored answer meets a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It may be given as it is.
+    Fresh,
+    /// It is the one, but the origin must be asked first.
+    Stale,
+    /// It answers another variant.
+    Other,
+}
+
+impl Stored {
+    /// What the origin said, if it may be stored and can be of use again.
+    pub(super) fn of(
+        names: Arc<Names>,
+        request: &Request<()>,
+        response: &Response<Bytes>,
+        now: SystemTime,
+    ) -> Option<Self> {
+        let headers = response.headers().clone();
+        let described = for_policy(response.status(), &headers);
+        let policy = CachePolicy::new_options(request, &described, now, CacheOptions::default());
+        let has_validator = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
+        // The library takes cookies for stale, not for private: a 304 would hand them to somebody else.
+        let useful = !policy.is_stale(now) || (has_validator && !headers.contains_key(SET_COOKIE));
+        (policy.is_storable() && useful).then(|| Self {
+            names,
+            policy,
+            status: response.status(),
+            headers,
+            body: response.body().clone(),
+            request_bytes: message::header_bytes(request.headers()),
+        })
+    }
+
+    /// What it is to `request`.
+    pub(super) fn usable_for(&self, request: &Request<()>, now: SystemTime) -> Use {
+        match self.policy.before_request(request, now) {
+            BeforeRequest::Fresh(_) => Use::Fresh,
+            BeforeRequest::Stale { matches: true, .. } => Use::Stale,
+            BeforeRequest::Stale { matches: false, .. } => Use::Other,
+        }
+    }
+
+    /// How long it stays fresh.
+    pub(super) fn fresh_for(&self, now: SystemTime) -> Duration {
+        self.policy.time_to_live(now)
+    }
+
+    /// The fields that ask the origin whether it still holds.
+    pub(super) fn validators(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> + '_ {
+        [(IF_NONE_MATCH, ETAG), (IF_MODIFIED_SINCE, LAST_MODIFIED)]
+            .into_iter()
+            .filter_map(|(asked, told)| Some((asked, self.headers.get(told)?.clone())))
+    }
+
+    /// It again, as the origin's answer to the validators says; none if that does not concern it.
+    pub(super) fn freshened(
+        &self,
+        request: &Request<()>,
+        response: &Response<Bytes>,
+        now: SystemTime,
+    ) -> Option<Response<Bytes>> {
+        let after = self.policy.after_response(request, response, now);
+        let AfterResponse::NotModified(..) = after else { return None };
+        let mut headers = self.headers.clone();
+        for name in response.headers().keys() {
+            if NOT_FRESHENED.contains(&name.as_str()) {
+                continue;
+            }
+            headers.remove(name);
+            for value in response.headers().get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        let mut fresh = Response::new(self.body.clone());
+        *fresh.status_mut() = self.status;
+        *fresh.headers_mut() = headers;
+        Some(fresh)
+    }
+
+    /// What a client gets.
+    pub(super) fn response(&self, now: SystemTime) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body.clone()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = message::without_tags(self.headers.clone());
+        response.headers_mut().insert(AGE, self.policy.age(now).as_secs().into());
+        response
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let Names { page, tags, .. } = &*self.names;
+        let query = page.query.as_ref().map_or(0, |query| query.as_str().len());
+        let tags = tags.iter().map(|tag| tag.as_str().len() + OVERHEAD_BYTES / 8).sum::<usize>();
+        // The policy has a copy of the answer's header, and the request's.
+        let headers = 2 * message::header_bytes(&self.headers) + self.request_bytes;
+        OVERHEAD_BYTES + page.path.as_str().len() + query + tags + headers + self.body.len()
+    }
+}
