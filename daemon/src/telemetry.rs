@@ -64,17 +64,15 @@ impl FromStr for Level {
 }
 
 /// Begins to log on stderr, in colour on a terminal unless `NO_COLOR` is set. [`LEVEL_VARIABLE`] wins over `level`.
-pub fn init(format: Format, level: Level) -> Result<(), TelemetryError> {
+pub fn init(format: Format, level: &Level) -> Result<(), TelemetryError> {
     let level = match std::env::var(LEVEL_VARIABLE) {
-        Ok(text) => text.parse()?,
-        Err(_) => level,
+        Ok(text) => text.parse::<Level>()?.0,
+        Err(_) => level.0.clone(),
     };
     let colour = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = Subscriber::builder()
-        .with_env_filter(level.0)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour);
+    let builder =
+        Subscriber::builder().with_env_filter(level).with_writer(std::io::stderr).with_ansi(colour);
     match format {
         Format::Text => builder.finish().try_init(),
         Format::Json => builder.json().finish().try_init(),

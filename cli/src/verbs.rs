@@ -1,0 +1,44 @@
+//! The verbs, one file each.
+
+mod caches;
+mod check;
+mod dry_run;
+mod progress;
+mod purge;
+mod regions;
+mod serve;
+mod status;
+
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use crate::exit::{Exit, Failure};
+
+/// Longest wait for an answer to a question.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// What the process shall do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Purge(Box<purge::Purge>),
+    Status(status::Status),
+    Regions(regions::Regions),
+    Caches(caches::Caches),
+}
+
+impl Verb {
+    /// Does it.
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Serve(verb) => verb.run().await,
+            Self::Check(verb) => verb.run(),
+            Self::Purge(verb) => verb.run().await,
+            Self::Status(verb) => verb.run().await,
+            Self::Regions(verb) => verb.run().await,
+            Self::Caches(verb) => verb.run().await,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! How far an invalidation has come, for people to read.
+
+use comfy_table::Cell;
+use schemas::api::{CacheProgress, Clock, Missing, Progress};
+
+use crate::exit::Failure;
+use crate::output;
+
+/// What it is, where it stands in every region, and who is missing.
+pub(super) fn show(progress: &Progress) -> Result<(), Failure> {
+    let selectors: Vec<_> =
+        progress.selectors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    output::line(format!(
+        "{} of {}: {}, {}, {}; published {}",
+        progress.id,
+        progress.site,
+        selectors.join(", "),
+        if progress.mode == schemas::Mode::Soft { "soft" } else { "hard" },
+        progress.priority,
+        progress.published_at,
+    ))?;
+    if progress.clock == Clock::Two {
+        output::line("accepted by another publisher: times are the difference of two clocks")?;
+    }
+    regions(progress)?;
+    progress.missing.iter().try_for_each(missing)
+}
+
+fn regions(progress: &Progress) -> Result<(), Failure> {
+    let mut table = output::table([
+        "REGION", "STATE", "AGENT", "CACHE", "OUTCOME", "APPLIED", "FINAL", "ERROR",
+    ]);
+    table.add_row([
+        Cell::new("all"),
+        output::state(progress.state),
+        "".into(),
+        "".into(),
+        "".into(),
+        output::maybe_milliseconds(progress.applied_ms).into(),
+        output::maybe_milliseconds(progress.final_ms).into(),
+        "".into(),
+    ]);
+    for region in &progress.regions {
+        let head = [region.region.to_string().into(), output::state(region.state)];
+        if region.caches.is_empty() {
+            table.add_row(head.clone());
+        }
+        for cache in &region.caches {
+            table.add_row(head.iter().cloned().chain(cells(cache)));
+        }
+    }
+    output::show(&table)
+}
+
+fn cells(cache: &CacheProgress) -> [Cell; 6] {
+    let outcome = cache.outcome.map_or("-".to_owned(), |outcome| outcome.as_str().to_owned());
+    [
+        cache.agent.to_string().into(),
+        cache.cache.to_string().into(),
+        outcome.into(),
+        output::maybe_milliseconds(cache.settled_ms).into(),
+        output::maybe_milliseconds(cache.final_ms).into(),
+        cache.error.clone().unwrap_or_default().into(),
+    ]
+}
+
+fn missing(missing: &Missing) -> Result<(), Failure> {
+    let Missing { region, agent, cache, reason, since } = missing;
+    let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
+    output::line(format!("missing: {region}/{agent}/{cache}: {reason}{since}"))
+}
