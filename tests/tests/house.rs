@@ -12,8 +12,8 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("agent", &["schemas", "broker-adapter", "daemon"]),
     ("publisher", &["schemas", "broker-adapter", "daemon"]),
     ("purgebus", &["schemas", "broker-adapter", "daemon", "agent", "publisher"]),
-    ("tests", &["schemas", "broker-adapter", "daemon", "agent", "publisher"]),
-    ("loadtest", &["schemas", "broker-adapter", "daemon", "agent", "publisher"]),
+    ("tests", &["schemas", "broker-adapter", "daemon", "agent", "publisher", "purgebus"]),
+    ("loadtest", &["schemas", "broker-adapter", "daemon", "agent", "publisher", "purgebus"]),
 ];
 
 fn edges() -> BTreeMap<String, BTreeSet<String>> {
