@@ -1,0 +1,238 @@
+//! The journal: gives every accepted invalidation its number, on disk, before anyone hears of it.
+//!
+//! ```text
+//! accept --> queue --> [ group --> one commit: numbers, frames, ids, keys (and the shared log) ] --> receipts
+//!                                        |
+//!                                        +--> forwarder, heartbeats, repairs read the frames, byte for byte
+//! ```
+//!
+//! A commit takes whatever has come since the last one began, so it never waits when idle.
+
+mod commit;
+mod disk;
+mod failure;
+mod lookup;
+mod open;
+mod pack;
+mod retention;
+mod stream;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use redb::{Database, Error};
+use schemas::api::Durable;
+use schemas::{Invalidation, LineId, Number, NumberRange, Place, Priority, PublisherName};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use uuid::Uuid;
+
+pub use failure::JournalError;
+pub(crate) use lookup::StoredFrame;
+pub use open::open_journal;
+pub(crate) use stream::Reach;
+pub(crate) use writer::{JournalSetup, Writer};
+
+use commit::{Committed, Wish};
+use pack::Scales;
+use stream::Streams;
+
+/// How much the journal keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Most bytes of frames.
+    pub(crate) bytes: u64,
+    /// How long frames are kept that the broker has.
+    pub(crate) retention: Duration,
+}
+
+/// Lines closed for longer than the retention are remembered for so much longer.
+const REMEMBERED_LONGER: SignedDuration = SignedDuration::from_hours(24);
+
+impl Limits {
+    fn retained_since(self, now: Timestamp) -> Timestamp {
+        now.checked_sub(self.retention).unwrap_or(Timestamp::MIN)
+    }
+
+    fn remembered_since(self, now: Timestamp) -> Timestamp {
+        self.retained_since(now).checked_sub(REMEMBERED_LONGER).unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// Lets a repeated request find what the first became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Idempotency {
+    /// Digest of who asked, and of the key.
+    pub(crate) key: [u8; 32],
+    /// Digest of what was asked.
+    pub(crate) request: [u8; 32],
+}
+
+/// What an invalidation is known by once it is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    id: Uuid,
+    place: Place,
+    accepted_at: Timestamp,
+}
+
+/// The proof that an invalidation is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its name for users.
+    pub id: Uuid,
+    /// Its place for ever.
+    pub place: Place,
+    /// Where it is safe by now.
+    pub durable: Durable,
+    /// When it was accepted; before now where the request was a repetition.
+    pub accepted_at: Timestamp,
+}
+
+/// Why the journal did not take an invalidation. It stored nothing then, but where it is `Stopping` and had
+/// begun a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("another request came with the same idempotency key")]
+    Conflict,
+    #[error("the journal is full of invalidations that the broker does not take")]
+    Full,
+    #[error("the journal's disk is full")]
+    DiskFull,
+    #[error("the publisher is stopping")]
+    Stopping,
+}
+
+/// Accepts and finds invalidations. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    database: Arc<Database>,
+    scales: Scales,
+    publisher: PublisherName,
+    queue: mpsc::Sender<Request>,
+    room: Arc<Semaphore>,
+    streams: Arc<Streams>,
+    ack_wait: Duration,
+}
+
+/// A wish in the queue.
+#[derive(Debug)]
+struct Request {
+    wish: Wish,
+    done: oneshot::Sender<Result<Committed, Refusal>>,
+    _room: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Journal {
+    /// Who speaks in it.
+    pub(crate) fn publisher(&self) -> &PublisherName {
+        &self.0.publisher
+    }
+
+    /// Numbers and stores an invalidation; waits for the broker's ack for a short while, too.
+    pub(crate) async fn accept(
+        &self,
+        invalidation: Invalidation,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Receipt, Refusal> {
+        let weighed = self.0.scales.weigh(invalidation);
+        let room = Arc::clone(&self.0.room)
+            .acquire_many_owned(writer::room(&weighed))
+            .await
+            .map_err(|_| Refusal::Stopping)?;
+        let (done, verdict) = oneshot::channel();
+        let request = Request { wish: Wish { weighed, idempotency }, done, _room: room };
+        self.0.queue.send(request).await.map_err(|_| Refusal::Stopping)?;
+        let Committed { identity, priority, sequence } =
+            verdict.await.map_err(|_| Refusal::Stopping)??;
+        let Identity { id, place, accepted_at } = identity;
+        let acked = match sequence {
+            Some(sequence) => self.0.streams.reaches(priority, sequence, self.0.ack_wait).await,
+            None => true,
+        };
+        let durable = if acked { Durable::Broker } else { Durable::Journal };
+        Ok(Receipt { id, place, durable, accepted_at })
+    }
+
+    /// The invalidation of that id, while the journal keeps it.
+    pub(crate) async fn find(
+        &self,
+        id: Uuid,
+    ) -> Result<Option<(Place, Invalidation)>, JournalError> {
+        self.read(move |database| lookup::invalidation(database, id)).await
+    }
+
+    /// Frames from a sequence on, at most `bytes_max`, but at least one if there is one.
+    pub(crate) async fn frames_from(
+        &self,
+        priority: Priority,
+        sequence: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<StoredFrame>, JournalError> {
+        self.read(move |database| lookup::frames_from(database, priority, sequence, bytes_max))
+            .await
+    }
+
+    /// The frames that carry some of these numbers, at most `max`; `None` if the line is not of this journal.
+    pub(crate) async fn frames_of(
+        &self,
+        line: LineId,
+        numbers: NumberRange,
+        max: usize,
+    ) -> Result<Option<(Priority, Vec<StoredFrame>)>, JournalError> {
+        self.read(move |database| lookup::frames_of(database, line, numbers, max)).await
+    }
+
+    /// The last number that the broker has of every line, and how many numbers it does not have yet.
+    pub(crate) async fn heads(
+        &self,
+        priority: Priority,
+    ) -> Result<(Vec<(LineId, Number)>, u64), JournalError> {
+        let forwarded = self.0.streams.reach(priority).forwarded;
+        self.read(move |database| lookup::heads(database, priority, forwarded)).await
+    }
+
+    /// What the board says of this publisher, once an incarnation has begun.
+    pub(crate) async fn announced(&self) -> Result<Option<Bytes>, JournalError> {
+        self.read(lookup::announced).await
+    }
+
+    /// How far a stream has come, now and later.
+    pub(crate) fn watch(&self, priority: Priority) -> watch::Receiver<Reach> {
+        self.0.streams.watch(priority)
+    }
+
+    /// The broker has everything of a stream below the sequence `forwarded`.
+    pub(crate) fn forwarded(&self, priority: Priority, forwarded: u64) {
+        self.0.streams.advance(priority, Reach { end: forwarded, forwarded });
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let database = Arc::clone(&self.0.database);
+        Ok(blocking(move || read(&database)).await?)
+    }
+}
+
+/// Runs work that blocks on the disk. A dropped call does not stop work that has begun.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that shuts down cancels blocking work, and then nobody waits for it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,510 @@
+//! What the journal promises, over its life and its next ones.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
+use daemon::{Clock, Crew, Stop};
+use proptest::prelude::*;
+use redb::backends::InMemoryBackend;
+use schemas::{
+    Audience, BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, LogMessage, Mode,
+    PUBLISHERS_BOARD, Selector, wire,
+};
+use tempfile::TempDir;
+
+use super::*;
+use crate::outlet::Outlet;
+
+const START: &str = "2026-01-01T00:00:00Z";
+const GRACE: Duration = Duration::from_secs(5);
+
+fn in_memory() -> Arc<Database> {
+    Arc::new(Database::builder().create_with_backend(InMemoryBackend::new()).unwrap())
+}
+
+/// Every life of one journal in tests.
+struct Lives {
+    database: Arc<Database>,
+    log: Embedded,
+    shared: bool,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// One life.
+struct Life {
+    journal: Journal,
+    stop: Stop,
+    crew: tokio::task::JoinHandle<()>,
+    desk: Arc<parking_lot::Mutex<commit::Desk>>,
+    numbered: Arc<parking_lot::Mutex<Vec<Place>>>,
+}
+
+impl Lives {
+    fn new(database: Arc<Database>, shared: bool) -> Self {
+        let clock = Clock::following(START.parse().unwrap());
+        let log =
+            Embedded::open(Arc::clone(&database), EmbeddedConfig::default(), move || clock.now())
+                .unwrap();
+        let limits = Limits { bytes: 1 << 30, retention: Duration::from_hours(1) };
+        Self { database, log, shared, limits, clock }
+    }
+
+    fn begin(&self) -> Life {
+        let numbered = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let noted = Arc::clone(&numbered);
+        let (journal, writer) = JournalSetup {
+            database: Arc::clone(&self.database),
+            folder: None,
+            publisher: "p1".parse().unwrap(),
+            outlet: if self.shared {
+                Outlet::Shared(self.log.clone())
+            } else {
+                Outlet::Remote(Arc::new(self.log.clone()))
+            },
+            limits: self.limits,
+            ack_wait: Duration::from_secs(1),
+            clock: self.clock,
+            on_accepted: Box::new(move |place, _| noted.lock().push(place)),
+        }
+        .open()
+        .unwrap();
+        let stop = Stop::new();
+        let desk = writer.desk();
+        let mut crew = Crew::new(stop.clone());
+        crew.spawn("journal", writer.run(crew.stop()));
+        let crew = tokio::task::spawn_local(async move { crew.run(GRACE).await.unwrap() });
+        Life { journal, stop, crew, desk, numbered }
+    }
+
+    fn invalidation(&self, priority: Priority, tag: &str) -> Invalidation {
+        let now = self.clock.now();
+        Invalidation {
+            id: Uuid::new_v4(),
+            site: "main".parse().unwrap(),
+            selectors: vec![Selector::Tag(tag.parse().unwrap())],
+            mode: Mode::Hard,
+            priority,
+            audience: Audience::All,
+            accepted_at: Timestamp::from_microsecond(now.as_microsecond()).unwrap(),
+            expires_in: None,
+            after: None,
+            reason: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Some kilobytes of it.
+    fn large(&self, bytes: usize) -> Invalidation {
+        let mut large = self.invalidation(Priority::Normal, "large");
+        large.reason = Some("r".repeat(bytes));
+        large
+    }
+
+    async fn logged(&self, priority: Priority) -> Vec<Frame> {
+        let topic = Topic::log(priority.as_str());
+        let count = self.log.bounds(topic).await.unwrap().values().map(|b| b.end.0).sum::<u64>();
+        let mut frames = Vec::new();
+        let mut reader = self.log.subscribe(topic, Start::Oldest).await.unwrap();
+        while (frames.len() as u64) < count {
+            for delivery in reader.read(1_000).await.unwrap() {
+                let LogMessage::Frame(frame) = wire::decode_log(&delivery.body).unwrap() else {
+                    panic!("not a frame");
+                };
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+}
+
+impl Life {
+    async fn end(self) {
+        self.stop.request();
+        self.crew.await.unwrap();
+    }
+
+    async fn stored(&self, priority: Priority) -> Vec<Frame> {
+        let stored = self.journal.frames_from(priority, 0, usize::MAX).await.unwrap();
+        let frames = stored.iter().map(|stored| match wire::decode_log(&stored.bytes).unwrap() {
+            LogMessage::Frame(frame) => frame,
+            other => panic!("{other:?} is not a frame"),
+        });
+        frames.collect()
+    }
+}
+
+/// Runs on one thread under paused time, so that nothing but the test decides what is concurrent.
+fn run<F: Future>(test: F) -> F::Output {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    tokio::task::LocalSet::new().block_on(&runtime.unwrap(), test)
+}
+
+fn asked(key: u8, request: u8) -> Option<Idempotency> {
+    Some(Idempotency { key: [key; 32], request: [request; 32] })
+}
+
+/// What a random user does.
+#[derive(Debug, Clone)]
+enum Act {
+    /// Accepts this many at once, with this priority each.
+    Accept(Vec<bool>),
+    /// Asks for the same twice at once, and once more.
+    Repeat(u8),
+    /// Restarts.
+    Reopen,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => prop::collection::vec(any::<bool>(), 1..40).prop_map(Act::Accept),
+        1 => (0_u8..3).prop_map(Act::Repeat),
+        1 => Just(Act::Reopen),
+    ];
+    prop::collection::vec(act, 1..12)
+}
+
+async fn numbers_hold(acts: Vec<Act>, shared: bool) {
+    let lives = Lives::new(in_memory(), shared);
+    let mut life = lives.begin();
+    let mut accepted: HashMap<Uuid, (Place, Invalidation)> = HashMap::new();
+    let mut keys: BTreeMap<u8, Uuid> = BTreeMap::new();
+    let mut lines_of_lives = vec![BTreeSet::new()];
+    for act in acts {
+        let (wishes, key): (Vec<Invalidation>, _) = match act {
+            Act::Accept(priorities) => {
+                let priority =
+                    |critical| if critical { Priority::Critical } else { Priority::Normal };
+                let wish = |critical| lives.invalidation(priority(critical), "tag");
+                (priorities.into_iter().map(wish).collect(), None)
+            }
+            Act::Repeat(key) => {
+                let wish = || lives.invalidation(Priority::Normal, "same");
+                (vec![wish(), wish(), wish()], Some(key))
+            }
+            Act::Reopen => {
+                life.end().await;
+                life = lives.begin();
+                lines_of_lives.push(BTreeSet::new());
+                continue;
+            }
+        };
+        let idempotency = key.and_then(|key| asked(key, 7));
+        let all = wishes.iter().map(|wish| life.journal.accept(wish.clone(), idempotency));
+        let receipts = futures::future::join_all(all).await;
+        for (wish, receipt) in wishes.into_iter().zip(receipts) {
+            let receipt = receipt.unwrap();
+            match key {
+                None => assert_eq!((receipt.id, receipt.accepted_at), (wish.id, wish.accepted_at)),
+                Some(key) => assert_eq!(*keys.entry(key).or_insert(receipt.id), receipt.id),
+            }
+            if receipt.id == wish.id {
+                lines_of_lives.last_mut().unwrap().insert(receipt.place.line);
+                assert_eq!(accepted.insert(wish.id, (receipt.place, wish)), None, "a second time");
+            }
+        }
+    }
+    let mut lines: BTreeMap<LineId, Vec<Number>> = BTreeMap::new();
+    let mut framed = 0;
+    for priority in Priority::ALL {
+        for frame in life.stored(priority).await {
+            assert_eq!(frame.publisher, "p1".parse().unwrap());
+            for (number, invalidation) in (frame.first..).zip(&frame.invalidations) {
+                let place = Place { line: frame.line, number };
+                assert_eq!(accepted[&invalidation.id], (place, invalidation.clone()));
+                assert_eq!(invalidation.priority, priority);
+                lines.entry(frame.line).or_default().push(number);
+                framed += 1;
+            }
+        }
+        if shared {
+            assert_eq!(lives.logged(priority).await, life.stored(priority).await);
+        }
+    }
+    assert_eq!(framed, accepted.len(), "each is in one frame");
+    for numbers in lines.values() {
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "a gap in {numbers:?}");
+    }
+    for (id, found) in &accepted {
+        assert_eq!(life.journal.find(*id).await.unwrap().as_ref(), Some(found));
+    }
+    for (at, lines) in lines_of_lives.iter().enumerate() {
+        assert!(lines_of_lives[..at].iter().all(|earlier| earlier.is_disjoint(lines)));
+    }
+    life.end().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn numbers_run_without_a_gap_over_every_life(acts in acts(), shared in any::<bool>()) {
+        run(numbers_hold(acts, shared));
+    }
+}
+
+#[test]
+fn concurrent_requests_share_a_frame() {
+    run(async {
+        let lives = Lives::new(in_memory(), true);
+        let life = lives.begin();
+        let wishes = (0..30).map(|_| lives.invalidation(Priority::Normal, "t"));
+        let all = wishes.map(|wish| life.journal.accept(wish, None));
+        let receipts = futures::future::join_all(all).await;
+        assert!(receipts.iter().all(|receipt| receipt.unwrap().durable == Durable::Broker));
+        let frames = life.stored(Priority::Normal).await;
+        assert_eq!(frames.len(), 1);
+        assert_eq!(*life.numbered.lock(), frames_places(&frames), "told in the order of numbers");
+        life.end().await;
+    });
+}
+
+fn frames_places(frames: &[Frame]) -> Vec<Place> {
+    let places = frames.iter().flat_map(|frame| {
+        let numbers = frame.numbers();
+        (numbers.first..=numbers.last).map(|number| Place { line: frame.line, number })
+    });
+    places.collect()
+}
+
+#[test]
+fn frames_stay_below_their_limit_but_for_one_larger_invalidation() {
+    run(async {
+        let lives = Lives::new(in_memory(), false);
+        let life = lives.begin();
+        let sizes = [10, 30_000, 40_000, 10, 100_000, 10, 65_000, 400, 10, 10, 33_000, 32_000];
+        let all = sizes.map(|bytes| life.journal.accept(lives.large(bytes), None));
+        futures::future::join_all(all).await;
+        let frames = life.journal.frames_from(Priority::Normal, 0, usize::MAX).await.unwrap();
+        for (stored, frame) in frames.iter().zip(life.stored(Priority::Normal).await) {
+            let within = stored.bytes.len() <= FRAME_BYTES_MAX;
+            assert!(within || frame.invalidations.len() == 1, "{} bytes", stored.bytes.len());
+        }
+        assert_eq!(frames.len(), 6, "no more frames than needed");
+        life.end().await;
+    });
+}
+
+#[test]
+fn one_key_is_one_invalidation_and_another_body_under_it_is_a_conflict() {
+    run(async {
+        let lives = Lives::new(in_memory(), true);
+        let life = lives.begin();
+        let wish = |tag| lives.invalidation(Priority::Normal, tag);
+        let (first, second) = futures::join!(
+            life.journal.accept(wish("a"), asked(1, 1)),
+            life.journal.accept(wish("a"), asked(1, 1)),
+        );
+        assert_eq!(first, second);
+        let conflict = life.journal.accept(wish("b"), asked(1, 2)).await;
+        assert_eq!(conflict, Err(Refusal::Conflict));
+        life.end().await;
+
+        let life = lives.begin();
+        assert_eq!(
+            life.journal.accept(wish("a"), asked(1, 1)).await,
+            first,
+            "in the next life too"
+        );
+        tokio::time::advance(Duration::from_hours(24) + Duration::from_millis(1)).await;
+        life.desk.lock().tidy(lives.clock.now(), 1_000).unwrap();
+        let later = life.journal.accept(wish("a"), asked(1, 1)).await.unwrap();
+        assert_ne!(later.id, first.unwrap().id, "a day later it is another one");
+        life.end().await;
+    });
+}
+
+#[test]
+fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
+    run(async {
+        let lives = Lives::new(in_memory(), true);
+        let wish = || lives.invalidation(Priority::Normal, "t");
+        let life = lives.begin();
+        assert_eq!(life.journal.announced().await.unwrap(), None, "nothing accepted yet");
+        let first = life.journal.accept(wish(), None).await.unwrap();
+        let second = life.journal.accept(wish(), None).await.unwrap();
+        life.end().await;
+        let life = lives.begin();
+        let third = life.journal.accept(wish(), None).await.unwrap();
+        assert_eq!((first.place.number, second.place.number, third.place.number), (1, 2, 1));
+
+        let mut board =
+            lives.log.subscribe(Topic::board(PUBLISHERS_BOARD), Start::Oldest).await.unwrap();
+        let said = board.read(10).await.unwrap().pop().unwrap();
+        assert_eq!(said.key.as_deref(), Some("p1"));
+        assert_eq!(life.journal.announced().await.unwrap(), Some(said.body.clone()));
+        let BoardMessage::Incarnation(Incarnation { lines, closes, .. }) =
+            wire::decode_board(&said.body).unwrap()
+        else {
+            panic!("not an incarnation");
+        };
+        assert!(lines.contains(&third.place.line) && lines.len() == 2);
+        assert_eq!(closes, [(first.place.line, 2)], "the line nobody used is forgotten");
+        life.end().await;
+    });
+}
+
+#[test]
+fn heads_tell_what_the_broker_has_of_every_line() {
+    run(async {
+        let lives = Lives::new(in_memory(), false);
+        let wish = || lives.invalidation(Priority::Normal, "t");
+        let life = lives.begin();
+        let old = life.journal.accept(wish(), None).await.unwrap();
+        assert_eq!(old.durable, Durable::Journal, "nobody forwards");
+        life.journal.forwarded(Priority::Normal, 1);
+        life.end().await;
+        let life = lives.begin();
+        let mut new = Vec::new();
+        for _ in 0..3 {
+            new.push(life.journal.accept(wish(), None).await.unwrap().place);
+        }
+        let heads = async || life.journal.heads(Priority::Normal).await.unwrap();
+        assert_eq!(heads().await, (vec![(old.place.line, 1)], 3));
+        life.journal.forwarded(Priority::Normal, 3);
+        let (mut lines, waiting) = heads().await;
+        lines.sort();
+        let mut expected = vec![(old.place.line, 1), (new[0].line, 2)];
+        expected.sort();
+        assert_eq!((lines, waiting), (expected, 1));
+        life.end().await;
+    });
+}
+
+#[test]
+fn frames_are_found_by_any_number_they_carry() {
+    run(async {
+        let lives = Lives::new(in_memory(), true);
+        let life = lives.begin();
+        let mut line = None;
+        for count in [3, 1, 4] {
+            let all = (0..count).map(|_| lives.invalidation(Priority::Critical, "t"));
+            let all = all.map(|wish| life.journal.accept(wish, None));
+            line = futures::future::join_all(all).await.pop().map(|r| r.unwrap().place.line);
+        }
+        let line = line.unwrap();
+        let found = async |first, last, max| {
+            let numbers = NumberRange { first, last };
+            let (priority, frames) =
+                life.journal.frames_of(line, numbers, max).await.unwrap().unwrap();
+            assert_eq!(priority, Priority::Critical);
+            frames.iter().map(|frame| frame.first.number).collect::<Vec<_>>()
+        };
+        assert_eq!(found(2, 2, 9).await, [1]);
+        assert_eq!(found(3, 5, 9).await, [1, 4, 5]);
+        assert_eq!(found(6, 100, 9).await, [5]);
+        assert_eq!(found(1, 100, 2).await, [1, 4]);
+        let stranger = NumberRange { first: 1, last: 1 };
+        assert_eq!(life.journal.frames_of(LineId::random(), stranger, 9).await.unwrap(), None);
+        life.end().await;
+    });
+}
+
+#[test]
+fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
+    run(async {
+        let mut lives = Lives::new(in_memory(), false);
+        lives.limits.bytes = 100_000;
+        let life = lives.begin();
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            kept.push(life.journal.accept(lives.large(30_000), None).await.unwrap().id);
+        }
+        let full = life.journal.accept(lives.large(30_000), asked(1, 1)).await;
+        assert_eq!(full, Err(Refusal::Full));
+        for id in &kept {
+            assert!(life.journal.find(*id).await.unwrap().is_some(), "{id} was dropped");
+        }
+        life.journal.forwarded(Priority::Normal, 1);
+        let taken = life.journal.accept(lives.large(30_000), asked(1, 1)).await.unwrap();
+        assert_eq!(taken.place.number, 4, "it takes again, and the refused one took no number");
+        assert_eq!(life.journal.find(kept[0]).await.unwrap(), None);
+        assert!(life.journal.find(kept[1]).await.unwrap().is_some());
+        life.end().await;
+    });
+}
+
+#[test]
+fn old_frames_leave_once_the_broker_has_them() {
+    run(async {
+        let lives = Lives::new(in_memory(), false);
+        let life = lives.begin();
+        let old = life.journal.accept(lives.large(10), None).await.unwrap().id;
+        let waiting = life.journal.accept(lives.large(10), None).await.unwrap().id;
+        life.journal.forwarded(Priority::Normal, 1);
+        tokio::time::sleep(Duration::from_mins(59)).await;
+        assert!(life.journal.find(old).await.unwrap().is_some(), "it is not old yet");
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        assert_eq!(life.journal.find(old).await.unwrap(), None);
+        assert!(life.journal.find(waiting).await.unwrap().is_some());
+        life.end().await;
+    });
+}
+
+#[test]
+fn a_disk_without_room_is_refused_until_it_has_some() {
+    run(async {
+        let lives = Lives::new(in_memory(), true);
+        let life = lives.begin();
+        let free = Arc::new(AtomicU64::new(1 << 20));
+        let told = Arc::clone(&free);
+        life.desk.lock().disk = disk::Disk::pretend(move || told.load(Ordering::Relaxed));
+        let refused = life.journal.accept(lives.large(10), None).await;
+        assert_eq!(refused, Err(Refusal::DiskFull));
+        free.store(1 << 30, Ordering::Relaxed);
+        assert_eq!(life.journal.accept(lives.large(10), None).await.unwrap().place.number, 1);
+        life.end().await;
+    });
+}
+
+#[test]
+fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let lives = Lives::new(open_journal(folder.path()).unwrap(), true);
+        let life = lives.begin();
+        for round in 0..5 {
+            let mut promised = Vec::new();
+            for _ in 0..10 {
+                promised.push(life.journal.accept(lives.large(3_000), None).await.unwrap());
+            }
+            let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+            let other = TempDir::new().unwrap();
+            std::fs::copy(file.path(), other.path().join(file.file_name())).unwrap();
+            let reborn = Lives::new(open_journal(other.path()).unwrap(), true);
+            let next = reborn.begin();
+            for receipt in &promised {
+                let (place, _) = next.journal.find(receipt.id).await.unwrap().expect("promised");
+                assert_eq!(place, receipt.place);
+            }
+            let fresh = next.journal.accept(reborn.large(10), None).await.unwrap();
+            assert_ne!(fresh.place.line, promised[0].place.line, "round {round} reused a line");
+            next.end().await;
+        }
+        life.end().await;
+    });
+}
+
+#[test]
+fn a_journal_in_use_or_damaged_is_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let open = open_journal(folder.path()).unwrap();
+    let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let second = open_journal(folder.path()).unwrap_err().to_string();
+    assert_eq!(
+        second,
+        format!(
+            "another process uses the journal {}; give each publisher a folder of its own",
+            path.display()
+        )
+    );
+    drop(open);
+    std::fs::write(&path, "not a journal at all, but longer than any header of one".repeat(99))
+        .unwrap();
+    let damaged = open_journal(folder.path()).unwrap_err();
+    assert!(matches!(&damaged, JournalError::Damaged { .. }), "{damaged:?}");
+    assert!(damaged.to_string().contains(&path.display().to_string()));
+}

@@ -1,0 +1,177 @@
+//! The component that commits: drains the queue into groups, one commit each.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::{BoxError, Clock, Stop};
+use parking_lot::Mutex;
+use redb::Database;
+use schemas::{Invalidation, Place, PublisherName};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::commit::{Desk, Outcome, Wish};
+use super::disk::Disk;
+use super::pack::{Scales, Weighed};
+use super::stream::Streams;
+use super::{Journal, JournalError, Limits, Request, Shared, blocking, lookup, table};
+use crate::outlet::Outlet;
+
+/// Most requests of one commit.
+const GROUP_MAX: usize = 1_024;
+/// Most bytes of invalidations that wait for their commit, in KiB.
+const WAITING_KIB_MAX: u32 = 8 * 1_024;
+/// How often old things leave, if no commit takes them along.
+const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// So many frames and keys leave in one transaction.
+const TIDY_MAX: usize = 1_000;
+
+/// Called for everything numbered, in the order of numbers per line, before its receipt is given.
+pub(crate) type OnAccepted = Box<dyn Fn(Place, &Invalidation) + Send + Sync>;
+
+/// What a journal needs.
+pub(crate) struct JournalSetup {
+    pub(crate) database: Arc<Database>,
+    /// Where the database lies; `None` if it is in memory.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) publisher: PublisherName,
+    pub(crate) outlet: Outlet,
+    pub(crate) limits: Limits,
+    /// How long a receipt waits for the broker's ack.
+    pub(crate) ack_wait: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) on_accepted: OnAccepted,
+}
+
+/// The only one that writes to the journal.
+pub(crate) struct Writer {
+    desk: Arc<Mutex<Desk>>,
+    queue: mpsc::Receiver<Request>,
+    clock: Clock,
+    on_accepted: OnAccepted,
+}
+
+impl JournalSetup {
+    /// The journal, and the component that it needs running. Blocks on the disk.
+    pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
+        table::create(&self.database)?;
+        let reach = |priority| lookup::reach(&self.database, priority);
+        let (critical, normal) =
+            (reach(schemas::Priority::Critical)?, reach(schemas::Priority::Normal)?);
+        let streams = Arc::new(Streams::new(critical, normal));
+        let scales = Scales::new(self.publisher.clone());
+        let desk = Desk {
+            database: Arc::clone(&self.database),
+            publisher: self.publisher.clone(),
+            scales: scales.clone(),
+            outlet: self.outlet,
+            limits: self.limits,
+            disk: Disk::of(self.folder),
+            streams: Arc::clone(&streams),
+            lines: None,
+        };
+        let (sender, queue) = mpsc::channel(GROUP_MAX);
+        let journal = Journal(Arc::new(Shared {
+            database: self.database,
+            scales,
+            publisher: self.publisher,
+            queue: sender,
+            room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)),
+            streams,
+            ack_wait: self.ack_wait,
+        }));
+        let desk = Arc::new(Mutex::new(desk));
+        Ok((journal, Writer { desk, queue, clock: self.clock, on_accepted: self.on_accepted }))
+    }
+}
+
+impl Writer {
+    /// Commits until stopped, and then what is in the queue.
+    pub(crate) async fn run(mut self, stop: Stop) -> Result<(), BoxError> {
+        let mut tidy = interval_at(Instant::now() + TIDY_EVERY, TIDY_EVERY);
+        tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut group = Vec::new();
+        loop {
+            tokio::select! {
+                () = stop.requested() => break,
+                _ = tidy.tick() => self.tidy().await?,
+                taken = self.queue.recv_many(&mut group, GROUP_MAX) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    self.commit(&mut group).await?;
+                }
+            }
+        }
+        self.queue.close();
+        while self.queue.recv_many(&mut group, GROUP_MAX).await > 0 {
+            self.commit(&mut group).await?;
+        }
+        self.tidy().await?;
+        Ok(())
+    }
+
+    async fn commit(&self, group: &mut Vec<Request>) -> Result<(), JournalError> {
+        let mut wishes = Vec::with_capacity(group.len());
+        let mut waiting = Vec::with_capacity(group.len());
+        for Request { wish, done, _room } in group.drain(..) {
+            // Who left before the commit began wants nothing any more.
+            if !done.is_closed() {
+                wishes.push(wish);
+                waiting.push((done, _room));
+            }
+        }
+        let Outcome { verdicts, numbered } = self.write(wishes).await?;
+        for (place, invalidation) in &numbered {
+            (self.on_accepted)(*place, invalidation);
+        }
+        for ((done, _room), verdict) in waiting.into_iter().zip(verdicts) {
+            if done.send(verdict).is_err() {
+                tracing::trace!("a caller left during its commit");
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, wishes: Vec<Wish>) -> Result<Outcome, JournalError> {
+        let (desk, now) = (Arc::clone(&self.desk), self.clock.now());
+        blocking(move || desk.lock().commit(wishes, now)).await
+    }
+
+    async fn tidy(&self) -> Result<(), JournalError> {
+        loop {
+            let (desk, now) = (Arc::clone(&self.desk), self.clock.now());
+            if !blocking(move || desk.lock().tidy(now, TIDY_MAX)).await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Writer {
+    /// What it writes at.
+    pub(super) fn desk(&self) -> Arc<Mutex<Desk>> {
+        Arc::clone(&self.desk)
+    }
+}
+
+/// What an invalidation takes of the room for those that wait.
+pub(super) fn room(weighed: &Weighed) -> u32 {
+    let kib = weighed.bytes.div_ceil(1_024);
+    u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, WAITING_KIB_MAX)
+}
+
+impl fmt::Debug for JournalSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalSetup").field("publisher", &self.publisher).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("desk", &self.desk).finish_non_exhaustive()
+    }
+}
