@@ -126,3 +126,6 @@ fn plain_requests(batch: &Batch) -> Result<Vec<Request>, PurgeError> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::object::{
 use crate::driver::Purge;
 
 /// After `purges`, everything in `gone` is gone and everything in `kept` is still there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) sentence: String,
     pub(super) purges: Vec<Purge>,
@@ -17,20 +17,20 @@ pub(super) struct Case {
     pub(super) kept: Vec<Object>,
 }
 
-pub(super) fn all() -> impl Iterator<Item = Case> {
-    [
-        urls(),
-        prefixes(),
-        tags(),
-        keys(),
-        whole_sites(),
-        hostile_paths(),
-        hostile_tags(),
-        hostile_keys(),
-        mixed(),
-    ]
-    .into_iter()
-    .flatten()
+impl Case {
+    pub(super) fn has_variants(&self) -> bool {
+        self.gone.iter().any(|object| object.variant.is_some())
+    }
+}
+
+/// What ordinary content is purged by.
+pub(super) fn ordinary() -> Vec<Case> {
+    [urls(), prefixes(), tags(), keys(), whole_sites(), mixed()].concat()
+}
+
+/// Names that would mean something else in a pattern, a template, a list or another encoding.
+pub(super) fn hostile() -> Vec<Case> {
+    [hostile_paths(), hostile_tags(), hostile_keys()].concat()
 }
 
 fn case(sentence: &str, purges: &[Purge], gone: &[Object], kept: &[Object]) -> Case {

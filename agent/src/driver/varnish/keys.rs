@@ -96,3 +96,38 @@ fn pack(keys: &[String]) -> Vec<String> {
     }
     lists
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix_keys(path: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        push_prefix_keys(&mut keys, "h", &path.parse().unwrap(), 3);
+        keys
+    }
+
+    #[test]
+    fn a_prefix_is_itself_and_what_lies_below() {
+        assert_eq!(prefix_keys("/"), ["s:h"]);
+        assert_eq!(prefix_keys("/a"), ["q:h/a", "p:h/a/"]);
+        assert_eq!(prefix_keys("/a/"), ["p:h/a/"]);
+        assert_eq!(prefix_keys("/a/b,/c"), ["q:h/a/b%_/c", "p:h/a/b%_/c/"]);
+    }
+
+    #[test]
+    fn a_prefix_deeper_than_the_keys_purges_at_their_depth() {
+        assert_eq!(prefix_keys("/a/b/c/"), ["p:h/a/b/c/"]);
+        assert_eq!(prefix_keys("/a/b/c/d"), ["p:h/a/b/c/"]);
+        assert_eq!(prefix_keys("/a/b/c/d/e/"), ["p:h/a/b/c/"]);
+    }
+
+    #[test]
+    fn lists_are_full_but_never_too_long() {
+        let keys = (0..1_000).map(|at| format!("u:h/{at:0>90}")).collect::<Vec<_>>();
+        let lists = pack(&keys);
+        assert!(lists.iter().all(|list| list.len() <= LIST_BYTES_MAX));
+        assert_eq!(lists.len(), 1_000_usize.div_ceil(LIST_BYTES_MAX / 95));
+        assert_eq!(lists.join(" ").split(' ').map(str::to_owned).collect::<Vec<_>>(), keys);
+    }
+}
