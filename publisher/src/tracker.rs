@@ -17,6 +17,9 @@ mod progress;
 mod range;
 mod registry;
 mod scope;
+mod shell;
+mod store;
+mod stored;
 mod summaries;
 #[cfg(test)]
 mod tests;
@@ -35,6 +38,8 @@ use self::pending::{Entry, Pending, REGIONS_MAX, RegionBits, Stage};
 use self::range::Numbers;
 use self::registry::{Registered, Registry};
 use self::scope::Scope;
+
+pub(crate) use self::shell::{TrackerHandle, Tracking, Until};
 
 /// Most lines of our own that are remembered as such.
 const OWN_LINES_MAX: usize = 1_024;
@@ -112,10 +117,11 @@ impl Tracker {
         }
     }
 
-    /// How many numbers are missing in lanes, beyond the grace.
-    pub(super) fn holes(&self) -> u64 {
+    /// Shows how many numbers lanes have missed for longer than the grace.
+    fn show_holes(&self) {
         let lines = self.registry.lanes().flat_map(|registered| registered.lane.lines.values());
-        lines.flat_map(|line| line.holes.iter()).map(count).sum()
+        let holes: u64 = lines.flat_map(|line| line.holes.iter()).map(count).sum();
+        self.metrics.holes.set(i64::try_from(holes).unwrap_or(i64::MAX));
     }
 
     /// Takes latencies of what a report has settled, for numbers of our own that it completes in its region.

@@ -56,7 +56,7 @@ pub(super) struct Lane {
     pub(super) departed: bool,
     /// Its lines, those too that its reports no longer show.
     pub(super) lines: BTreeMap<LineId, Line>,
-    /// Whether it is not stored as it stands here.
+    /// Whether it is not stored as it stands here, its lines aside.
     pub(super) unstored: bool,
     /// Lines to forget in the store.
     pub(super) forgotten: Vec<LineId>,
@@ -79,6 +79,8 @@ pub(super) struct Line {
     pub(super) exceptions: RangeInclusiveMap<Number, Outcome>,
     /// What was settled under abilities other than the present ones, with those.
     pub(super) judged: RangeInclusiveMap<Number, KindAbilities>,
+    /// Whether it is not stored as it stands here.
+    pub(super) unstored: bool,
     heard_at: Timestamp,
 }
 
@@ -111,6 +113,11 @@ pub(super) struct News {
 pub(super) struct Change {
     pub(super) before: Option<KindAbilities>,
     pub(super) after: Option<KindAbilities>,
+}
+
+impl Change {
+    /// None.
+    pub(super) const NONE: Self = Self { before: None, after: None };
 }
 
 impl Cache {
@@ -218,8 +225,8 @@ impl Lane {
             line.relapse(report);
         }
         let news = line.report(report, change, at);
-        self.unstored |= before != line.kept() || !news.applied.is_empty();
-        self.unstored |= !news.finished.is_empty();
+        line.unstored |= before != line.kept() || !news.applied.is_empty();
+        line.unstored |= !news.finished.is_empty();
         news
     }
 
@@ -242,6 +249,13 @@ impl Lane {
 }
 
 impl Line {
+    /// A line as a report shows it.
+    pub(super) fn reported(report: &LineReport, at: Timestamp) -> Self {
+        let mut line = Self::new(report.base, at);
+        line.report(report, Change::NONE, at);
+        line
+    }
+
     fn new(base: Number, at: Timestamp) -> Self {
         Self {
             base,
@@ -251,6 +265,7 @@ impl Line {
             holes: RangeInclusiveSet::new(),
             exceptions: RangeInclusiveMap::new(),
             judged: RangeInclusiveMap::new(),
+            unstored: true,
             heard_at: at,
         }
     }

@@ -9,6 +9,9 @@ use super::range::{HIGHEST, Numbers, within_bounds};
 /// Most ranges of numbers whose time is remembered, per lane, line and pass.
 pub(super) const TIMES_MAX: usize = 1_280;
 
+/// How many are left when there were more: so that thinning is rare.
+const THINNED_TO: usize = TIMES_MAX / 8 * 7;
+
 /// When times are thinned, neighbours this close together become one, with the later time.
 const THINNED: SignedDuration = SignedDuration::from_secs(2);
 
@@ -102,6 +105,7 @@ impl Pass {
 
     /// Takes times from a store, for those numbers that are settled.
     pub(super) fn restore(&mut self, times: impl IntoIterator<Item = Timed>) {
+        self.times.clear();
         for Timed { numbers, at } in times {
             if let Some(range) = within_bounds(numbers) {
                 self.times.insert(range, at);
@@ -133,20 +137,17 @@ impl Pass {
         self.unstored = Some(self.unstored.map_or(number, |from| from.min(number)));
     }
 
-    /// Over the limit, the lower half loses precision, then its oldest are forgotten.
+    /// Over the limit, the lower half loses precision, then the lowest are forgotten.
     fn thin(&mut self) {
         if self.times.len() <= TIMES_MAX {
             return;
         }
-        let half = TIMES_MAX / 2;
+        let half = self.times.len() / 2;
         let mut times = coalesced(self.times.iter().take(half).map(timed), THINNED);
-        let forgotten = times.len().saturating_sub(half / 2 + half / 4);
-        times.drain(..forgotten);
         times.extend(self.times.iter().skip(half).map(timed));
-        self.times = times
-            .into_iter()
-            .map(|Timed { numbers, at }| (numbers.first..=numbers.last, at))
-            .collect();
+        let forgotten = times.len().saturating_sub(THINNED_TO);
+        let kept = times.drain(forgotten..);
+        self.times = kept.map(|Timed { numbers, at }| (numbers.first..=numbers.last, at)).collect();
         self.unstored_from(0);
     }
 }

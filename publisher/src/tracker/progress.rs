@@ -115,7 +115,8 @@ impl<'a> Owing<'a> {
             Standing::Owes => (None, false),
             Standing::Settled { outcome, finished } => (Some(outcome), finished),
         };
-        let time = line.filter(|_| outcome.is_some());
+        // What lies below its base counts from its flush, whose time nobody reports.
+        let time = line.filter(|line| outcome.is_some() && place.number > line.base);
         let settled_at = time.and_then(|line| line.applied.time(place.number));
         let finished_at = time.and_then(|line| line.finished.time(place.number));
         let state = match &trouble {

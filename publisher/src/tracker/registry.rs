@@ -34,6 +34,8 @@ pub(super) struct Agent {
     pub(super) others: Vec<Instance>,
     /// Its caches with their lanes.
     pub(super) caches: BTreeMap<CacheName, Cache>,
+    /// Whether it was heard since its instances were stored.
+    pub(super) unstored: bool,
 }
 
 /// One who speaks under an agent's name.
@@ -127,7 +129,7 @@ impl Registry {
 impl Agent {
     /// One without caches.
     pub(super) fn new(region: Region, latest: Instance) -> Self {
-        Self { region, latest, others: Vec::new(), caches: BTreeMap::new() }
+        Self { region, latest, others: Vec::new(), caches: BTreeMap::new(), unstored: true }
     }
 
     /// When it was last heard.
@@ -171,6 +173,7 @@ impl Agent {
             return false;
         }
         self.latest = heard;
+        self.unstored = true;
         true
     }
 

@@ -1,0 +1,139 @@
+//! A publisher that restarts answers as before, through a real database file.
+
+use redb::Database;
+use schemas::Outcome;
+use schemas::api::Clock;
+
+use super::super::store;
+use super::*;
+
+/// Stores what has changed, forgets everything in memory, and reads it again in a file opened anew.
+fn restarted(bus: &mut Bus, file: &std::path::Path) {
+    {
+        let database = Database::create(file).unwrap();
+        drop(store::load(&database).unwrap());
+        store::save(&database, &bus.tracker.take_unstored(true)).unwrap();
+    }
+    let database = Database::create(file).unwrap();
+    bus.tracker = Tracker::new(sites(), at(bus.now));
+    bus.tracker.restore(store::load(&database).unwrap());
+}
+
+fn file() -> tempfile::NamedTempFile {
+    tempfile::NamedTempFile::new().unwrap()
+}
+
+#[test]
+fn states_times_and_registrations_outlive_a_restart() {
+    let file = file();
+    let mut bus = Bus::with_accepted(9);
+    let (mut agent, mut silent) = (Agent::new("one", "eu"), Agent::new("silent", "us"));
+    bus.hear(&mut silent);
+    bus.pass(12);
+    agent.floors(4, 0).line().applied_above = vec![range(6, 6)];
+    bus.hear(&mut agent);
+    bus.pass(1_000);
+    agent.line().exceptions = vec![(range(5, 5), Outcome::Refused)];
+    bus.hear(agent.floors(6, 4));
+    bus.pass(20_000);
+    let before: Vec<Progress> = (1..=9).map(|number| bus.progress(number)).collect();
+    restarted(&mut bus, file.path());
+    bus.tracker.listening_since = at(0);
+    let after: Vec<Progress> = (1..=9).map(|number| bus.progress(number)).collect();
+    assert_eq!(after, before);
+    assert_eq!(after[0].clock, Clock::One);
+    assert_eq!(after[3].regions[0].caches[0].settled_ms, Some(12.0));
+    assert_eq!(after[3].missing[0].agent.as_str(), "silent");
+}
+
+#[test]
+fn what_is_stored_bit_by_bit_is_stored_whole() {
+    let file = file();
+    let mut bus = Bus::with_accepted(50);
+    let mut agent = Agent::new("one", "eu");
+    for number in 1..=50 {
+        bus.pass(1_100);
+        bus.hear(agent.floors(number, number / 2));
+        if number == 30 {
+            agent.lane().life += 1;
+            bus.hear(agent.floors(20, 10));
+        }
+        let before: Vec<Progress> = (1..=50).map(|number| bus.progress(number)).collect();
+        restarted(&mut bus, file.path());
+        let after: Vec<Progress> = (1..=50).map(|number| bus.progress(number)).collect();
+        assert_eq!(after, before, "after {number}");
+    }
+}
+
+#[test]
+fn abilities_of_the_past_bases_and_departures_outlive_a_restart() {
+    let file = file();
+    let mut bus = Bus::with_accepted(9);
+    let mut agent = Agent::new("one", "eu");
+    agent.abilities().tag = Ability::Unsupported;
+    agent.floors(3, 3).line().base = 2;
+    bus.hear(&mut agent);
+    agent.abilities().tag = Ability::Supported;
+    bus.hear(&mut agent);
+    bus.pass(16_000);
+    agent.report.instance = Uuid::from_u128(2);
+    agent.floors(5, 5).line().base = 5;
+    bus.hear(&mut agent);
+    let mut leaver = Agent::new("leaver", "us");
+    bus.hear(&mut leaver);
+    leaver.report.caches.clear();
+    bus.pass(1);
+    bus.hear(&mut leaver);
+    restarted(&mut bus, file.path());
+    assert_eq!(bus.progress(3).regions[0].caches[0].outcome, Some(Outcome::Flushed));
+    assert_eq!(bus.progress(2).regions.len(), 1, "below the first base only the leaver owes");
+    let line = bus.tracker.registry.lanes().find_map(|lane| lane.lane.lines.values().next());
+    assert!(line.unwrap().judged(3).is_some());
+    assert_eq!(bus.reason(1), "its agent no longer reports this cache");
+}
+
+#[test]
+fn two_instances_and_old_sequences_are_still_known_after_a_restart() {
+    let file = file();
+    let mut bus = Bus::with_accepted(2);
+    let mut one = Agent::new("one", "eu");
+    let mut other = one.clone();
+    other.report.instance = Uuid::from_u128(2);
+    bus.hear(one.floors(1, 1));
+    bus.hear(other.floors(1, 1));
+    restarted(&mut bus, file.path());
+    assert_eq!(bus.reason(1), "two instances report under this agent's name");
+    bus.pass(60_000);
+    bus.hear(&mut other);
+    let repeated = other.report.clone();
+    restarted(&mut bus, file.path());
+    other.report.caches[0].lanes[0].lines[0].applied = 2;
+    bus.tracker.report(Report { caches: other.report.caches.clone(), ..repeated }, at(bus.now));
+    assert_eq!((bus.state(1), bus.state(2)), (ProgressState::Final, ProgressState::Published));
+}
+
+#[test]
+fn heartbeats_alone_are_stored_only_when_asked_for() {
+    let mut bus = Bus::new();
+    let mut agent = Agent::new("one", "eu");
+    bus.hear(agent.floors(1, 1));
+    assert!(!bus.tracker.take_unstored(false).is_empty());
+    bus.hear(&mut agent);
+    assert!(bus.tracker.take_unstored(false).is_empty());
+    assert!(!bus.tracker.take_unstored(true).is_empty());
+    assert!(bus.tracker.take_unstored(true).is_empty());
+}
+
+#[test]
+fn lines_that_a_new_life_does_not_know_are_forgotten_on_disk() {
+    let file = file();
+    let mut bus = Bus::with_accepted(1);
+    let mut agent = Agent::new("one", "eu");
+    bus.hear(agent.floors(1, 1));
+    restarted(&mut bus, file.path());
+    agent.lane().life += 1;
+    agent.lane().lines.clear();
+    bus.hear(&mut agent);
+    restarted(&mut bus, file.path());
+    assert_eq!(bus.state(1), ProgressState::Published);
+}
