@@ -66,8 +66,8 @@ sub purgebus_hit {
 # The address as the cache knows it, before your VCL rewrites it for the backend.
 sub purgebus_backend_fetch {
 	if (bereq.retries == 0) {
-		var.set("purgebus_host", bereq.http.host);
-		var.set("purgebus_url", bereq.url);
+		var.set("purgebus_asked_host", bereq.http.host);
+		var.set("purgebus_asked_url", bereq.url);
 	}
 	if (bereq.http.X-Purgebus-Probe) {
 		return (error(200, "Probe"));
@@ -115,7 +115,7 @@ sub purgebus_key {
 sub purgebus_limit {
 	std.collect(beresp.http.Surrogate-Key, " ");
 	if (beresp.http.Surrogate-Key ~ "^[ ,\t]*+(?:[^ ,\t]++[ ,\t]++){500}[^ ,\t]" ||
-	    beresp.http.Surrogate-Key ~ "^.{8000}" || var.get("purgebus_url") ~ "^.{2100}") {
+	    beresp.http.Surrogate-Key ~ "^.{8000}" || var.get("purgebus_asked_url") ~ "^.{2100}") {
 		std.log("purgebus: not kept: more than 500 tags, 8,000 bytes of tags or 2,100 bytes of url");
 		set beresp.uncacheable = true;
 		set beresp.ttl = 120s;
@@ -124,7 +124,7 @@ sub purgebus_limit {
 
 # Lower case, without default port and last dot. A host that no purge can name becomes "-".
 sub purgebus_spell_host {
-	var.set("purgebus_host", regsub(std.tolower(var.get("purgebus_host")), "\.?(?::(?:80|443))?$", ""));
+	var.set("purgebus_host", regsub(std.tolower(var.get("purgebus_asked_host")), "\.?(?::(?:80|443))?$", ""));
 	if (var.get("purgebus_host") !~ "^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$") {
 		var.set("purgebus_host", "-");
 	}
@@ -134,6 +134,7 @@ sub purgebus_spell_host {
 # needs it is encoded, hexadecimal digits are upper-case. Commas separate keys: they become "%_", which no address
 # holds, for a "%" without two digits is spelled "%25" first.
 sub purgebus_spell_url {
+	var.set("purgebus_url", var.get("purgebus_asked_url"));
 	if (var.get("purgebus_url") ~ "%") {
 		# A lone "%" is spelled "%25"; then what shall stay encoded is encoded once more, and all is decoded once.
 		var.set("purgebus_url", blob.transcode(decoding=URL, encoding=IDENTITY, encoded=

@@ -52,6 +52,21 @@ async fn every_spelling_of_a_host_goes_with_its_canonical_one() {
 }
 
 #[tokio::test]
+async fn keys_are_those_of_the_address_asked_for_whatever_the_backend_is_told() {
+    let rewriting = "
+        sub vcl_backend_fetch { set bereq.url = \"/app\" + bereq.url; set bereq.http.host = \"inner\"; }
+        sub vcl_backend_response { if (bereq.retries == 0) { return (retry); } }";
+    let house = House::with(&(include_shipped() + rewriting)).await;
+    house.origin.publish_others(Page::default());
+    for path in ["/a,b", "/a"] {
+        house.cached(path, Page::default()).await;
+    }
+    house.purge([url("/a,b")]).await.unwrap();
+    assert!(!house.holds("/a,b").await);
+    assert!(house.holds("/a").await);
+}
+
+#[tokio::test]
 async fn tags_survive_a_revalidation() {
     let brief = "sub vcl_backend_response { if (bereq.http.x-brief) { set beresp.ttl = 0.01s; set beresp.grace = 0s; set beresp.keep = 1h; } }";
     let house = House::with(&(include_shipped() + brief)).await;
