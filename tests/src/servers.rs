@@ -2,6 +2,8 @@
 //! gone when dropped.
 
 pub mod origin;
+pub mod proxy;
+pub mod redis;
 pub mod varnish;
 
 use std::fs::{self, File};

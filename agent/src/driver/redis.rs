@@ -4,11 +4,11 @@ mod config;
 mod fault;
 mod keyspace;
 mod link;
+mod server;
 mod template;
 mod work;
 
 use async_trait::async_trait;
-use redis::InfoDict;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, cmd, pipe};
 use schemas::Abilities;
@@ -18,7 +18,7 @@ pub use self::config::RedisConfig;
 use self::fault::{Objection, failed, is_out_of_memory, unavailable};
 use self::keyspace::Keyspace;
 use self::link::Link;
-use self::work::Work;
+use self::work::{Work, remove_members};
 use super::{Batch, Driver, PurgeError, Surroundings};
 
 /// How long a probe's key lives if nobody removes it.
@@ -42,28 +42,8 @@ impl Redis {
                 &surroundings.sites,
                 surroundings.region.clone(),
             ),
-            link: Link::new(config.target, config.password_file, config.timeout),
+            link: Link::new(*config.target, config.password_file, config.timeout),
         }
-    }
-
-    /// What it is, if it is one that can purge.
-    async fn identify(connection: &mut MultiplexedConnection) -> Result<String, PurgeError> {
-        let info: InfoDict = cmd("INFO").query_async(connection).await.map_err(failed)?;
-        let text = |field: &str| info.get::<String>(field);
-        let version = text("redis_version").unwrap_or_else(|| "of unknown version".to_owned());
-        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_some_and(|major| major < 4) {
-            return Err(unavailable(Objection::TooOld { version }));
-        }
-        if text("redis_mode").as_deref() == Some("cluster") {
-            return Err(unavailable(Objection::Cluster));
-        }
-        if text("role").as_deref() == Some("slave") {
-            let part = |field| text(field).unwrap_or_default();
-            let primary = format!("{}:{}", part("master_host"), part("master_port"));
-            return Err(unavailable(Objection::Replica { primary }));
-        }
-        Ok(format!("Redis {version}"))
     }
 
     /// Stores and removes a key of its own, and does on keys that nobody has, for each template, what
@@ -77,14 +57,14 @@ impl Redis {
             Err(error) => return Err(failed(error)),
         };
         let mut removal = pipe();
-        removal.atomic().cmd("UNLINK").arg(&name);
+        removal.cmd("UNLINK").arg(&name);
         for (slot, head) in self.keyspace.sample_heads() {
             let key = format!("{head}{name}");
             if slot.holds_content() {
                 removal.cmd("UNLINK").arg(key).ignore();
             } else {
                 removal.cmd("SSCAN").arg(&key).arg(0).ignore();
-                removal.cmd("SREM").arg(&key).arg(&name).ignore();
+                removal.add_command(remove_members(&key, &[&name])).ignore();
             }
         }
         removal.cmd("SCAN").arg(0).arg("COUNT").arg(1).ignore();
@@ -107,14 +87,14 @@ impl Driver for Redis {
     async fn abilities(&self) -> Result<Abilities, PurgeError> {
         let mut connection = self.link.take().await?;
         let outcome = async {
-            let server = Self::identify(&mut connection).await?;
+            let server = server::identify(&mut connection).await?;
             self.try_out(&mut connection).await?;
             Ok(self.keyspace.abilities(&server))
         };
         let outcome = outcome.await.map_err(|error| match error {
             // No selector was asked for yet: whatever is refused is refused to all.
             PurgeError::Refused(source) => unavailable(source),
-            other => other,
+            unavailable @ PurgeError::Unavailable { .. } => unavailable,
         });
         self.link.give_back(connection, outcome)
     }

@@ -13,7 +13,7 @@ use super::template::{Slot, Template};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct RedisConfig {
-    pub(super) target: ConnectionInfo,
+    pub(super) target: Box<ConnectionInfo>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) templates: Templates,
     pub(super) allow_raw_keys: bool,
@@ -81,7 +81,7 @@ impl TryFrom<Written> for RedisConfig {
         }
         match target {
             Ok(target) if mistakes.is_empty() => Ok(Self {
-                target,
+                target: Box::new(target),
                 password_file: written.password_file,
                 templates,
                 allow_raw_keys: written.allow_raw_keys,

@@ -22,7 +22,7 @@ pub(super) enum Objection {
     TooOld { version: String },
     #[error("it is a replica of {primary}; name the primary in `url`")]
     Replica { primary: String },
-    #[error("it is a node of a Redis Cluster, which needs one cache per primary")]
+    #[error("it is a node of a Redis Cluster, which this driver cannot purge")]
     Cluster,
     #[error(
         "it took a key and then had none to remove; is there more than one server behind `url`?"

@@ -104,16 +104,14 @@ impl Keyspace {
     }
 
     fn manner(&self, server: &str) -> String {
-        let list = |slots: Vec<&str>| slots.join(", ");
-        let templates = list(self.templates.values().map(Template::as_str).collect());
-        let mut manner = format!("UNLINK of {templates} on {server}");
-        if !self.shared.is_empty() {
-            let shared = list(self.shared.iter().map(|slot| slot.as_str()).collect());
-            manner.push_str(&format!(
-                "; sites cannot be told apart in {shared}: begin with {{site}}"
-            ));
+        let templates =
+            self.templates.values().map(Template::as_str).collect::<Vec<_>>().join(", ");
+        let manner = format!("UNLINK of {templates} on {server}");
+        if self.shared.is_empty() {
+            return manner;
         }
-        manner
+        let shared = self.shared.iter().map(|slot| slot.as_str()).collect::<Vec<_>>().join(", ");
+        format!("{manner}; sites cannot be told apart in {shared}: begin with {{site}}")
     }
 
     /// Whether all content of `site` can be told from all other keys.

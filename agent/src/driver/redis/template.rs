@@ -205,7 +205,9 @@ impl Template {
                 Part::Atom(Atom::Host) => site.hosts.iter().map(schemas::Host::as_str).collect(),
                 Part::Atom(Atom::Path) => {
                     // A path begins with a slash, which keeps a.com apart from a.com.au.
-                    heads.iter_mut().for_each(|head| head.push('/'));
+                    for head in &mut heads {
+                        head.push('/');
+                    }
                     break;
                 }
                 Part::Atom(Atom::Query | Atom::Tag | Atom::Key) => break,

@@ -3,7 +3,7 @@
 //! Never KEYS, never FLUSHDB, never a pattern from input. No single command holds Redis for long.
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, ToRedisArgs, cmd, pipe};
+use redis::{Cmd, RedisError, ToRedisArgs, cmd, pipe};
 use schemas::{Selector, SiteName};
 
 use super::fault::{Objection, failed};
@@ -15,6 +15,8 @@ use crate::driver::{Batch, PurgeError};
 const KEYS_MAX: usize = 500;
 /// A command is closed when its keys have this many bytes.
 const KEY_BYTES_MAX: usize = 64 * 1024;
+/// How much of a member an error shows.
+const MEMBER_BYTES_SHOWN: usize = 200;
 
 /// What to remove.
 #[derive(Debug, Default)]
@@ -67,11 +69,22 @@ impl Work {
     }
 }
 
-/// Removes the content that a tag set names, and its members with it; an empty set is gone by itself.
+/// Removes keys and their names in a tag set at once: `KEYS` is the set, then its members.
 ///
-/// A member goes in the same transaction as its key. Were the set removed as a whole, a page stored
-/// meanwhile would lose its tag and could not be purged by it again; were the member removed first, a
-/// crash in between would leave a stale page that no repetition finds.
+/// A script, since a full Redis takes no transactions. Were the whole set removed, a page stored
+/// meanwhile would lose its tag and could not be purged by it again; were a name removed before its
+/// key, a crash in between would leave a stale page that no repetition finds.
+const REMOVE_MEMBERS: &str =
+    "redis.call('UNLINK', unpack(KEYS, 2)) redis.call('SREM', KEYS[1], unpack(KEYS, 2))";
+
+/// The command that removes `members` and their names in `set`.
+pub(super) fn remove_members<K: ToRedisArgs>(set: &str, members: &[K]) -> Cmd {
+    let mut script = cmd("EVAL");
+    script.arg(REMOVE_MEMBERS).arg(1 + members.len()).arg(set).arg(members);
+    script
+}
+
+/// Removes the content that a tag set names, and its members with it; an empty set is gone by itself.
 async fn empty(
     keyspace: &Keyspace,
     site: &SiteName,
@@ -88,11 +101,7 @@ async fn empty(
             members.into_iter().partition(|member| keyspace.is_content(site, member));
         foreign = foreign.or(others.into_iter().next());
         for chunk in chunks(&content) {
-            let mut transaction = pipe();
-            transaction.atomic();
-            transaction.cmd("UNLINK").arg(chunk).ignore();
-            transaction.cmd("SREM").arg(set).arg(chunk).ignore();
-            transaction.exec_async(connection).await.map_err(failed)?;
+            remove_members(set, chunk).exec_async(connection).await.map_err(failed)?;
         }
         cursor = next;
         if cursor == 0 {
@@ -105,12 +114,17 @@ async fn empty(
         Some(member) => Err(PurgeError::Refused(
             Objection::ForeignMember {
                 set: set.to_owned(),
-                member: String::from_utf8_lossy(&member).into_owned(),
+                member: shown(&member),
                 site: site.clone(),
             }
             .into(),
         )),
     }
+}
+
+/// The beginning of what somebody else wrote, at a length fit for reports.
+fn shown(member: &[u8]) -> String {
+    String::from_utf8_lossy(&member[..member.len().min(MEMBER_BYTES_SHOWN)]).into_owned()
 }
 
 /// Removes all content of a site: one pass over the key space per template, in steps between which
