@@ -1,6 +1,7 @@
 //! The configuration of a process: one TOML file, overlaid by the environment, checked as a whole before
 //! anything starts.
 
+mod blame;
 mod broker;
 mod cache;
 mod checks;
@@ -225,5 +226,7 @@ fn read_broker(reader: &mut Reader<'_, '_>) -> BrokerConfig {
     section(reader, "broker")
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

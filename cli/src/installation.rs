@@ -1,7 +1,6 @@
 //! The small installation: log, publisher and agent in one process, on one database.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use broker_adapter::{Broker, Embedded, EmbeddedConfig};
 use daemon::{Admin, BoxError, Clock, Condition, Crew, Health, Readiness, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use redb::Database;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -89,15 +87,10 @@ async fn admins(
 
 async fn open_log(config: &Config, clock: Clock) -> anyhow::Result<Embedded> {
     let folder = config.publisher.journal.clone();
-    let database = tokio::task::spawn_blocking(move || open_journal(&folder)).await??;
+    let database = tokio::task::spawn_blocking(move || publisher::open_journal(&folder)).await??;
     let BrokerConfig { retention, retention_bytes, .. } = config.broker;
     let limits = EmbeddedConfig { retention, retention_bytes: retention_bytes.as_u64() };
     Embedded::open(database, limits, move || clock.now()).context("cannot open the embedded log")
-}
-
-fn open_journal(folder: &Path) -> anyhow::Result<Arc<Database>> {
-    std::fs::create_dir_all(folder)?;
-    Ok(Arc::new(Database::create(folder.join("journal.redb"))?))
 }
 
 /// Keeps the log within its bounds; that it cannot for a while is no reason to stop purging.

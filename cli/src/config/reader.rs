@@ -6,8 +6,10 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::blame::blame;
 use super::document::Document;
 use super::explain::explain;
+use super::keys::keys_of;
 use super::mistake::{Field, Mistake, Place};
 use super::sieve::{Stumble, sift};
 
@@ -51,10 +53,25 @@ impl<'d, 'i> Reader<'d, 'i> {
     ) -> Option<T> {
         let (read, stumbles) = sift(table, span);
         for Stumble { span, steps, message } in stumbles {
-            let field = steps.into_iter().fold(field.clone(), |field, step| field.step(step));
-            self.note(self.document.place(&span), field, explain(&message, siblings));
+            let field = steps.iter().fold(field.clone(), |field, step| field.step(step.clone()));
+            let place = self.document.place(&span);
+            let told = explain(&message, siblings);
+            if steps.is_empty() {
+                self.note_table(&place, &field, &told, keys_of::<T>());
+            } else {
+                self.note(place, field, told);
+            }
         }
         read
+    }
+
+    /// Notes what was said about a table as a whole, each part at the key that it blames.
+    fn note_table(&mut self, place: &Place, table: &Field, told: &str, keys: &[&str]) {
+        for (way, problem) in blame(told, keys) {
+            let field = way.iter().fold(table.clone(), |field, key| field.key(key));
+            let place = if way.is_empty() { place.clone() } else { self.document.place_of(&field) };
+            self.note(place, field, problem);
+        }
     }
 
     /// The table under a key of the top; an empty one where the file has none.

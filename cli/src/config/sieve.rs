@@ -1,10 +1,11 @@
 //! Finds all mistakes of a table at once: what serde stumbles over is noted and taken out, until the rest passes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue, Error, ValueDeserializer};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue, Error, ValueDeserializer};
 
 use super::document::Value;
 use super::mistake::Step;
@@ -38,11 +39,55 @@ pub(super) fn sift<'i, T: Deserialize<'i>>(
             let steps = way(table, &at).unwrap_or_default();
             stumbles.push(Stumble { span: at.clone(), steps, message: error.message().to_owned() });
         }
-        match take_out(&mut rest, &at, span) {
-            Some(out) => taken.push(out),
-            None => return (None, stumbles),
+        if let Some(out) = take_out(&mut rest, &at, span) {
+            taken.push(out);
+            continue;
         }
+        if let Some(first) = missing_key(&error) {
+            let beyond = missing_beyond::<T>(rest, span, first).into_iter();
+            let untold = |it: &Stumble| !taken.iter().any(|out| out.explains(span, &it.message));
+            stumbles.extend(beyond.filter(untold));
+        }
+        return (None, stumbles);
     }
+}
+
+/// Further keys that the table lacks: serde names one at a time, so each gets a stand-in of some type that
+/// lets it go on to the next.
+fn missing_beyond<'i, T: Deserialize<'i>>(
+    mut rest: DeTable<'i>,
+    span: &Range<usize>,
+    first: &str,
+) -> Vec<Stumble> {
+    let nowhere = usize::MAX..usize::MAX;
+    let mut missing = Vec::new();
+    let mut lacking = first.to_owned();
+    loop {
+        let next = stand_ins().into_iter().find_map(|stand_in| {
+            let key = Spanned::new(span.clone(), Cow::Owned(lacking.clone()));
+            rest.insert(key, Spanned::new(nowhere.clone(), stand_in));
+            let error = read::<T>(&rest, span).err()?;
+            (error.span().as_ref() == Some(span)).then(|| missing_key(&error).map(str::to_owned))?
+        });
+        let Some(next) = next else { return missing };
+        let message = format!("missing field `{next}`");
+        missing.push(Stumble { span: span.clone(), steps: Vec::new(), message });
+        lacking = next;
+    }
+}
+
+fn stand_ins() -> [DeValue<'static>; 5] {
+    [
+        DeValue::String(Cow::Borrowed("")),
+        DeValue::Integer(DeInteger::default()),
+        DeValue::Boolean(false),
+        DeValue::Array(DeArray::new()),
+        DeValue::Table(DeTable::new()),
+    ]
+}
+
+fn missing_key(error: &Error) -> Option<&str> {
+    error.message().strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 fn read<'i, T: Deserialize<'i>>(table: &DeTable<'i>, span: &Range<usize>) -> Result<T, Error> {
@@ -187,6 +232,19 @@ mod tests {
     #[test]
     fn a_missing_key_is_told_beside_other_mistakes() {
         let stumbles = stumbles("heat = 30\nbell = 1\ndoor = { open = true }");
+        assert_eq!(stumbles.len(), 2, "{stumbles:#?}");
+        assert_eq!(stumbles[1], "missing field `shelves`");
+    }
+
+    #[test]
+    fn all_missing_keys_are_told_at_once() {
+        let stumbles = stumbles("");
+        assert_eq!(stumbles.len(), 3, "{stumbles:#?}");
+    }
+
+    #[test]
+    fn a_wrong_key_does_not_hide_a_missing_one() {
+        let stumbles = stumbles("heat = 300\ndoor = { open = true }");
         assert_eq!(stumbles.len(), 2, "{stumbles:#?}");
         assert_eq!(stumbles[1], "missing field `shelves`");
     }

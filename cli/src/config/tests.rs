@@ -183,6 +183,31 @@ fn a_cache_without_anything_tells_all_that_is_missing() {
 }
 
 #[test]
+fn what_a_driver_says_about_its_table_is_told_at_its_keys() {
+    let redis = "[[agent.cache]]\nname = \"redis\"\ndriver = \"redis\"\nurl = \"http://h\"\n\
+                 keys = { url = \"u:{pth}\", tag = \"t:{tag}\" }\ntimeout = \"0s\"\n";
+    let told = mistakes(&format!("{SMALLEST}{redis}"), &[]);
+    let starts = [
+        "f:12:1: agent.cache[1].url: ",
+        "f:13:10: agent.cache[1].keys.url: ",
+        "f:14:1: agent.cache[1].timeout: ",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told:?} does not start with {start:?}");
+    }
+}
+
+#[test]
+fn a_cache_that_lacks_all_of_its_driver_tells_all_of_it() {
+    let redis = "[[agent.cache]]\nname = \"redis\"\ndriver = \"redis\"\n";
+    let told = mistakes(&format!("{SMALLEST}{redis}"), &[]);
+    let missing =
+        ["f:9:1: agent.cache[1]: \"keys\" is missing", "f:9:1: agent.cache[1]: \"url\" is missing"];
+    assert_eq!(told, missing);
+}
+
+#[test]
 fn an_empty_file_tells_what_is_missing() {
     let told = mistakes("", &[]);
     assert_eq!(told.len(), 2, "{told:#?}");
