@@ -10,6 +10,7 @@
 
 mod lane;
 mod latency;
+mod line;
 mod metrics;
 mod pass;
 mod pending;
@@ -31,8 +32,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use schemas::{Invalidation, LineId, Number, Place, Priority, Region, Report, Sites};
 
-use self::lane::{News, Standing};
 use self::latency::Latencies;
+use self::line::{News, Standing};
 use self::metrics::TrackerMetrics;
 use self::pending::{Entry, Pending, REGIONS_MAX, RegionBits, Stage};
 use self::range::Numbers;

@@ -78,17 +78,20 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, longest, DIGITS).expect("the bounds are constants in order")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "microseconds of 15 minutes fit")]
 fn percentiles(histogram: &Histogram<u64>) -> Latency {
-    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+    let at = |quantile| milliseconds(histogram.value_at_quantile(quantile));
     Latency {
         count: histogram.len(),
         p50_ms: at(0.5),
         p95_ms: at(0.95),
         p99_ms: at(0.99),
         p999_ms: at(0.999),
-        max_ms: histogram.max() as f64 / 1_000.0,
+        max_ms: milliseconds(histogram.max()),
     }
+}
+
+fn milliseconds(micros: u64) -> f64 {
+    SignedDuration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).as_millis_f64()
 }
 
 #[cfg(test)]
@@ -101,9 +104,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn exact(sorted: &[i64], quantile: f64) -> f64 {
-        let rank = (quantile * sorted.len() as f64).ceil().max(1.0) as usize;
-        sorted[rank - 1] as f64 / 1_000.0
+    fn exact(sorted: &[u64], permille: usize) -> f64 {
+        milliseconds(sorted[(sorted.len() * permille).div_ceil(1_000) - 1])
     }
 
     fn near(measured: f64, exact: f64) -> bool {
@@ -113,13 +115,13 @@ mod tests {
     proptest! {
         #[test]
         fn percentiles_of_merged_histograms_are_those_of_all_samples(
-            samples in prop::collection::vec((1i64..2_000_000, 0i64..2_000), 1..300)
+            samples in prop::collection::vec((1u64..2_000_000, 0i64..2_000), 1..300)
         ) {
             let mut latencies = Latencies::new();
             let mut samples = samples;
             samples.sort_by_key(|(_, when)| *when);
             for (micros, when) in &samples {
-                latencies.record(SignedDuration::from_micros(*micros), 1, at(*when));
+                latencies.record(SignedDuration::from_micros(micros.cast_signed()), 1, at(*when));
             }
             let now = at(2_000);
             let windows = latencies.windows(now);
@@ -129,7 +131,7 @@ mod tests {
                 (windows.since_start, 0),
             ] {
                 let aligned = |when: i64| interval_at(at(when)) * INTERVAL.as_secs();
-                let mut expected: Vec<i64> = samples
+                let mut expected: Vec<u64> = samples
                     .iter()
                     .filter(|(_, when)| aligned(*when) >= aligned(from))
                     .map(|(micros, _)| *micros)
@@ -137,15 +139,15 @@ mod tests {
                 expected.sort_unstable();
                 prop_assert_eq!(window.count, expected.len() as u64);
                 if !expected.is_empty() {
-                    for (measured, quantile) in [
-                        (window.p50_ms, 0.5),
-                        (window.p95_ms, 0.95),
-                        (window.p99_ms, 0.99),
-                        (window.p999_ms, 0.999),
-                        (window.max_ms, 1.0),
+                    for (measured, permille) in [
+                        (window.p50_ms, 500),
+                        (window.p95_ms, 950),
+                        (window.p99_ms, 990),
+                        (window.p999_ms, 999),
+                        (window.max_ms, 1_000),
                     ] {
-                        let exact = exact(&expected, quantile);
-                        prop_assert!(near(measured, exact), "{measured} for {exact} at {quantile}");
+                        let exact = exact(&expected, permille);
+                        prop_assert!(near(measured, exact), "{measured} for {exact} at {permille}");
                     }
                 }
             }

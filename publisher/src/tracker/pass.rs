@@ -236,17 +236,17 @@ mod tests {
         let mut pass = Pass::default();
         let reports = 20_000;
         for number in 1..=reports {
-            pass.report(number, &[], at(number as i64 * 50));
+            pass.report(number, &[], at(number.cast_signed() * 50));
         }
         assert!(pass.entries() <= TIMES_MAX + 1, "{} entries", pass.entries());
         let known = (1..=reports).filter(|number| pass.time(*number).is_some()).count();
         assert!(known > 15 * 60 * 20, "only {known} times are known");
         for number in 1..=reports {
             let Some(time) = pass.time(number) else { continue };
-            let late = time.duration_since(at(number as i64 * 50));
+            let late = time.duration_since(at(number.cast_signed() * 50));
             assert!(!late.is_negative() && late <= THINNED, "{number} is {late} late");
         }
-        assert_eq!(pass.time(reports - 100), Some(at((reports as i64 - 100) * 50)));
+        assert_eq!(pass.time(reports - 100), Some(at((reports.cast_signed() - 100) * 50)));
     }
 
     proptest! {

@@ -165,8 +165,7 @@ fn chosen(number: Number, stride: u32) -> bool {
 }
 
 /// Milliseconds and fractions from `accepted_at` to `at`; a clock that was set back gives 0.
-#[expect(clippy::cast_precision_loss, reason = "microseconds of any age of the bus fit")]
 pub(super) fn milliseconds(accepted_at: Timestamp, at: Timestamp) -> f64 {
     let latency = at.duration_since(accepted_at).max(SignedDuration::ZERO);
-    latency.as_micros() as f64 / 1_000.0
+    latency.as_millis_f64()
 }

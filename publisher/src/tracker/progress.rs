@@ -7,7 +7,7 @@ use schemas::api::{CacheProgress, Clock, Missing, Progress, ProgressState, Regio
 use schemas::{Invalidation, Outcome, Place, Region, Selector, SelectorKind};
 
 use super::Tracker;
-use super::lane::Standing;
+use super::line::Standing;
 use super::pending::milliseconds;
 use super::registry::Registered;
 use super::scope::Scope;

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::{AgentName, CacheName, CacheReport, LineId, Place, Priority, Region, Report, Sites};
 use uuid::Uuid;
 
-use super::lane::{Cache, Change, Lane, News, Standing};
+use super::lane::{Cache, Lane};
+use super::line::{Change, News, Standing};
 use super::scope::{KindAbilities, Scope};
 
 /// An agent silent for longer is gone: reports come at least every second or so.

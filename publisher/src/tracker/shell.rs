@@ -39,11 +39,11 @@ const HEARTBEATS_EVERY: u64 = 10;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a message that was not understood is logged, at most.
-const PARKED_LOGGED_EVERY: Duration = Duration::from_secs(60);
+const PARKED_LOGGED_EVERY: Duration = Duration::from_mins(1);
 
 /// How far a waiter wants an invalidation to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
+pub enum Until {
     /// Every cache that owes it has purged it.
     Applied,
     /// Its last pass is done too.

@@ -84,15 +84,15 @@ pub(super) fn load(database: &Database) -> Result<Stored, StoreError> {
     for row in read.open_table(LINES)?.iter()? {
         let (key, value) = row?;
         let (agent, cache, priority, line) = key.value();
-        let lane = lane_key(agent, cache, priority)?;
-        stored.lines.push(line_row(lane, line_of(line), value.value())?);
+        let owner = lane_key(agent, cache, priority)?;
+        stored.lines.push(line_row(owner, line_of(line), value.value())?);
     }
     for row in read.open_table(TIMES)?.iter()? {
         let (key, value) = row?;
         let ((agent, cache, priority, line, pass, first), (last, at)) =
             (key.value(), value.value());
-        let lane = lane_key(agent, cache, priority)?;
-        let key = PassKey { lane, line: line_of(line), last_pass: pass != 0 };
+        let owner = lane_key(agent, cache, priority)?;
+        let key = PassKey { lane: owner, line: line_of(line), last_pass: pass != 0 };
         let timed = Timed { numbers: NumberRange { first, last }, at: time_of(at)? };
         stored.times.entry(key).or_default().push(timed);
     }
@@ -208,7 +208,7 @@ fn line_value(row: &LineRow) -> LineValue {
     )
 }
 
-fn line_row(lane: LaneKey, line: LineId, value: LineValue) -> Result<LineRow, StoreError> {
+fn line_row(owner: LaneKey, line: LineId, value: LineValue) -> Result<LineRow, StoreError> {
     let (base, owed_from, applied, applied_above, finished, finished_above, exceptions, judged) =
         value;
     let range = |first, last| NumberRange { first, last };
@@ -222,7 +222,7 @@ fn line_row(lane: LaneKey, line: LineId, value: LineValue) -> Result<LineRow, St
         .collect::<Result<_, StoreError>>()?;
     let judged = judged.into_iter();
     Ok(LineRow {
-        lane,
+        lane: owner,
         owed_from,
         judged: judged
             .map(|(first, last, bits)| (range(first, last), KindAbilities::from_bits(bits)))

@@ -8,7 +8,8 @@ use schemas::{
     Priority, Report,
 };
 
-use super::lane::{Change, Lane, Line};
+use super::lane::Lane;
+use super::line::{Change, Line};
 use super::pass::{Timed, UnstoredTimes};
 use super::range::within_bounds;
 use super::registry::{Agent, Instance, Registered};
@@ -159,15 +160,15 @@ fn take_unstored_lanes(name: &AgentName, agent: &mut Agent, unstored: &mut Unsto
     unstored.lanes.len() + unstored.lines.len() > rows_before
 }
 
-fn take_unstored_line(lane: &LaneKey, id: LineId, line: &mut Line, unstored: &mut Unstored) {
+fn take_unstored_line(owner: &LaneKey, id: LineId, line: &mut Line, unstored: &mut Unstored) {
     for (last_pass, pass) in [(false, &mut line.applied), (true, &mut line.finished)] {
         if let Some(times) = pass.take_unstored() {
-            unstored.times.push((PassKey { lane: lane.clone(), line: id, last_pass }, times));
+            unstored.times.push((PassKey { lane: owner.clone(), line: id, last_pass }, times));
         }
     }
     let range = |first: &Number, last: &Number| NumberRange { first: *first, last: *last };
     unstored.lines.push(LineRow {
-        lane: lane.clone(),
+        lane: owner.clone(),
         owed_from: line.owed_from,
         judged: line
             .judged
@@ -253,8 +254,9 @@ fn restore_lane(agent: &mut Agent, row: LaneRow) {
     }
 }
 
-fn restore_line(lane: &mut Lane, row: LineRow) {
-    let mut line = Line::reported(&row.report, lane.heard_at);
+fn restore_line(owner: &mut Lane, row: LineRow) {
+    let mut line = Line::new(row.report.base, owner.heard_at);
+    line.report(&row.report, false, Change::NONE, owner.heard_at);
     line.owed_from = row.owed_from;
     for (numbers, kinds) in row.judged {
         if let Some(range) = within_bounds(numbers) {
@@ -264,7 +266,7 @@ fn restore_line(lane: &mut Lane, row: LineRow) {
     line.applied.restore([]);
     line.finished.restore([]);
     line.unstored = false;
-    lane.lines.insert(row.report.line, line);
+    owner.lines.insert(row.report.line, line);
 }
 
 fn lane_of<'a>(agents: &'a mut BTreeMap<AgentName, Agent>, key: &LaneKey) -> Option<&'a mut Lane> {

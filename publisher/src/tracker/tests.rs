@@ -14,9 +14,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use schemas::api::{Progress, ProgressState, RegionProgress};
 use schemas::{
-    Abilities, Ability, AgentName, Audience, CacheReport, CircuitState, Invalidation, LaneReport,
-    LineId, LineReport, Mode, Number, NumberRange, OutcomeCounts, Place, Priority, Region, Report,
-    Selector, Site, Sites,
+    Abilities, Ability, Audience, CacheReport, CircuitState, Invalidation, LaneReport, LineId,
+    LineReport, Mode, Number, NumberRange, OutcomeCounts, Place, Priority, Report, Selector, Site,
+    Sites,
 };
 use uuid::Uuid;
 

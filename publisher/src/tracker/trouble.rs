@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::{CircuitState, Outcome, Place};
 
 use super::Tracker;
-use super::lane::{Lane, Standing};
+use super::lane::Lane;
+use super::line::Standing;
 use super::registry::{GONE_AFTER, Registered};
 use super::scope::Scope;
 

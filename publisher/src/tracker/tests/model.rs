@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use schemas::Outcome;
 use schemas::api::CacheProgress;
@@ -96,7 +97,7 @@ fn varied(number: Number) -> Invalidation {
         1 => vec![key()],
         _ => vec![tag(), key()],
     };
-    let site = if number % 4 == 0 { "local" } else { "main" };
+    let site = if number.is_multiple_of(4) { "local" } else { "main" };
     let audience = match number % 5 {
         0 => regions(&["us", "mars"]),
         _ => Audience::All,
@@ -208,7 +209,10 @@ impl Lane {
             agent: self.agent.report.agent.clone(),
             cache: "varnish".parse().unwrap(),
             outcome,
-            settled_ms: told.since.get(&number).map(|since| *since as f64),
+            settled_ms: told
+                .since
+                .get(&number)
+                .map(|since| SignedDuration::from_millis(*since).as_millis_f64()),
             final_ms: None,
             error: None,
         };
@@ -217,7 +221,7 @@ impl Lane {
 }
 
 fn floor(numbers: &BTreeSet<Number>) -> (Number, Vec<NumberRange>) {
-    let floor = (1..).take_while(|number| numbers.contains(number)).last().unwrap_or(0);
+    let floor = (1..=NUMBERS).take_while(|number| numbers.contains(number)).last().unwrap_or(0);
     (floor, numbers.iter().filter(|number| **number > floor).map(|n| range(*n, *n)).collect())
 }
 

@@ -53,10 +53,11 @@ fn what_is_stored_bit_by_bit_is_stored_whole() {
     let mut agent = Agent::new("one", "eu");
     for number in 1..=50 {
         bus.pass(1_100);
-        bus.hear(agent.floors(number, number / 2));
         if number == 30 {
             agent.lane().life += 1;
             bus.hear(agent.floors(20, 10));
+        } else {
+            bus.hear(agent.floors(number, number / 2));
         }
         let before: Vec<Progress> = (1..=50).map(|number| bus.progress(number)).collect();
         restarted(&mut bus, file.path());
