@@ -129,7 +129,7 @@ fn unavailable(source: impl Into<BoxError>) -> PurgeError {
 fn for_all(error: PurgeError) -> PurgeError {
     match error {
         PurgeError::Refused(source) => unavailable(source),
-        other => other,
+        unavailable @ PurgeError::Unavailable { .. } => unavailable,
     }
 }
 

@@ -22,7 +22,7 @@ use axum::http::{Request, Response, StatusCode};
 use daemon::{BindError, BoxError, Clock, HttpServer, Stop};
 use schemas::Sites;
 
-use self::serve::{Shelf, excuse};
+use self::serve::{Cache, excuse};
 use self::store::Store;
 use super::link::Link;
 use super::protocol::{self, Identity};
@@ -74,7 +74,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Answering {
-    shelf: Shelf,
+    cache: Cache,
     identity: Identity,
     body_bytes_max: usize,
 }
@@ -83,14 +83,14 @@ impl Proxy {
     /// Takes its port now, and answers once it runs.
     pub async fn bind(config: ProxyConfig) -> Result<Self, BindError> {
         let server = HttpServer::bind(config.listen, CONNECTIONS_MAX).await?;
-        let shelf = Shelf {
+        let cache = Cache {
             sites: config.sites,
             store: Store::new(config.capacity_bytes),
             origin: Link::new(config.origin, config.origin_timeout, config.body_bytes_max),
             clock: config.clock,
         };
         let answering =
-            Answering { shelf, identity: Identity::fresh(), body_bytes_max: config.body_bytes_max };
+            Answering { cache, identity: Identity::fresh(), body_bytes_max: config.body_bytes_max };
         Ok(Self { server, answering })
     }
 
@@ -111,7 +111,7 @@ async fn answer(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let Answering { shelf, identity, body_bytes_max } = &*answering;
+    let Answering { cache, identity, body_bytes_max } = &*answering;
     let is_purge = request.method().as_str() == protocol::METHOD;
     let bytes_max = if is_purge { protocol::BODY_BYTES_MAX } else { *body_bytes_max };
     let (parts, body) = request.into_parts();
@@ -121,8 +121,8 @@ async fn answer(
     };
     let request = Request::from_parts(parts, body);
     if is_purge {
-        purging::answer(&shelf.store, identity, peer, &request)
+        purging::answer(&cache.store, identity, peer, &request)
     } else {
-        shelf.answer(request).await
+        cache.answer(request).await
     }
 }

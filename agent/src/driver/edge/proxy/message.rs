@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use axum::http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, ETAG, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, ETAG, HOST, HeaderName, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use schemas::{Host, Tag};
@@ -15,6 +15,8 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
+/// As old as an answer can be in seconds (RFC 9111, 1.2.2).
+const AGE_MAX: u64 = 1 << 31;
 /// For one connection only (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
@@ -30,28 +32,30 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 const CONDITIONS: [HeaderName; 6] =
     [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// A request's header as the origin shall see it. Its length is told anew by whoever sends it.
-pub(super) fn forwarded(mut headers: HeaderMap) -> HeaderMap {
-    remove_hop_by_hop(&mut headers);
-    headers.remove(CONTENT_LENGTH);
-    headers.append(VIA, HeaderValue::from_static("1.1 purgebus-edge"));
-    headers
+/// A request as the origin shall see it.
+pub(super) fn forwarded(mut request: Request<Bytes>) -> Request<Bytes> {
+    if let Some(path) = request.uri().path_and_query() {
+        *request.uri_mut() = Uri::from(path.clone());
+    }
+    forward(request.headers_mut());
+    request
 }
 
 /// The request for a whole page of `host`: what the origin is asked, and what variants are told apart by.
 pub(super) fn for_page(host: &Host, uri: Uri, headers: HeaderMap) -> Request<()> {
-    let mut headers = forwarded(headers);
-    for name in CONDITIONS {
-        headers.remove(name);
-    }
-    lower_case(&mut headers);
-    if let Ok(host) = HeaderValue::from_str(host.as_str()) {
-        headers.insert(HOST, host);
-    }
     let mut request = Request::new(());
     *request.method_mut() = Method::GET;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
+    let headers = request.headers_mut();
+    forward(headers);
+    for name in CONDITIONS {
+        headers.remove(name);
+    }
+    lower_case(headers);
+    if let Ok(host) = HeaderValue::from_str(host.as_str()) {
+        headers.insert(HOST, host);
+    }
     request
 }
 
@@ -64,12 +68,16 @@ pub(super) fn received(mut response: Response<Bytes>, method: &Method) -> Respon
     response
 }
 
-/// An answer's header as the rules of the cache read it.
+/// An answer's header as the rules of the cache read it: the library adds to its age without care for overflow.
 pub(super) fn for_policy(status: StatusCode, headers: &HeaderMap) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.headers_mut() = headers.clone();
     lower_case(response.headers_mut());
+    let age = response.headers().get(AGE).and_then(|age| age.to_str().ok()?.parse::<u64>().ok());
+    if age.is_some_and(|age| age > AGE_MAX) {
+        response.headers_mut().insert(AGE, AGE_MAX.into());
+    }
     response
 }
 
@@ -115,6 +123,13 @@ pub(super) fn is_only_if_cached(headers: &HeaderMap) -> bool {
 /// How many bytes a header takes.
 pub(super) fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
+
+/// Its length is told anew by whoever sends it.
+fn forward(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.remove(CONTENT_LENGTH);
+    headers.append(VIA, HeaderValue::from_static("1.1 purgebus-edge"));
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -165,7 +180,10 @@ mod tests {
             ("x-public", "1"),
             ("cookie", "a=1"),
         ]);
-        let mut names = forwarded(sent).keys().map(ToString::to_string).collect::<Vec<_>>();
+        let mut request = Request::new(Bytes::new());
+        *request.headers_mut() = sent;
+        let mut names =
+            forwarded(request).headers().keys().map(ToString::to_string).collect::<Vec<_>>();
         names.sort();
         assert_eq!(names, ["cookie", "via", "x-public"]);
     }

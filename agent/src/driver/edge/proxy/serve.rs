@@ -19,7 +19,7 @@ use daemon::Clock;
 
 /// The cache between clients and origin.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct Cache {
     pub(super) sites: Arc<Sites>,
     pub(super) store: Store,
     pub(super) origin: Link,
@@ -52,11 +52,11 @@ impl Target {
     }
 }
 
-impl Shelf {
+impl Cache {
     /// Answers any request but a purge.
     pub(super) async fn answer(&self, request: Request<Bytes>) -> Response<Body> {
         let Some(target) = Target::of(&request, &self.sites) else {
-            return self.pass(request, Reason::Bypass).await;
+            return self.pass(message::forwarded(request), Reason::Bypass).await;
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return self.change(request, &target).await;
@@ -74,12 +74,12 @@ impl Shelf {
             _ if message::is_only_if_cached(&asked.headers) => {
                 told(excuse(StatusCode::GATEWAY_TIMEOUT, "not cached"), CacheStatus::NotCached)
             }
-            found if asked.method == Method::HEAD => {
+            Found::Lacking { reason, .. } if asked.method == Method::HEAD => {
                 let mut request = request.map(|()| Bytes::new());
                 *request.method_mut() = Method::HEAD;
-                self.pass(request, reason(&found, now)).await
+                self.pass(request, reason).await
             }
-            found => self.fetch(&target, request, found).await,
+            Found::Lacking { reason, stale } => self.fetch(&target, request, reason, stale).await,
         };
         unless_known(&asked.headers, response)
     }
@@ -87,7 +87,7 @@ impl Shelf {
     /// Passes on a request that may change the page, whose stored answers it ends if it succeeds (RFC 9111, 4.4).
     async fn change(&self, request: Request<Bytes>, target: &Target) -> Response<Body> {
         let is_safe = request.method().is_safe();
-        let response = self.pass(request, Reason::Method).await;
+        let response = self.pass(message::forwarded(request), Reason::Method).await;
         let succeeded = response.status().is_success() || response.status().is_redirection();
         if succeeded && !is_safe {
             let Page { host, path, query } = target.page.clone();
@@ -99,13 +99,14 @@ impl Shelf {
     }
 
     /// Gets a page from the origin, or its word that what is stored still holds, and stores it if it may.
-    async fn fetch(&self, target: &Target, request: Request<()>, found: Found) -> Response<Body> {
-        let reason = reason(&found, self.now());
-        let stale = match &found {
-            Found::Stale(stored) => Some(stored),
-            _ => None,
-        };
-        let (said, response) = match self.ask(&request, stale).await {
+    async fn fetch(
+        &self,
+        target: &Target,
+        request: Request<()>,
+        reason: Reason,
+        stale: Option<Arc<Stored>>,
+    ) -> Response<Body> {
+        let (said, response) = match self.ask(&request, stale.as_deref()).await {
             Ok(answered) => answered,
             Err(error) => return failed(&error, reason),
         };
@@ -130,7 +131,7 @@ impl Shelf {
     async fn ask(
         &self,
         request: &Request<()>,
-        stale: Option<&Arc<Stored>>,
+        stale: Option<&Stored>,
     ) -> Result<(StatusCode, Response<Bytes>), LinkError> {
         if let Some(stored) = stale {
             let mut conditional = request.clone();
@@ -150,12 +151,7 @@ impl Shelf {
     }
 
     /// Passes a request on without the store.
-    async fn pass(&self, mut request: Request<Bytes>, reason: Reason) -> Response<Body> {
-        let headers = message::forwarded(std::mem::take(request.headers_mut()));
-        *request.headers_mut() = headers;
-        if let Some(path) = request.uri().path_and_query() {
-            *request.uri_mut() = Uri::from(path.clone());
-        }
+    async fn pass(&self, request: Request<Bytes>, reason: Reason) -> Response<Body> {
         match self.exchange(request).await {
             Ok(response) => {
                 let status = Some(response.status());
@@ -173,16 +169,6 @@ impl Shelf {
 
     fn now(&self) -> SystemTime {
         self.clock.now().into()
-    }
-}
-
-fn reason(found: &Found, now: SystemTime) -> Reason {
-    match found {
-        Found::Fresh(_) => Reason::Request,
-        Found::Stale(stored) if stored.fresh_for(now).is_zero() => Reason::Stale,
-        Found::Stale(_) => Reason::Request,
-        Found::OtherVariants => Reason::VaryMiss,
-        Found::Nothing => Reason::UriMiss,
     }
 }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use schemas::SiteName;
 
 use super::index::{Index, ObjectId, Page};
+use super::status::Reason;
 use super::stored::{Stored, Use};
 use crate::driver::Purge;
 
@@ -18,12 +19,13 @@ use crate::driver::Purge;
 pub(super) enum Found {
     /// An answer that may be given.
     Fresh(Arc<Stored>),
-    /// The right answer, but the origin must be asked first.
-    Stale(Arc<Stored>),
-    /// Other variants only.
-    OtherVariants,
-    /// Nothing.
-    Nothing,
+    /// Nothing that may be given without the origin.
+    Lacking {
+        /// Why.
+        reason: Reason,
+        /// The right answer all the same, if the origin says that it still holds.
+        stale: Option<Arc<Stored>>,
+    },
 }
 
 /// The store. The index is asked first for everything, so what has left the index is never given again, even
@@ -58,15 +60,19 @@ impl Store {
         now: SystemTime,
     ) -> Found {
         let ids = self.index.lock().at(site, page);
-        let mut found = Found::Nothing;
+        let mut reason = Reason::UriMiss;
         for stored in ids.iter().filter_map(|id| self.objects.get(id)) {
             match stored.usable_for(request, now) {
                 Use::Fresh => return Found::Fresh(stored),
-                Use::Stale => return Found::Stale(stored),
-                Use::Other => found = Found::OtherVariants,
+                Use::Stale => {
+                    let is_old = stored.fresh_for(now).is_zero();
+                    let reason = if is_old { Reason::Stale } else { Reason::Request };
+                    return Found::Lacking { reason, stale: Some(stored) };
+                }
+                Use::Other => reason = Reason::VaryMiss,
             }
         }
-        found
+        Found::Lacking { reason, stale: None }
     }
 
     /// Stores the answer to `request` in place of earlier ones that it selects.
@@ -95,5 +101,38 @@ impl Store {
             self.objects.invalidate(id);
         }
         taken.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stored::tests::{names, request, response};
+    use super::*;
+
+    fn put(store: &Store, path: &str) {
+        let (request, now) = (request(), SystemTime::UNIX_EPOCH);
+        let response = response(&[("cache-control", "max-age=60")]);
+        store.put(Stored::of(names(path), &request, &response, now).unwrap(), &request, now);
+    }
+
+    #[test]
+    fn the_index_is_as_small_as_the_store() {
+        let store = Store::new(100_000);
+        for at in 0..1_000 {
+            put(&store, &format!("/{at}"));
+        }
+        let known = store.index.lock().len();
+        assert_eq!(u64::try_from(known).unwrap(), store.objects.entry_count());
+        assert!((40..100).contains(&known), "{known} objects of a good kilobyte");
+        assert!(store.objects.weighted_size() <= 100_000);
+    }
+
+    #[test]
+    fn an_answer_takes_the_place_of_the_one_before() {
+        let store = Store::new(100_000);
+        for _ in 0..10 {
+            put(&store, "/a");
+        }
+        assert_eq!(store.index.lock().len(), 1);
     }
 }
