@@ -90,7 +90,6 @@ sub purgebus_backend_error {
 
 # Sets the object's keys. Only here: an origin cannot choose keys of its own.
 sub purgebus_key {
-	unset beresp.http.xkey;
 	unset beresp.http.X-HashTwo;
 	if (!bereq.uncacheable) {
 		call purgebus_limit;

@@ -113,6 +113,9 @@ async fn a_client_cannot_purge_or_probe_by_headers_and_sees_no_keys() {
         }
         assert!(house.holds("/a").await, "{name} purged");
     }
+    let made_up =
+        house.get("www.example.com", "/b", &[("x-peek", "1"), ("x-purgebus-count", "1")]).await;
+    assert!(!made_up.headers().contains_key("x-purgebus"), "only a purge is answered as one");
     let miss = house.get("www.example.com", "/new", &[("x-purgebus-probe", "1")]).await;
     assert_eq!(miss.status(), 404, "the origin answers, not the probe");
 }
