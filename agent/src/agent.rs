@@ -51,7 +51,7 @@ impl From<CacheConfig> for Cache {
             lane,
             kind: driver.kind().to_owned(),
             rebounds: driver.rebounds(),
-            templates: BTreeSet::new(),
+            templates: driver.templates(),
             open: Box::new(move |surroundings| driver::open(&driver, surroundings)),
         }
     }
@@ -188,8 +188,12 @@ fn lane(
     if priority == Priority::Critical {
         config.batch.wait = Duration::ZERO;
     }
+    let held = setup.sites.iter().filter(|site| {
+        let configured = config.sites.as_ref().is_none_or(|sites| sites.contains(&site.name));
+        configured && site.regions.includes(&setup.config.region)
+    });
     let surroundings = Surroundings {
-        sites: setup.sites.clone(),
+        sites: Arc::new(Sites::new(held.cloned())),
         region: setup.config.region.clone(),
         cache: cache.name.clone(),
         instance,

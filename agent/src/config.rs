@@ -82,6 +82,9 @@ pub struct LaneConfig {
     /// The flushes of a fleet are spread over this time.
     #[serde(with = "humantime_serde")]
     pub flush_spread: Duration,
+    /// True where others purge or fill it too: it is never flushed for this lane's own missing cursor; what the
+    /// log still holds is purged again instead.
+    pub shared: bool,
     /// True where the cache starts empty together with its agent: no flush at the first start.
     pub starts_empty: bool,
 }
@@ -99,6 +102,7 @@ impl Default for LaneConfig {
             hole_grace: Duration::from_secs(10),
             hole_deadline: Duration::from_secs(60),
             flush_spread: Duration::from_secs(600),
+            shared: false,
             starts_empty: false,
         }
     }

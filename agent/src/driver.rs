@@ -6,6 +6,7 @@ mod endpoint;
 pub mod redis;
 pub mod varnish;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +74,7 @@ pub trait Driver: Debug + Send + Sync + 'static {
 /// What a driver knows of the place it works in.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// All sites; whoever purges `everything` needs their hosts.
+    /// The sites that the cache holds; whoever purges `everything` needs their hosts.
     pub sites: Arc<Sites>,
     /// The agent's region.
     pub region: Region,
@@ -109,6 +110,14 @@ impl DriverConfig {
         match self {
             Self::Varnish(_) | Self::Edge(_) => [1, 11, 65].map(Duration::from_secs).to_vec(),
             Self::Redis(_) => vec![Duration::from_secs(1)],
+        }
+    }
+
+    /// Key templates in force, `slot=template`: what is added later is flushed.
+    pub fn templates(&self) -> BTreeSet<String> {
+        match self {
+            Self::Redis(config) => config.templates_in_force().clone(),
+            Self::Varnish(_) | Self::Edge(_) => BTreeSet::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::feed::Feed;
 use crate::ledger::Located;
 use crate::machine::{Failure, Job, Machine, Purpose};
 use crate::metrics::LaneMetrics;
+use crate::order::Inner;
 use crate::progress::Progress;
 use crate::shelf::{Shelf, ShelfError};
 use crate::{Moment, error_chain};
@@ -98,28 +99,28 @@ impl Lane {
             () = stop.requested() => return Ok(()),
             heads = begin => heads?,
         };
-        let start = match &stored {
-            Some(cursor) => positions(cursor),
-            None => heads.iter().map(|(partition, bounds)| (*partition, bounds.end)).collect(),
-        };
-        let feed = Feed::new(setup.broker.clone(), topic, Start::At(start), setup.jitter.fork());
+        let (broker, jitter) = (setup.broker.clone(), setup.jitter.fork());
         let inner = setup.inner.as_ref().map(|inner| inner.watch());
-        Self::new(setup, stored, &heads).work(feed, inner, stop).await;
+        let (mut lane, start) = Self::new(setup, stored, &heads);
+        let feed = Feed::new(broker, topic, Start::At(start), jitter);
+        lane.work(feed, inner, stop).await;
         Ok(())
     }
 
-    fn new(setup: LaneSetup, stored: Option<Cursor>, heads: &Bounds) -> Self {
-        let inner = setup.inner.map(|inner| inner as Arc<dyn crate::order::Inner>);
+    fn new(setup: LaneSetup, stored: Option<Cursor>, heads: &Bounds) -> (Self, Positions) {
+        let inner = setup.inner.map(|inner| inner as Arc<dyn Inner>);
         let mut machine =
             Machine::new(setup.purpose, stored.as_ref(), inner, setup.jitter, Moment::ZERO);
-        if stored.is_none() {
-            for (partition, bounds) in heads {
-                machine.resume_at(*partition, bounds.end, setup.clock.now());
-            }
-        }
+        let start = match &stored {
+            Some(cursor) => positions(cursor),
+            None => heads
+                .iter()
+                .map(|(at, kept)| (*at, machine.begin_at(*at, *kept, setup.clock.now())))
+                .collect(),
+        };
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
-        Self {
+        let lane = Self {
             name: setup.name,
             machine,
             driver: setup.driver,
@@ -132,7 +133,8 @@ impl Lane {
             unshown: true,
             stored: stored.map(|cursor| (cursor, begun)),
             storing: false,
-        }
+        };
+        (lane, start)
     }
 
     async fn work(&mut self, mut feed: Feed, mut inner: Option<watch::Receiver<()>>, stop: Stop) {

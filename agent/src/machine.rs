@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Partition, Position};
+use broker_adapter::{Partition, PartitionBounds, Position, Positions};
 use jiff::Timestamp;
 use schemas::{
     Abilities, Ability, Cursor, Invalidation, LineId, Mode, Number, NumberRange, Priority,
@@ -132,6 +132,7 @@ pub(crate) struct Machine {
     parked: Held<(Purge, Waiter)>,
     flush: Flush,
     joining: bool,
+    replayed_until: Positions,
     begun: Moment,
     start: Start,
     heard_publisher: bool,
@@ -171,6 +172,7 @@ impl Machine {
             parked: Held::default(),
             flush: Flush::new(),
             joining: cursor.is_none(),
+            replayed_until: Positions::new(),
             begun: now,
             start: Start::Listening,
             heard_publisher: false,
@@ -186,9 +188,18 @@ impl Machine {
         machine
     }
 
-    /// Where reading begins when there is no cursor.
-    pub(crate) fn resume_at(&mut self, partition: Partition, position: Position, time: Timestamp) {
+    /// Where reading of a partition begins without a cursor, at the broker's `time`: where the log ends now,
+    /// or at its oldest for a shared cache, to which the log is replayed. Answers the position.
+    pub(crate) fn begin_at(
+        &mut self,
+        partition: Partition,
+        kept: PartitionBounds,
+        time: Timestamp,
+    ) -> Position {
+        let position = if self.purpose.config.shared { kept.first } else { kept.end };
+        self.replayed_until.insert(partition, kept.end);
         self.ledger.resume_at(partition, position, time);
+        position
     }
 
     /// A configuration that holds more than the cursor knows is flushed for what is new.
@@ -236,7 +247,7 @@ impl Machine {
         let silent_for_long = now >= self.begun + self.purpose.ready_fail_open_after;
         if self.joining && now >= self.begun + LISTEN {
             self.joining = false;
-            if !self.purpose.config.starts_empty {
+            if !self.purpose.config.starts_empty && !self.purpose.config.shared {
                 let plan = Plan { cause: Cause::NoCursor, sites: self.sites() };
                 self.flush.schedule(now, plan);
             }

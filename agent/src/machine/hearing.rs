@@ -23,13 +23,12 @@ impl Machine {
                 self.heard_publisher = true;
                 self.hear_clock(&heartbeat.publisher, heartbeat.at);
                 for (line, head) in heartbeat.lines {
-                    let joined_at = head;
-                    self.line(line, joined_at, &heartbeat.publisher).hearing.learn_head(head, now);
+                    self.line(line, head, &heartbeat.publisher, at).hearing.learn_head(head, now);
                 }
             }
             LogMessage::Lost(lost) => {
-                let joined_at = lost.numbers.last;
-                self.line(lost.line, joined_at, &lost.publisher).hearing.lose(lost.numbers, now);
+                let line = self.line(lost.line, lost.numbers.last, &lost.publisher, at);
+                line.hearing.lose(lost.numbers, now);
             }
         }
     }
@@ -43,7 +42,7 @@ impl Machine {
         self.heard_publisher = true;
         self.hear_clock(&frame.publisher, frame.committed_at);
         let numbers = frame.numbers();
-        let line = self.line(frame.line, numbers.first.saturating_sub(1), &frame.publisher);
+        let line = self.line(frame.line, numbers.first.saturating_sub(1), &frame.publisher, at);
         let new = line.hearing.hear(numbers, now);
         let (first, mut invalidations) = (frame.first, frame.invalidations.into_iter());
         let mut next = first;
@@ -56,8 +55,15 @@ impl Machine {
     }
 
     /// The line of that id. One first heard while joining begins at `joined_at`, any other at 1.
-    fn line(&mut self, id: LineId, joined_at: Number, publisher: &PublisherName) -> &mut Line {
-        let base = if self.joining { joined_at } else { 0 };
+    fn line(
+        &mut self,
+        id: LineId,
+        joined_at: Number,
+        publisher: &PublisherName,
+        at: Located,
+    ) -> &mut Line {
+        let replayed = self.replayed_until.get(&at.partition).is_some_and(|end| at.position < *end);
+        let base = if self.joining || replayed { joined_at } else { 0 };
         let settled = &mut self.settled;
         let line = self.ledger.lines.entry(id).or_insert_with(|| {
             settled.push((id, NumberRange { first: 0, last: base }));

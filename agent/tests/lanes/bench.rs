@@ -98,6 +98,11 @@ impl CacheSettings {
     pub(crate) fn after(&mut self, inner: &str) {
         self.lane.after = Some(inner.parse().expect("a name"));
     }
+
+    pub(crate) fn shared(&mut self) {
+        self.lane.shared = true;
+        self.starts_empty = false;
+    }
 }
 
 /// The bench.

@@ -186,3 +186,18 @@ async fn critical_ones_do_not_wait_behind_normal_ones() {
     assert!(bench.report("web", Priority::Normal).await.lag > 0, "the flood is still under way");
     bench.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_cache_without_a_cursor_is_purged_of_all_that_the_log_holds_and_never_flushed() {
+    let mut bench = Bench::new().cache("web", |cache| cache.shared());
+    for name in ["a", "b"] {
+        bench.publish(&[tag(name)]).await;
+    }
+    bench.start().await;
+    let last = bench.publish(&[tag("c")]).await;
+    bench.until(|lane| lane.line().finished == last).await;
+    assert_eq!(bench.report("web", Priority::Normal).await.lines[0].base, 0);
+    assert_eq!(bench.distinct_purges("web"), 3);
+    assert!(!bench.purges("web").contains(&"everything".to_owned()));
+    bench.stop().await;
+}

@@ -1,5 +1,6 @@
 //! The driver's own keys of a `[[agent.cache]]` with `driver = "redis"`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,14 @@ pub struct RedisConfig {
     pub(super) templates: Templates,
     pub(super) allow_raw_keys: bool,
     pub(super) timeout: Duration,
+    in_force: BTreeSet<String>,
+}
+
+impl RedisConfig {
+    /// The templates as they were written, `slot=template`: a cursor names them, so that new ones are flushed.
+    pub(crate) fn templates_in_force(&self) -> &BTreeSet<String> {
+        &self.in_force
+    }
 }
 
 /// As written.
@@ -86,22 +95,33 @@ impl TryFrom<Written> for RedisConfig {
                 templates,
                 allow_raw_keys: written.allow_raw_keys,
                 timeout: written.timeout,
+                in_force: written.keys.in_force(),
             }),
             _ => Err(Mistakes(mistakes)),
         }
     }
 }
 
+impl WrittenKeys {
+    fn slots(&self) -> impl Iterator<Item = (Slot, &String)> {
+        let Self { url, tag, tag_set, key } = self;
+        [(Slot::Url, url), (Slot::Tag, tag), (Slot::TagSet, tag_set), (Slot::Key, key)]
+            .into_iter()
+            .filter_map(|(slot, text)| text.as_ref().map(|text| (slot, text)))
+    }
+
+    fn in_force(&self) -> BTreeSet<String> {
+        self.slots().map(|(slot, text)| format!("{}={text}", slot.as_str())).collect()
+    }
+}
+
 fn templates(written: &Written, mistakes: &mut Vec<String>) -> Templates {
     let WrittenKeys { url, tag, tag_set, key } = &written.keys;
     let mut templates = Templates::new();
-    for (slot, text) in
-        [(Slot::Url, url), (Slot::Tag, tag), (Slot::TagSet, tag_set), (Slot::Key, key)]
-    {
-        match text.as_ref().map(|text| Template::parse(slot, text)) {
-            None => {}
-            Some(Err(mistake)) => mistakes.push(mistake.to_string()),
-            Some(Ok(template)) => {
+    for (slot, text) in written.keys.slots() {
+        match Template::parse(slot, text) {
+            Err(mistake) => mistakes.push(mistake.to_string()),
+            Ok(template) => {
                 if !template.has_prefix() && !written.allow_raw_keys {
                     mistakes.push(format!(
                         "{} begins with neither a literal nor {{site}}, so that it could name any key; \
