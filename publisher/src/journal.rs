@@ -35,7 +35,7 @@ use uuid::Uuid;
 
 pub use failure::JournalError;
 pub(crate) use lookup::StoredFrame;
-pub use open::open_journal;
+pub use open::JournalStore;
 pub(crate) use stream::Reach;
 pub(crate) use writer::{JournalSetup, Writer};
 
@@ -84,15 +84,15 @@ struct Identity {
 
 /// The proof that an invalidation is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     /// Its name for users.
-    pub id: Uuid,
+    pub(crate) id: Uuid,
     /// Its place for ever.
-    pub place: Place,
+    pub(crate) place: Place,
     /// Where it is safe by now.
-    pub durable: Durable,
+    pub(crate) durable: Durable,
     /// When it was accepted; before now where the request was a repetition.
-    pub accepted_at: Timestamp,
+    pub(crate) accepted_at: Timestamp,
 }
 
 /// Why the journal did not take an invalidation. It stored nothing then, but where it is `Stopping` and had

@@ -1,10 +1,30 @@
 //! Who speaks: the HTTP API, the journal that numbers, forwarding to the log, and the tracker of progress.
 
 mod config;
+mod forwarder;
+mod handle;
+mod heartbeat;
+mod intake;
 mod journal;
+mod metrics;
 mod outlet;
+mod problem;
+mod publisher;
+mod repair;
+mod routes;
+mod tokens;
 mod tracker;
 
 pub use config::PublisherConfig;
-pub use journal::{JournalError, Receipt, open_journal};
+pub use handle::{AcceptError, PublisherHandle};
+pub use journal::{JournalError, JournalStore};
 pub use outlet::Outlet;
+pub use publisher::{Publisher, PublisherError, PublisherSetup};
+pub use tokens::TokensError;
+pub use tracker::Until;
+
+/// An error and its causes on one line, for logs.
+pub(crate) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

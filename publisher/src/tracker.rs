@@ -40,7 +40,8 @@ use self::range::Numbers;
 use self::registry::{Registered, Registry};
 use self::scope::Scope;
 
-pub(crate) use self::shell::{TrackerHandle, Tracking, Until};
+pub use self::shell::Until;
+pub(crate) use self::shell::{TrackerHandle, Tracking};
 
 /// Most lines of our own that are remembered as such.
 const OWN_LINES_MAX: usize = 1_024;

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
 use daemon::{Clock, Crew, Stop};
 use proptest::prelude::*;
-use redb::backends::InMemoryBackend;
 use schemas::{
     Audience, BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, LogMessage, Mode,
     PUBLISHERS_BOARD, Selector, wire,
@@ -20,13 +19,9 @@ use crate::outlet::Outlet;
 const START: &str = "2026-01-01T00:00:00Z";
 const GRACE: Duration = Duration::from_secs(5);
 
-fn in_memory() -> Arc<Database> {
-    Arc::new(Database::builder().create_with_backend(InMemoryBackend::new()).unwrap())
-}
-
 /// Every life of one journal in tests.
 struct Lives {
-    database: Arc<Database>,
+    store: JournalStore,
     log: Embedded,
     shared: bool,
     limits: Limits,
@@ -43,21 +38,19 @@ struct Life {
 }
 
 impl Lives {
-    fn new(database: Arc<Database>, shared: bool) -> Self {
+    fn new(store: JournalStore, shared: bool) -> Self {
         let clock = Clock::following(START.parse().unwrap());
-        let log =
-            Embedded::open(Arc::clone(&database), EmbeddedConfig::default(), move || clock.now())
-                .unwrap();
+        let log = Embedded::open(store.database(), EmbeddedConfig::default(), move || clock.now())
+            .unwrap();
         let limits = Limits { bytes: 1 << 30, retention: Duration::from_hours(1) };
-        Self { database, log, shared, limits, clock }
+        Self { store, log, shared, limits, clock }
     }
 
     fn begin(&self) -> Life {
         let numbered = Arc::new(parking_lot::Mutex::new(Vec::new()));
         let noted = Arc::clone(&numbered);
         let (journal, writer) = JournalSetup {
-            database: Arc::clone(&self.database),
-            folder: None,
+            store: self.store.clone(),
             publisher: "p1".parse().unwrap(),
             outlet: if self.shared {
                 Outlet::Shared(self.log.clone())
@@ -168,7 +161,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 async fn numbers_hold(acts: Vec<Act>, shared: bool) {
-    let lives = Lives::new(in_memory(), shared);
+    let lives = Lives::new(JournalStore::in_memory().unwrap(), shared);
     let mut life = lives.begin();
     let mut accepted: HashMap<Uuid, (Place, Invalidation)> = HashMap::new();
     let mut keys: BTreeMap<u8, Uuid> = BTreeMap::new();
@@ -249,7 +242,7 @@ proptest! {
 #[test]
 fn concurrent_requests_share_a_frame() {
     run(async {
-        let lives = Lives::new(in_memory(), true);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
         let life = lives.begin();
         let wishes = (0..30).map(|_| lives.invalidation(Priority::Normal, "t"));
         let all = wishes.map(|wish| life.journal.accept(wish, None));
@@ -273,7 +266,7 @@ fn frames_places(frames: &[Frame]) -> Vec<Place> {
 #[test]
 fn frames_stay_below_their_limit_but_for_one_larger_invalidation() {
     run(async {
-        let lives = Lives::new(in_memory(), false);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), false);
         let life = lives.begin();
         let sizes = [10, 30_000, 40_000, 10, 100_000, 10, 65_000, 400, 10, 10, 33_000, 32_000];
         let all = sizes.map(|bytes| life.journal.accept(lives.large(bytes), None));
@@ -291,7 +284,7 @@ fn frames_stay_below_their_limit_but_for_one_larger_invalidation() {
 #[test]
 fn one_key_is_one_invalidation_and_another_body_under_it_is_a_conflict() {
     run(async {
-        let lives = Lives::new(in_memory(), true);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
         let life = lives.begin();
         let wish = |tag| lives.invalidation(Priority::Normal, tag);
         let (first, second) = futures::join!(
@@ -320,7 +313,7 @@ fn one_key_is_one_invalidation_and_another_body_under_it_is_a_conflict() {
 #[test]
 fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
     run(async {
-        let lives = Lives::new(in_memory(), true);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
         let wish = || lives.invalidation(Priority::Normal, "t");
         let life = lives.begin();
         assert_eq!(life.journal.announced().await.unwrap(), None, "nothing accepted yet");
@@ -350,7 +343,7 @@ fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
 #[test]
 fn heads_tell_what_the_broker_has_of_every_line() {
     run(async {
-        let lives = Lives::new(in_memory(), false);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), false);
         let wish = || lives.invalidation(Priority::Normal, "t");
         let life = lives.begin();
         let old = life.journal.accept(wish(), None).await.unwrap();
@@ -377,7 +370,7 @@ fn heads_tell_what_the_broker_has_of_every_line() {
 #[test]
 fn frames_are_found_by_any_number_they_carry() {
     run(async {
-        let lives = Lives::new(in_memory(), true);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
         let life = lives.begin();
         let mut line = None;
         for count in [3, 1, 4] {
@@ -406,7 +399,7 @@ fn frames_are_found_by_any_number_they_carry() {
 #[test]
 fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
     run(async {
-        let mut lives = Lives::new(in_memory(), false);
+        let mut lives = Lives::new(JournalStore::in_memory().unwrap(), false);
         lives.limits.bytes = 100_000;
         let life = lives.begin();
         let mut kept = Vec::new();
@@ -430,7 +423,7 @@ fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
 #[test]
 fn old_frames_leave_once_the_broker_has_them() {
     run(async {
-        let lives = Lives::new(in_memory(), false);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), false);
         let life = lives.begin();
         let old = life.journal.accept(lives.large(10), None).await.unwrap().id;
         let waiting = life.journal.accept(lives.large(10), None).await.unwrap().id;
@@ -447,7 +440,7 @@ fn old_frames_leave_once_the_broker_has_them() {
 #[test]
 fn a_disk_without_room_is_refused_until_it_has_some() {
     run(async {
-        let lives = Lives::new(in_memory(), true);
+        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
         let life = lives.begin();
         let free = Arc::new(AtomicU64::new(1 << 20));
         let told = Arc::clone(&free);
@@ -464,7 +457,7 @@ fn a_disk_without_room_is_refused_until_it_has_some() {
 fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
     run(async {
         let folder = TempDir::new().unwrap();
-        let lives = Lives::new(open_journal(folder.path()).unwrap(), true);
+        let lives = Lives::new(JournalStore::open(folder.path()).unwrap(), true);
         let life = lives.begin();
         for round in 0..5 {
             let mut promised = Vec::new();
@@ -474,7 +467,7 @@ fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
             let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
             let other = TempDir::new().unwrap();
             std::fs::copy(file.path(), other.path().join(file.file_name())).unwrap();
-            let reborn = Lives::new(open_journal(other.path()).unwrap(), true);
+            let reborn = Lives::new(JournalStore::open(other.path()).unwrap(), true);
             let next = reborn.begin();
             for receipt in &promised {
                 let (place, _) = next.journal.find(receipt.id).await.unwrap().expect("promised");
@@ -491,9 +484,9 @@ fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
 #[test]
 fn a_journal_in_use_or_damaged_is_refused_by_name() {
     let folder = TempDir::new().unwrap();
-    let open = open_journal(folder.path()).unwrap();
+    let open = JournalStore::open(folder.path()).unwrap();
     let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    let second = open_journal(folder.path()).unwrap_err().to_string();
+    let second = JournalStore::open(folder.path()).unwrap_err().to_string();
     assert_eq!(
         second,
         format!(
@@ -504,7 +497,7 @@ fn a_journal_in_use_or_damaged_is_refused_by_name() {
     drop(open);
     std::fs::write(&path, "not a journal at all, but longer than any header of one".repeat(99))
         .unwrap();
-    let damaged = open_journal(folder.path()).unwrap_err();
+    let damaged = JournalStore::open(folder.path()).unwrap_err();
     assert!(matches!(&damaged, JournalError::Damaged { .. }), "{damaged:?}");
     assert!(damaged.to_string().contains(&path.display().to_string()));
 }

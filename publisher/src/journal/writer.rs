@@ -1,13 +1,11 @@
 //! The component that commits: drains the queue into groups, one commit each.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::{BoxError, Clock, Stop};
 use parking_lot::Mutex;
-use redb::Database;
 use schemas::{Invalidation, Place, PublisherName};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -16,7 +14,9 @@ use super::commit::{Desk, Outcome, Wish};
 use super::disk::Disk;
 use super::pack::{Scales, Weighed};
 use super::stream::Streams;
-use super::{Journal, JournalError, Limits, Request, Shared, blocking, lookup, table};
+use super::{
+    Journal, JournalError, JournalStore, Limits, Request, Shared, blocking, lookup, table,
+};
 use crate::outlet::Outlet;
 
 /// Most requests of one commit.
@@ -33,9 +33,7 @@ pub(crate) type OnAccepted = Box<dyn Fn(Place, &Invalidation) + Send + Sync>;
 
 /// What a journal needs.
 pub(crate) struct JournalSetup {
-    pub(crate) database: Arc<Database>,
-    /// Where the database lies; `None` if it is in memory.
-    pub(crate) folder: Option<PathBuf>,
+    pub(crate) store: JournalStore,
     pub(crate) publisher: PublisherName,
     pub(crate) outlet: Outlet,
     pub(crate) limits: Limits,
@@ -56,25 +54,26 @@ pub(crate) struct Writer {
 impl JournalSetup {
     /// The journal, and the component that it needs running. Blocks on the disk.
     pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
-        table::create(&self.database)?;
-        let reach = |priority| lookup::reach(&self.database, priority);
+        let JournalStore { database, folder } = self.store;
+        table::create(&database)?;
+        let reach = |priority| lookup::reach(&database, priority);
         let (critical, normal) =
             (reach(schemas::Priority::Critical)?, reach(schemas::Priority::Normal)?);
         let streams = Arc::new(Streams::new(critical, normal));
         let scales = Scales::new(self.publisher.clone());
         let desk = Desk {
-            database: Arc::clone(&self.database),
+            database: Arc::clone(&database),
             publisher: self.publisher.clone(),
             scales: scales.clone(),
             outlet: self.outlet,
             limits: self.limits,
-            disk: Disk::of(self.folder),
+            disk: Disk::of(folder),
             streams: Arc::clone(&streams),
             lines: None,
         };
         let (sender, queue) = mpsc::channel(GROUP_MAX);
         let journal = Journal(Arc::new(Shared {
-            database: self.database,
+            database,
             scales,
             publisher: self.publisher,
             queue: sender,

@@ -1,0 +1,230 @@
+//! What a publisher does for those who ask, with or without HTTP.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::{Clock, Stop};
+use jiff::Timestamp;
+use schemas::api::{
+    Accepted, CacheSummary, DryRun, InvalidationRequest, Mistake, Progress, RegionSummary,
+};
+use schemas::{Audience, Invalidation, Place, Region, Site, SiteName, Sites};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use uuid::{NoContext, Uuid};
+
+use crate::intake::{self, Wanted};
+use crate::journal::{Idempotency, Journal, JournalError, Receipt, Refusal};
+use crate::metrics::Metrics;
+use crate::tracker::{TrackerHandle, Until};
+
+/// Why a request was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// It is wrong: fix all of these.
+    #[error("{} mistakes in the request, the first: {}", .0.len(), first(.0))]
+    Invalid(Vec<Mistake>),
+    /// Another request came with the same idempotency key: take a new one.
+    #[error("another request came with the same idempotency key")]
+    Conflict,
+    /// It cannot be kept now: repeat it later.
+    #[error("{0}")]
+    Unavailable(&'static str),
+}
+
+fn first(mistakes: &[Mistake]) -> String {
+    mistakes.first().map_or_else(String::new, |first| format!("{} {}", first.pointer, first.detail))
+}
+
+/// Asks a publisher. Cheap to clone; works while the publisher runs.
+#[derive(Debug, Clone)]
+pub struct PublisherHandle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    sites: Arc<Sites>,
+    journal: Journal,
+    tracker: TrackerHandle,
+    clock: Clock,
+    metrics: Metrics,
+    /// Requested when the publisher begins to stop: nobody shall wait any more.
+    leaving: Stop,
+}
+
+/// A request that may be repeated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeatable<'a> {
+    /// Who asks.
+    pub(crate) caller: &'a str,
+    /// The key that the caller gave.
+    pub(crate) key: &'a str,
+}
+
+impl PublisherHandle {
+    pub(crate) fn new(
+        sites: Arc<Sites>,
+        journal: Journal,
+        tracker: TrackerHandle,
+        clock: Clock,
+        metrics: Metrics,
+        leaving: Stop,
+    ) -> Self {
+        Self(Arc::new(Shared { sites, journal, tracker, clock, metrics, leaving }))
+    }
+
+    /// Publishes: when it returns, the invalidation has its number and is on disk.
+    pub async fn accept(&self, request: &InvalidationRequest) -> Result<Accepted, AcceptError> {
+        self.accept_repeatable(request, None).await
+    }
+
+    /// The same; a repetition by the same caller gets what the first became.
+    pub(crate) async fn accept_repeatable(
+        &self,
+        request: &InvalidationRequest,
+        repeatable: Option<Repeatable<'_>>,
+    ) -> Result<Accepted, AcceptError> {
+        let wanted = self.check(request).map_err(AcceptError::Invalid)?;
+        let idempotency = repeatable.map(|repeatable| idempotency(repeatable, request));
+        let regions = self.regions_of(&wanted.site, &wanted.audience);
+        let (site, priority) = (wanted.site.clone(), wanted.priority);
+        let selectors = wanted.selectors.len();
+        let (id, invalidation) = self.name(wanted);
+        let accepted = self.0.journal.accept(invalidation, idempotency).await;
+        let receipt = accepted.map_err(refused)?;
+        if receipt.id == id {
+            self.0.metrics.published(&site, priority);
+        }
+        let Receipt { id, durable, accepted_at, .. } = receipt;
+        Ok(Accepted {
+            id,
+            durable,
+            site,
+            selectors,
+            regions,
+            published_at: accepted_at,
+            status_url: format!("/v1/invalidations/{id}"),
+        })
+    }
+
+    /// All that is wrong with a request of which some could not be read.
+    pub(crate) fn mistakes(
+        &self,
+        request: &InvalidationRequest,
+        misread: Vec<Mistake>,
+    ) -> Vec<Mistake> {
+        intake::together(misread, self.check(request).err().unwrap_or_default())
+    }
+
+    /// What publishing it would do.
+    pub fn dry_run(&self, request: &InvalidationRequest) -> Result<DryRun, Vec<Mistake>> {
+        let (_, invalidation) = self.name(self.check(request)?);
+        Ok(DryRun {
+            selectors: invalidation.selectors.iter().map(ToString::to_string).collect(),
+            regions: self.regions_of(&invalidation.site, &invalidation.audience),
+            caches: self.0.tracker.dry_run(&invalidation),
+            site: invalidation.site,
+        })
+    }
+
+    /// How far an invalidation has come; `None` if the journal does not have it, or not any more.
+    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>, JournalError> {
+        let found = self.find(id).await?;
+        Ok(found.map(|(place, invalidation)| self.0.tracker.progress(place, &invalidation)))
+    }
+
+    /// Its progress once it has come as far as `until`, is blocked, `patience` is over, or the publisher stops.
+    pub async fn wait(
+        &self,
+        id: Uuid,
+        until: Until,
+        patience: Duration,
+    ) -> Result<Option<Progress>, JournalError> {
+        let Some((place, invalidation)) = self.find(id).await? else { return Ok(None) };
+        let deadline = Instant::now() + patience;
+        let tracker = &self.0.tracker;
+        Ok(Some(tokio::select! {
+            progress = tracker.wait(place, &invalidation, until, deadline) => progress,
+            () = self.0.leaving.requested() => tracker.progress(place, &invalidation),
+        }))
+    }
+
+    /// One row per region.
+    pub fn regions(&self) -> Vec<RegionSummary> {
+        self.0.tracker.regions()
+    }
+
+    /// One row per lane.
+    pub fn caches(&self) -> Vec<CacheSummary> {
+        self.0.tracker.caches()
+    }
+
+    async fn find(&self, id: Uuid) -> Result<Option<(Place, Invalidation)>, JournalError> {
+        self.0.journal.find(id).await
+    }
+
+    fn check(&self, request: &InvalidationRequest) -> Result<Wanted, Vec<Mistake>> {
+        let known_regions = match &request.regions {
+            Some(_) => self.known_regions(),
+            None => BTreeSet::new(),
+        };
+        intake::check(request, &self.0.sites, &known_regions)
+    }
+
+    /// Gives it its name and its time.
+    fn name(&self, wanted: Wanted) -> (Uuid, Invalidation) {
+        // Whole microseconds: what an idempotency key remembers.
+        let now = self.0.clock.now();
+        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+        let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+        let time = uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds);
+        let id = Uuid::new_v7(time);
+        (id, wanted.into_invalidation(id, now))
+    }
+
+    /// The regions that it is for, as known now.
+    fn regions_of(&self, site: &SiteName, audience: &Audience) -> Vec<Region> {
+        let held_in = self.0.sites.get(site).map(|Site { regions, .. }| regions);
+        match (audience, held_in) {
+            (Audience::Regions(regions), _) | (Audience::All, Some(Audience::Regions(regions))) => {
+                regions.iter().cloned().collect()
+            }
+            (Audience::All, _) => self.known_regions().into_iter().collect(),
+        }
+    }
+
+    /// Regions with agents, and regions that some site names.
+    fn known_regions(&self) -> BTreeSet<Region> {
+        let named = self.0.sites.iter().filter_map(|site| match &site.regions {
+            Audience::Regions(regions) => Some(regions.iter().cloned()),
+            Audience::All => None,
+        });
+        let reporting = self.0.tracker.regions().into_iter().map(|summary| summary.region);
+        named.flatten().chain(reporting).collect()
+    }
+}
+
+fn refused(refusal: Refusal) -> AcceptError {
+    match refusal {
+        Refusal::Conflict => AcceptError::Conflict,
+        Refusal::Full => AcceptError::Unavailable(
+            "the journal is full of invalidations that the broker does not take; repeat later",
+        ),
+        Refusal::DiskFull => {
+            AcceptError::Unavailable("the disk of the journal is full; repeat later")
+        }
+        Refusal::Stopping => AcceptError::Unavailable("the publisher is stopping; repeat later"),
+    }
+}
+
+/// Digests of who asks under which key, and of what is asked, whatever its spelling in JSON.
+fn idempotency(repeatable: Repeatable<'_>, request: &InvalidationRequest) -> Idempotency {
+    let Repeatable { caller, key } = repeatable;
+    let mut who = Sha256::new();
+    who.update(caller.len().to_be_bytes());
+    who.update(caller);
+    who.update(key);
+    let request = serde_json::to_vec(request).expect("a request is plain JSON");
+    Idempotency { key: who.finalize().into(), request: Sha256::digest(request).into() }
+}

@@ -1,0 +1,112 @@
+//! Errors of the API as RFC 9457 `application/problem+json`.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use schemas::api::{Mistake, Problem};
+
+/// How long a caller should leave a publisher alone that cannot take anything.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Malformed,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    TooSlow,
+    TooLarge,
+    MediaType,
+    Invalid,
+    Conflict,
+    Internal,
+    Unavailable,
+}
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    kind: Kind,
+    detail: String,
+    errors: Vec<Mistake>,
+}
+
+/// Marks a response with why it is an error, for the metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reason(pub(crate) &'static str);
+
+impl Kind {
+    /// Its status, its word in types and metrics, and its title.
+    fn facts(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as Code;
+        match self {
+            Self::Malformed => (Code::BAD_REQUEST, "malformed", "The request cannot be read"),
+            Self::Unauthorized => (Code::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
+            Self::NotFound => (Code::NOT_FOUND, "not_found", "There is no such thing"),
+            Self::MethodNotAllowed => {
+                (Code::METHOD_NOT_ALLOWED, "method_not_allowed", "This cannot be done here")
+            }
+            Self::TooSlow => (Code::REQUEST_TIMEOUT, "too_slow", "The request took too long"),
+            Self::TooLarge => (Code::PAYLOAD_TOO_LARGE, "too_large", "The body is too large"),
+            Self::MediaType => {
+                (Code::UNSUPPORTED_MEDIA_TYPE, "media_type", "The body is not sent as JSON")
+            }
+            Self::Invalid => (Code::UNPROCESSABLE_ENTITY, "invalid", "The request has mistakes"),
+            Self::Conflict => (
+                Code::UNPROCESSABLE_ENTITY,
+                "idempotency_conflict",
+                "The idempotency key belongs to another request",
+            ),
+            Self::Internal => {
+                (Code::INTERNAL_SERVER_ERROR, "internal", "The publisher made a mistake")
+            }
+            Self::Unavailable => {
+                (Code::SERVICE_UNAVAILABLE, "unavailable", "The publisher cannot do it now")
+            }
+        }
+    }
+}
+
+impl Refused {
+    /// `detail` says what is wrong and the way out.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new() }
+    }
+
+    /// With everything that is wrong, each at its place.
+    pub(crate) fn mistakes(kind: Kind, errors: Vec<Mistake>) -> Self {
+        let detail = match errors.len() {
+            1 => "1 mistake; nothing was published".to_owned(),
+            many => format!("{many} mistakes; nothing was published"),
+        };
+        Self { kind, detail, errors }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (status, word, title) = self.kind.facts();
+        let problem = Problem {
+            kind: format!("urn:purgebus:problem:{word}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: Some(self.detail),
+            errors: self.errors,
+        };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self.kind {
+            Kind::Unavailable => drop(headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            Kind::Unauthorized => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"purgebus\"");
+                headers.insert(WWW_AUTHENTICATE, scheme);
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(Reason(word));
+        response
+    }
+}

@@ -1,0 +1,246 @@
+//! The publisher: composes journal, forwarders, heartbeats, repairs, tracker and API.
+//!
+//! ```text
+//! stop --> server drains --> journal commits what is queued, the rest leaves
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use broker_adapter::Embedded;
+use daemon::{BindError, BoxError, Clock, Condition, Crew, CrewError, Health, HttpServer, Stop};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use schemas::{Priority, PublisherName, Sites};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::config::PublisherConfig;
+use crate::error_chain;
+use crate::forwarder::Forwarder;
+use crate::handle::PublisherHandle;
+use crate::heartbeat::Pulse;
+use crate::journal::{Journal, JournalError, JournalSetup, JournalStore, Limits, Writer};
+use crate::metrics::Metrics;
+use crate::outlet::Outlet;
+use crate::repair::Repairer;
+use crate::routes;
+use crate::tokens::{Tokens, TokensError};
+use crate::tracker::Tracking;
+
+/// Most connections to the API at once; more wait in the system's queue.
+const CONNECTIONS_MAX: usize = 1_024;
+/// On a stop, requests in flight have this long, and then everything behind them.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How often the embedded log lets go of what is too old.
+const RETAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// What a publisher needs.
+#[derive(Debug)]
+pub struct PublisherSetup {
+    /// Its configuration.
+    pub config: PublisherConfig,
+    /// Its name on the bus.
+    pub name: PublisherName,
+    /// All sites of the installation.
+    pub sites: Arc<Sites>,
+    /// Where the journal and the tracker lie, and the log too if the outlet is shared.
+    pub store: JournalStore,
+    /// Where the journal's frames go.
+    pub outlet: Outlet,
+    /// How long the broker keeps a message; the journal keeps it as long for repairs.
+    pub retention: Duration,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Where it has the condition `publisher`.
+    pub health: Health,
+    /// Where its metrics are registered.
+    pub metrics: Arc<Mutex<Registry>>,
+}
+
+/// Why a publisher could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PublisherError {
+    /// The journal.
+    #[error("the journal is not usable")]
+    Journal(#[from] JournalError),
+    /// What the tracker keeps.
+    #[error("the tracker's books are not usable")]
+    Tracker(#[source] BoxError),
+    /// The tokens file.
+    #[error("the tokens file is not usable")]
+    Tokens(#[from] TokensError),
+    /// Anyone could purge.
+    #[error(
+        "anyone who reaches {0} could purge; set publisher.tokens_file, or listen on 127.0.0.1"
+    )]
+    Exposed(SocketAddr),
+    /// The port.
+    #[error("the API's port is not free")]
+    Bind(#[from] BindError),
+}
+
+/// A publisher, ready to run.
+#[derive(Debug)]
+pub struct Publisher {
+    handle: PublisherHandle,
+    listen: SocketAddr,
+    tokens: Option<Arc<Tokens>>,
+    server: Option<HttpServer>,
+    metrics: Metrics,
+    journal: Journal,
+    writer: Writer,
+    outlet: Outlet,
+    tracking: Tracking,
+    clock: Clock,
+    condition: Condition,
+    leaving: Stop,
+}
+
+impl Publisher {
+    /// Reads journal and tokens; binds nothing and publishes nothing yet.
+    pub async fn open(setup: PublisherSetup) -> Result<Self, PublisherError> {
+        let PublisherSetup { config, name, sites, store, outlet, clock, .. } = setup;
+        let tokens = match &config.tokens_file {
+            Some(file) => Some(Arc::new(Tokens::read(file)?)),
+            None if config.listen.ip().is_loopback() => None,
+            None => return Err(PublisherError::Exposed(config.listen)),
+        };
+        let broker = outlet.broker();
+        let tracking = Tracking::open(store.database(), broker, Arc::clone(&sites), clock)
+            .await
+            .map_err(|error| PublisherError::Tracker(error.into()))?;
+        let tracker = tracking.handle();
+        let told = tracker.clone();
+        let journal = JournalSetup {
+            store,
+            publisher: name,
+            outlet: outlet.clone(),
+            limits: Limits { bytes: config.journal_bytes.as_u64(), retention: setup.retention },
+            ack_wait: config.ack_wait,
+            clock,
+            on_accepted: Box::new(move |place, invalidation| told.accepted(place, invalidation)),
+        };
+        let (journal, writer) = journal.open()?;
+        let metrics = {
+            let mut registry = setup.metrics.lock();
+            tracking.metrics().register(&mut registry);
+            Metrics::register(&mut registry)
+        };
+        let leaving = Stop::new();
+        let handle = PublisherHandle::new(
+            sites,
+            journal.clone(),
+            tracker,
+            clock,
+            metrics.clone(),
+            leaving.clone(),
+        );
+        let (listen, condition) = (config.listen, setup.health.condition("publisher"));
+        Ok(Self {
+            handle,
+            listen,
+            tokens,
+            server: None,
+            metrics,
+            journal,
+            writer,
+            outlet,
+            tracking,
+            clock,
+            condition,
+            leaving,
+        })
+    }
+
+    /// For those who publish and ask without HTTP.
+    pub fn handle(&self) -> PublisherHandle {
+        self.handle.clone()
+    }
+
+    /// The API.
+    pub fn router(&self) -> Router {
+        routes::router(self.handle.clone(), self.tokens.clone(), self.metrics.clone())
+    }
+
+    /// Takes the API's port, so that a taken one is an error before anything runs. Without it there is no API.
+    pub async fn bind(&mut self) -> Result<SocketAddr, PublisherError> {
+        let server = HttpServer::bind(self.listen, CONNECTIONS_MAX).await?;
+        let bound = server.local_addr();
+        self.server = Some(server);
+        if self.tokens.is_none() {
+            info!(%bound, "no tokens_file: the API takes requests of this machine only, from anyone on it");
+        }
+        Ok(bound)
+    }
+
+    /// Publishes until stopped: requests in flight are finished first, then the journal's queue.
+    pub async fn run(mut self, stop: Stop) -> Result<(), CrewError> {
+        let router = self.router();
+        let server = self.server.take();
+        let leaving = self.leaving.clone();
+        let quiet = Stop::new();
+        let mut crew = Crew::new(quiet.clone());
+        self.spawn_behind(&mut crew);
+        let stopping = crew.stop();
+        crew.spawn("api", async move {
+            let front = Stop::new();
+            let served = async {
+                match server {
+                    Some(server) => server.run(router, front.clone()).await,
+                    None => Ok(front.requested().await),
+                }
+            };
+            let ending = async {
+                tokio::select! {
+                    () = stop.requested() => {}
+                    () = stopping.requested() => {}
+                }
+                leaving.request();
+                front.request();
+            };
+            let (served, ()) = tokio::join!(served, ending);
+            quiet.request();
+            served
+        });
+        crew.run(STOP_WITHIN).await
+    }
+
+    /// Everything that the API stands on.
+    fn spawn_behind(self, crew: &mut Crew) {
+        let Self { journal, writer, outlet, tracking, clock, metrics, condition, .. } = self;
+        let broker = outlet.broker();
+        crew.spawn("journal", writer.run(crew.stop()));
+        crew.spawn("tracker", tracking.run(crew.stop()));
+        for priority in Priority::ALL {
+            let (journal, broker) = (journal.clone(), Arc::clone(&broker));
+            let forwarder = Forwarder { journal, broker, priority };
+            crew.spawn(format!("forwarder {priority}"), forwarder.run(crew.stop()));
+        }
+        let repairer = Repairer::new(journal.clone(), Arc::clone(&broker), metrics.clone());
+        crew.spawn("repairs", repairer.run(crew.stop()));
+        let pulse = Pulse { journal, broker, clock, metrics, condition };
+        crew.spawn("heartbeat", pulse.run(crew.stop()));
+        if let Outlet::Shared(log) = outlet {
+            crew.spawn("log retention", retain(log, clock, crew.stop()));
+        }
+    }
+}
+
+/// The embedded log lets go of what is too old only when it is told to.
+async fn retain(log: Embedded, clock: Clock, stop: Stop) -> Result<(), BoxError> {
+    let mut every = interval(RETAIN_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.requested() => return Ok(()),
+            _ = every.tick() => {
+                if let Err(error) = log.retain(clock.now()).await {
+                    warn!(error = error_chain(&error), "the log keeps more than it should");
+                }
+            }
+        }
+    }
+}

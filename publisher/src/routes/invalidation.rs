@@ -1,0 +1,32 @@
+//! `GET /v1/invalidations/{id}`: how far one has come.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::routing::{MethodRouter, get};
+use schemas::api::Progress;
+use uuid::Uuid;
+
+use super::parameters::Parameters;
+use crate::handle::PublisherHandle;
+use crate::problem::{Kind, Refused};
+
+pub(super) fn methods() -> MethodRouter<PublisherHandle> {
+    get(progress)
+}
+
+async fn progress(
+    State(publisher): State<PublisherHandle>,
+    id: Result<Path<Uuid>, PathRejection>,
+    uri: Uri,
+) -> Result<Json<Progress>, Refused> {
+    Parameters::read(&uri, &[]).finish()?;
+    let unknown = |detail: &str| Refused::new(Kind::NotFound, detail);
+    let Ok(Path(id)) = id else {
+        return Err(unknown("an invalidation's id is a UUID, as the answer to its request told"));
+    };
+    let progress = publisher.progress(id).await?;
+    let detail = "this publisher has not accepted it, or longer ago than its journal keeps";
+    progress.map(Json).ok_or_else(|| unknown(detail))
+}

@@ -1,0 +1,147 @@
+//! `POST /v1/invalidations`: publishes, and waits for progress if asked to.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use humantime_serde::re::humantime;
+use schemas::api::{Accepted, ProgressState};
+use tokio::time::timeout;
+
+use super::auth::Caller;
+use super::body;
+use super::parameters::Parameters;
+use crate::handle::{AcceptError, PublisherHandle, Repeatable};
+use crate::intake;
+use crate::problem::{Kind, Refused};
+use crate::tracker::Until;
+
+const WAIT_MAX: Duration = Duration::from_mins(2);
+/// Waits as long as this where no `timeout` is given.
+const APPLIED_WITHIN: Duration = Duration::from_secs(10);
+const FINAL_WITHIN: Duration = Duration::from_secs(100);
+/// The journal takes at most this long, or the answer is "repeat".
+const ACCEPT_WITHIN: Duration = Duration::from_secs(20);
+const KEY_HEADER: &str = "idempotency-key";
+const KEY_BYTES_MAX: usize = 255;
+
+pub(super) fn methods() -> MethodRouter<PublisherHandle> {
+    post(publish)
+}
+
+/// How to publish.
+#[derive(Debug)]
+struct Manner {
+    dry_run: bool,
+    wait: Option<(Until, Duration)>,
+}
+
+async fn publish(
+    State(publisher): State<PublisherHandle>,
+    Extension(Caller(caller)): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    let manner = Manner::read(&uri)?;
+    let key = idempotency_key(&headers)?;
+    let (request, misread) = intake::read(body::json(&headers, body).await?);
+    if !misread.is_empty() {
+        return Err(Refused::mistakes(Kind::Invalid, publisher.mistakes(&request, misread)));
+    }
+    if manner.dry_run {
+        let dry_run = publisher.dry_run(&request);
+        let dry_run = dry_run.map_err(|mistakes| Refused::mistakes(Kind::Invalid, mistakes))?;
+        return Ok(Json(dry_run).into_response());
+    }
+    let repeatable = key.map(|key| Repeatable { caller: &caller, key });
+    let accepted = timeout(ACCEPT_WITHIN, publisher.accept_repeatable(&request, repeatable)).await;
+    let accepted = accepted
+        .map_err(|_| Refused::new(Kind::Unavailable, "the journal is too slow; repeat later"))?
+        .map_err(Refused::from)?;
+    match manner.wait {
+        None => Ok((StatusCode::ACCEPTED, Json(accepted)).into_response()),
+        Some((until, patience)) => wait(&publisher, accepted, until, patience).await,
+    }
+}
+
+async fn wait(
+    publisher: &PublisherHandle,
+    accepted: Accepted,
+    until: Until,
+    patience: Duration,
+) -> Result<Response, Refused> {
+    let Some(progress) = publisher.wait(accepted.id, until, patience).await? else {
+        // A repeated request whose first has left the journal long ago.
+        return Ok((StatusCode::ACCEPTED, Json(accepted)).into_response());
+    };
+    let reached = match progress.state {
+        ProgressState::Final | ProgressState::Blocked => true,
+        ProgressState::Applied => until == Until::Applied,
+        ProgressState::Published | ProgressState::NoAgents => false,
+    };
+    let status = if reached { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(progress)).into_response())
+}
+
+impl Manner {
+    fn read(uri: &Uri) -> Result<Self, Refused> {
+        let mut parameters = Parameters::read(uri, &["wait", "timeout", "dry_run"]);
+        let dry_run = parameters.value("dry_run", "give true or false").unwrap_or(false);
+        let until = match parameters.text("wait") {
+            None => None,
+            Some("applied") => Some(Until::Applied),
+            Some("final") => Some(Until::Final),
+            Some(_) => {
+                parameters.mistake("wait", "is neither applied nor final");
+                None
+            }
+        };
+        let patience = parameters
+            .value::<humantime::Duration>("timeout", "give a duration such as 5s")
+            .map(Duration::from);
+        if patience.is_some_and(|patience| patience > WAIT_MAX) {
+            parameters.mistake("timeout", "is longer than 120s; ask again for the progress then");
+        }
+        if patience.is_some() && parameters.text("wait").is_none() {
+            parameters.mistake("timeout", "goes with wait only; give wait=applied or wait=final");
+        }
+        parameters.finish()?;
+        let default = |until| match until {
+            Until::Applied => APPLIED_WITHIN,
+            Until::Final => FINAL_WITHIN,
+        };
+        let wait = until.map(|until| (until, patience.unwrap_or_else(|| default(until))));
+        Ok(Self { dry_run, wait })
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let mut given = headers.get_all(KEY_HEADER).iter();
+    let (Some(key), another) = (given.next(), given.next()) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    match (key, another) {
+        (Some(key), None) => Ok(Some(key)),
+        _ => {
+            let detail = "give one Idempotency-Key of 1 to 255 printable ASCII characters";
+            Err(Refused::new(Kind::Malformed, detail))
+        }
+    }
+}
+
+impl From<AcceptError> for Refused {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Invalid(mistakes) => Self::mistakes(Kind::Invalid, mistakes),
+            AcceptError::Conflict => Self::new(
+                Kind::Conflict,
+                "another body came under this Idempotency-Key within 24 h; take a new key",
+            ),
+            AcceptError::Unavailable(why) => Self::new(Kind::Unavailable, why),
+        }
+    }
+}
