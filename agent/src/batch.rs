@@ -64,18 +64,18 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// `waiter` waits for `purge` from `now` on.
-    pub(crate) fn add(&mut self, purge: Purge, waiter: Waiter, now: Moment) {
+    pub(crate) fn add(&mut self, purge: &Purge, waiter: Waiter, now: Moment) {
         self.entry(purge, now).waiters.push(waiter);
     }
 
     /// A later pass of `purge` is due.
-    pub(crate) fn add_rebound(&mut self, purge: Purge, now: Moment) {
+    pub(crate) fn add_rebound(&mut self, purge: &Purge, now: Moment) {
         self.entry(purge, now).rebound = true;
     }
 
-    fn entry(&mut self, purge: Purge, now: Moment) -> &mut Entry {
+    fn entry(&mut self, purge: &Purge, now: Moment) -> &mut Entry {
         let turn = self.next_turn;
-        if !self.entries.contains_key(&purge) {
+        if !self.entries.contains_key(purge) {
             self.next_turn += 1;
             self.insert(Entry {
                 purge: purge.clone(),
@@ -86,7 +86,7 @@ impl Queue {
                 rebound: false,
             });
         }
-        self.entries.get_mut(&purge).expect("it was there or has just been inserted")
+        self.entries.get_mut(purge).expect("it was there or has just been inserted")
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -103,7 +103,7 @@ impl Queue {
     }
 
     /// Takes the next batch of at most `max` selectors; what a wider one includes rides on it.
-    pub(crate) fn take(&mut self, max: usize, expired: impl Fn(&Waiter) -> bool) -> Taken {
+    pub(crate) fn take(&mut self, max: usize, expired: &impl Fn(&Waiter) -> bool) -> Taken {
         let mut taken = Taken::default();
         if let Some(half) = self.halves.pop_front() {
             taken.entries = half;
@@ -117,11 +117,11 @@ impl Queue {
             let coverer = if broad { coverers(&first).find(here) } else { None };
             let next = coverer.unwrap_or_else(|| first.clone());
             if let Some(place) = places.get(&next) {
-                let rider = self.remove_live(&first, &expired, &mut taken.expired);
+                let rider = self.remove_live(&first, expired, &mut taken.expired);
                 taken.entries[*place].riders.extend(rider);
             } else if taken.entries.len() == max {
                 break;
-            } else if let Some(entry) = self.remove_live(&next, &expired, &mut taken.expired) {
+            } else if let Some(entry) = self.remove_live(&next, expired, &mut taken.expired) {
                 places.insert(next, taken.entries.len());
                 taken.entries.push(entry);
             }
@@ -176,13 +176,11 @@ impl Queue {
 
     /// Since when the first in turn waits.
     pub(crate) fn waiting_since(&self) -> Option<Moment> {
-        match self.halves.front() {
-            Some(half) => half.first().map(|entry| entry.since),
-            None => {
-                let (_, purge) = self.turns.first_key_value()?;
-                self.entries.get(purge).map(|entry| entry.since)
-            }
+        if let Some(half) = self.halves.front() {
+            return half.first().map(|entry| entry.since);
         }
+        let (_, purge) = self.turns.first_key_value()?;
+        self.entries.get(purge).map(|entry| entry.since)
     }
 
     /// Whether halves of a refused batch come next.
@@ -293,12 +291,12 @@ mod tests {
             for (at, (selector, soft)) in heard.iter().enumerate() {
                 let purge = Purge { mode: if *soft { Mode::Soft } else { Mode::Hard }, ..purge(selector.clone()) };
                 wanted.insert(number(at as u64), purge.clone());
-                queue.add(purge, number(at as u64), Moment::ZERO);
+                queue.add(&purge, number(at as u64), Moment::ZERO);
             }
             let mut failing = failing.into_iter();
             let mut served = Vec::new();
             while queue.len() > 0 {
-                let taken = queue.take(max, |_| false);
+                let taken = queue.take(max, &|_| false);
                 prop_assert!(!taken.entries.is_empty() && taken.entries.len() <= max);
                 match failing.next() {
                     Some(0) => queue.restore(taken.entries),
@@ -316,7 +314,9 @@ mod tests {
                 }
             }
             prop_assert_eq!(served.len(), wanted.len());
-            served.iter().for_each(|waiter| { wanted.remove(waiter); });
+            for waiter in &served {
+                wanted.remove(waiter);
+            }
             prop_assert!(wanted.is_empty());
         }
     }
@@ -325,9 +325,9 @@ mod tests {
     fn equal_selectors_are_purged_once() {
         let mut queue = Queue::default();
         for at in 0..1_000 {
-            queue.add(purge(url("/hot")), number(at), Moment::ZERO);
+            queue.add(&purge(url("/hot")), number(at), Moment::ZERO);
         }
-        let taken = queue.take(100, |_| false);
+        let taken = queue.take(100, &|_| false);
         assert_eq!(taken.batch().purges, [purge(url("/hot"))]);
         assert_eq!(taken.entries[0].waiters.len(), 1_000);
     }
@@ -335,10 +335,10 @@ mod tests {
     #[test]
     fn a_wider_selector_heard_later_is_purged_in_the_turn_of_the_narrower() {
         let mut queue = Queue::default();
-        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(purge(url("/shop")), number(2), Moment::ZERO);
-        queue.add(purge(prefix("/blog")), number(3), Moment::ZERO);
-        let taken = queue.take(1, |_| false);
+        queue.add(&purge(url("/blog/1")), number(1), Moment::ZERO);
+        queue.add(&purge(url("/shop")), number(2), Moment::ZERO);
+        queue.add(&purge(prefix("/blog")), number(3), Moment::ZERO);
+        let taken = queue.take(1, &|_| false);
         assert_eq!(taken.batch().purges, [purge(prefix("/blog"))]);
         assert_eq!(taken.entries[0].riders.len(), 1);
         assert_eq!(queue.len(), 1);
@@ -347,17 +347,17 @@ mod tests {
     #[test]
     fn a_soft_purge_never_covers_a_hard_one() {
         let mut queue = Queue::default();
-        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(Purge { mode: Mode::Soft, ..purge(prefix("/blog")) }, number(2), Moment::ZERO);
-        assert_eq!(queue.take(10, |_| false).entries.len(), 2);
+        queue.add(&purge(url("/blog/1")), number(1), Moment::ZERO);
+        queue.add(&Purge { mode: Mode::Soft, ..purge(prefix("/blog")) }, number(2), Moment::ZERO);
+        assert_eq!(queue.take(10, &|_| false).entries.len(), 2);
     }
 
     #[test]
     fn an_expired_wider_selector_covers_nothing() {
         let mut queue = Queue::default();
-        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(purge(prefix("/blog")), number(2), Moment::ZERO);
-        let taken = queue.take(10, |waiter| *waiter == number(2));
+        queue.add(&purge(url("/blog/1")), number(1), Moment::ZERO);
+        queue.add(&purge(prefix("/blog")), number(2), Moment::ZERO);
+        let taken = queue.take(10, &|waiter| *waiter == number(2));
         assert_eq!(taken.batch().purges, [purge(url("/blog/1"))]);
         assert_eq!(taken.expired, [number(2)]);
     }
@@ -366,13 +366,13 @@ mod tests {
     fn a_refused_batch_comes_back_in_halves_until_the_culprit_is_alone() {
         let mut queue = Queue::default();
         for at in 0..8 {
-            queue.add(purge(url(&format!("/{at}"))), number(at), Moment::ZERO);
+            queue.add(&purge(url(&format!("/{at}"))), number(at), Moment::ZERO);
         }
         let mut alone = Vec::new();
         let mut calls = 0;
         while queue.len() > 0 {
             calls += 1;
-            let taken = queue.take(8, |_| false);
+            let taken = queue.take(8, &|_| false);
             let bad = taken.entries.iter().any(|entry| entry.waiters.contains(&number(5)));
             match (bad, taken.entries.len()) {
                 (false, _) => {}

@@ -36,7 +36,7 @@ impl Default for AgentConfig {
             name: None,
             admin: ([127, 0, 0, 1], 8378).into(),
             state: "/var/lib/purgebus/agent".into(),
-            ready_fail_open_after: Duration::from_secs(120),
+            ready_fail_open_after: Duration::from_mins(2),
             stale_budget: Duration::from_secs(30),
         }
     }
@@ -100,8 +100,8 @@ impl Default for LaneConfig {
             rebound_selectors: 200_000,
             barrier: Duration::from_secs(1),
             hole_grace: Duration::from_secs(10),
-            hole_deadline: Duration::from_secs(60),
-            flush_spread: Duration::from_secs(600),
+            hole_deadline: Duration::from_mins(1),
+            flush_spread: Duration::from_mins(10),
             shared: false,
             starts_empty: false,
         }

@@ -117,6 +117,9 @@ impl Feed {
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed").field("topic", &self.topic).field("start", &self.start).finish()
+        f.debug_struct("Feed")
+            .field("topic", &self.topic)
+            .field("start", &self.start)
+            .finish_non_exhaustive()
     }
 }

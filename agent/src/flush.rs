@@ -63,7 +63,7 @@ pub(crate) struct Flush {
 }
 
 /// How long a flush that the cache refused waits before it is tried again.
-const AGAIN_AFTER: Duration = Duration::from_secs(60);
+const AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 impl Flush {
     /// None is due.

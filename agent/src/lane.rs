@@ -30,9 +30,9 @@ const SHOW_EVERY: Duration = Duration::from_millis(5);
 /// A changed cursor is stored at most this often.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// A cursor of which only the resume hint has changed is stored this often.
-const STORE_HINT_EVERY: Duration = Duration::from_secs(60);
+const STORE_HINT_EVERY: Duration = Duration::from_mins(1);
 /// Longest wait for one answer of a driver, which has shorter limits of its own.
-const DRIVER_WITHIN: Duration = Duration::from_secs(60);
+const DRIVER_WITHIN: Duration = Duration::from_mins(1);
 /// On a stop, what is under way has this long.
 const LAND_WITHIN: Duration = Duration::from_secs(5);
 /// Wait between attempts to ask the broker for its bounds.

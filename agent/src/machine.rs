@@ -101,6 +101,17 @@ struct Flight {
     started: Moment,
 }
 
+/// Whether the driver knows what its cache can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acquaintance {
+    /// It must be asked before the next purge.
+    Due,
+    /// It is being asked.
+    UnderWay,
+    /// It has answered.
+    Made,
+}
+
 /// How ready a lane is to be counted upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Start {
@@ -119,8 +130,7 @@ pub(crate) struct Machine {
     life: u64,
     inner: Option<Arc<dyn Inner>>,
     abilities: Option<Abilities>,
-    must_ask: bool,
-    asking: bool,
+    acquaintance: Acquaintance,
     ledger: Ledger,
     newest: HashMap<PublisherName, Timestamp>,
     held: Held<Arc<Invalidation>>,
@@ -159,8 +169,7 @@ impl Machine {
             life: cursor.map_or(1, |cursor| cursor.life),
             inner,
             abilities: None,
-            must_ask: true,
-            asking: false,
+            acquaintance: Acquaintance::Due,
             ledger,
             newest: HashMap::new(),
             held: Held::default(),
@@ -237,7 +246,7 @@ impl Machine {
         self.begin_flush(now);
         self.release(now);
         for purge in self.rebounds.take_due(now, REBOUNDS_AT_ONCE) {
-            self.queue.add_rebound(purge, now);
+            self.queue.add_rebound(&purge, now);
         }
         self.watch_start();
     }
@@ -292,7 +301,7 @@ impl Machine {
         }
         for site in plan.sites {
             let purge = Purge { site, selector: Selector::Everything, mode: Mode::Hard };
-            self.queue.add(purge, Waiter::Flush(id), now);
+            self.queue.add(&purge, Waiter::Flush(id), now);
         }
         self.flushes_begun.push(plan.cause);
     }

@@ -130,14 +130,11 @@ impl Rebounds {
             waiting.settled.get(at).map(|(settled, _)| *settled + *delay)
         });
         waiting.due = next.min();
-        match waiting.due {
-            Some(due) => {
-                self.due.insert((due, waiting.id));
-            }
-            None => {
-                self.purges.remove(&waiting.id);
-                self.waiting.remove(purge);
-            }
+        if let Some(due) = waiting.due {
+            self.due.insert((due, waiting.id));
+        } else {
+            self.purges.remove(&waiting.id);
+            self.waiting.remove(purge);
         }
     }
 
@@ -230,7 +227,7 @@ mod tests {
         rebounds.settled(&tag(), vec![number(1)], seconds(0));
         for (pass, delay) in DELAYS.into_iter().enumerate() {
             assert_eq!(rebounds.next_due(), Some(seconds(delay)));
-            assert!(rebounds.take_due(seconds(delay) - Duration::from_millis(1), 9).is_empty());
+            assert!(rebounds.take_due(seconds(delay - 1), 9).is_empty());
             assert_eq!(rebounds.take_due(seconds(delay), 9), [tag()]);
             assert!(rebounds.take_due(seconds(delay), 9).is_empty(), "taken once");
             let finished = rebounds.purged(&tag(), seconds(delay));

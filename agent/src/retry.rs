@@ -11,7 +11,7 @@ const FIRST_CEILING: Duration = Duration::from_millis(100);
 /// Highest ceiling.
 const LAST_CEILING: Duration = Duration::from_secs(5);
 /// Longest Retry-After obeyed.
-const ASKED_MAX: Duration = Duration::from_secs(300);
+const ASKED_MAX: Duration = Duration::from_mins(5);
 /// After this many failures in a row the circuit is open.
 const FAILURES_TO_OPEN: u32 = 5;
 

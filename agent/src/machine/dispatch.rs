@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemas::{Abilities, Ability, CircuitState, NumberRange, Outcome, Place};
 
-use super::{Failure, Flight, Job, Machine};
+use super::{Acquaintance, Failure, Flight, Job, Machine};
 use crate::Moment;
 use crate::batch::{Entry, Waiter};
 use crate::driver::Purge;
@@ -16,18 +16,18 @@ impl Machine {
     /// Whether the driver shall be asked for its abilities now. Once it is, [`Machine::able`] or
     /// [`Machine::unable`] must follow.
     pub(crate) fn ask(&mut self, now: Moment) -> bool {
-        let ask = self.must_ask
-            && !self.asking
+        let ask = self.acquaintance == Acquaintance::Due
             && self.flights.is_empty()
             && now >= self.retry.again_at();
-        self.asking |= ask;
+        if ask {
+            self.acquaintance = Acquaintance::UnderWay;
+        }
         ask
     }
 
     /// What the cache can do. What waits and can no longer be done is settled as such.
     pub(crate) fn able(&mut self, abilities: Abilities, now: Moment) {
-        self.must_ask = false;
-        self.asking = false;
+        self.acquaintance = Acquaintance::Made;
         let unable =
             self.queue.extract(|purge| abilities.of(purge.selector.kind()) != Ability::Supported);
         self.abilities = Some(abilities);
@@ -41,7 +41,7 @@ impl Machine {
 
     /// The cache did not tell its abilities.
     pub(crate) fn unable(&mut self, failure: Failure, now: Moment) {
-        self.asking = false;
+        self.acquaintance = Acquaintance::Due;
         match failure {
             Failure::Unavailable { after, error } => self.failed(after, error, now),
             Failure::Refused { error } => self.failed(None, error, now),
@@ -50,12 +50,12 @@ impl Machine {
 
     /// The next batch, if one shall go out now.
     pub(crate) fn take(&mut self, now: Moment) -> Option<Job> {
-        if self.must_ask || self.dispatch_at()? > now {
+        if self.acquaintance != Acquaintance::Made || self.dispatch_at()? > now {
             return None;
         }
         let newest = &self.newest;
         let lines = &self.ledger.lines;
-        let taken = self.queue.take(self.batch_max(), |waiter| match waiter {
+        let taken = self.queue.take(self.batch_max(), &|waiter: &Waiter| match waiter {
             Waiter::Number { place, expires_at: Some(expires_at) } => lines
                 .get(&place.line)
                 .and_then(|line| newest.get(line.publisher.as_ref()?))
@@ -81,8 +81,10 @@ impl Machine {
     /// An idle lane sends at once; a busy one lets a batch grow.
     pub(super) fn dispatch_at(&self) -> Option<Moment> {
         let flights = self.flights.len();
-        if self.must_ask {
-            return (!self.asking && flights == 0).then(|| self.retry.again_at());
+        match self.acquaintance {
+            Acquaintance::Due => return (flights == 0).then(|| self.retry.again_at()),
+            Acquaintance::UnderWay => return None,
+            Acquaintance::Made => {}
         }
         let since = self.queue.waiting_since()?;
         if self.retry.failing() {
@@ -133,7 +135,9 @@ impl Machine {
         self.retry.failed(now, after);
         self.last_error = Some(error);
         // A cache that was away for long may have come back as another one.
-        self.must_ask |= self.retry.circuit() == CircuitState::Open;
+        if self.retry.circuit() == CircuitState::Open {
+            self.acquaintance = Acquaintance::Due;
+        }
     }
 
     fn purged(&mut self, entry: Entry, outcome: Outcome, started: Moment, now: Moment) {

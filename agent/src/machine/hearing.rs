@@ -129,7 +129,7 @@ impl Machine {
                     let mode = self.mode_for(invalidation.mode);
                     let site = invalidation.site.clone();
                     let purge = Purge { site, selector: selector.clone(), mode };
-                    self.queue.add(purge, Waiter::Number { place, expires_at }, now);
+                    self.queue.add(&purge, Waiter::Number { place, expires_at }, now);
                 }
                 Ability::Unsupported => self.settle_finally(place, Outcome::Unsupported),
                 Ability::NotHeld => self.settle_finally(place, Outcome::NotOurs),

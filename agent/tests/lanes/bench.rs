@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longest wait for anything, in paused time.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// How a model cache answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,7 +204,7 @@ impl Bench {
 
     /// Starts the agent and waits until all its lanes are ready.
     pub(crate) async fn start(&mut self) {
-        self.start_unready().await;
+        self.start_unready();
         let names: Vec<String> = self.caches.iter().map(|(name, _)| name.clone()).collect();
         for name in names {
             for priority in Priority::ALL {
@@ -214,7 +214,7 @@ impl Bench {
         self.began = Instant::now();
     }
 
-    pub(crate) async fn start_unready(&mut self) {
+    pub(crate) fn start_unready(&mut self) {
         let hosts = ["www.example.com".parse().expect("a host")];
         let site = Site {
             name: "main".parse().expect("a name"),
@@ -349,9 +349,8 @@ impl Bench {
                 }
             }
         };
-        if timeout(PATIENCE, watching).await.is_err() {
-            panic!("{cache} {priority} never got there: {latest:#?}");
-        }
+        let seen = timeout(PATIENCE, watching).await;
+        assert!(seen.is_ok(), "{cache} {priority} never got there: {latest:#?}");
     }
 
     /// The latest report of a lane.
@@ -373,6 +372,11 @@ impl Bench {
 
     pub(crate) async fn pass(&self, time: Duration) {
         sleep(time).await;
+    }
+
+    /// Time since it was `before`.
+    pub(crate) fn since(&self, before: Duration) -> Duration {
+        self.elapsed().saturating_sub(before)
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

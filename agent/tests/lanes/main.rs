@@ -36,7 +36,7 @@ async fn the_outer_cache_waits_for_the_inner_but_no_longer_than_the_barrier() {
     let before = bench.elapsed();
     bench.publish(&[tag("b")]).await;
     bench.until_purged("outer", 2).await;
-    let waited = bench.elapsed() - before;
+    let waited = bench.since(before);
     assert!(waited >= SECOND && waited < 2 * SECOND, "waited {waited:?}");
     bench.stop().await;
 }
@@ -52,7 +52,7 @@ async fn an_inner_cache_that_is_down_holds_up_nothing_but_the_final_pass() {
     let before = bench.elapsed();
     let published = bench.publish(&[tag("b")]).await;
     bench.until_lane("outer", Priority::Normal, |lane| lane.lines[0].applied == published).await;
-    assert!(bench.elapsed() - before < SECOND / 10);
+    assert!(bench.since(before) < SECOND / 10);
     bench.pass(100 * SECOND).await;
     assert!(bench.report("outer", Priority::Normal).await.lines[0].finished < published);
     bench.behave("inner", Behaviour::Works);
@@ -134,7 +134,7 @@ async fn a_restart_repeats_what_was_not_final_and_nothing_else() {
 async fn an_agent_without_a_cursor_flushes_and_then_owes_only_what_is_new() {
     let mut bench = Bench::new().cache("web", |cache| cache.starts_empty = false);
     let old = bench.publish(&[tag("old")]).await;
-    bench.start_unready().await;
+    bench.start_unready();
     bench.until(|lane| lane.ready).await;
     assert_eq!(bench.purges("web"), ["everything", "everything"], "one per priority");
     assert_eq!(bench.report("web", Priority::Normal).await.lines[0].base, old);
@@ -158,10 +158,10 @@ async fn a_hole_is_reported_after_the_grace_and_flushed_after_the_deadline() {
     bench.start().await;
     bench.publish(&[tag("a")]).await;
     let lost = bench.lose(&[tag("lost")]);
-    let last = bench.publish(&[tag("b")]).await;
+    let head = bench.publish(&[tag("b")]).await;
     bench.until(|lane| lane.line().holes == [number(lost)]).await;
     assert_eq!(bench.report("web", Priority::Normal).await.lines[0].applied, lost - 1);
-    bench.until(|lane| lane.line().finished == last).await;
+    bench.until(|lane| lane.line().finished == head).await;
     assert!(bench.purges("web").contains(&"everything".to_owned()));
     assert_eq!(bench.report("web", Priority::Normal).await.outcomes.of(Outcome::Flushed), 1);
     bench.stop().await;
@@ -182,14 +182,14 @@ async fn critical_ones_do_not_wait_behind_normal_ones() {
             lane.lines.first().is_some_and(|line| line.applied == critical)
         })
         .await;
-    assert!(bench.elapsed() - before < SECOND / 2);
+    assert!(bench.since(before) < SECOND / 2);
     assert!(bench.report("web", Priority::Normal).await.lag > 0, "the flood is still under way");
     bench.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_cache_without_a_cursor_is_purged_of_all_that_the_log_holds_and_never_flushed() {
-    let mut bench = Bench::new().cache("web", |cache| cache.shared());
+    let mut bench = Bench::new().cache("web", bench::CacheSettings::shared);
     for name in ["a", "b"] {
         bench.publish(&[tag(name)]).await;
     }
