@@ -50,6 +50,8 @@ impl Forwarder {
         let mut in_flight = InFlight::new();
         let mut announced = None;
         loop {
+            // A shared log gets frames without the forwarder.
+            next = next.max(reach.borrow().forwarded);
             if in_flight.len() < IN_FLIGHT_MAX && read.is_empty() {
                 let frames = self.journal.frames_from(self.priority, next, READ_BYTES_MAX).await?;
                 read.extend(frames);
@@ -69,7 +71,7 @@ impl Forwarder {
             tokio::select! {
                 () = stop.requested() => break,
                 Some(sequence) = in_flight.next() => self.landed(sequence),
-                _ = reach.wait_for(|reach| reach.end > next), if in_flight.len() < IN_FLIGHT_MAX => {}
+                _ = reach.wait_for(|reach| reach.end > next.max(reach.forwarded)), if in_flight.len() < IN_FLIGHT_MAX => {}
             }
         }
         let finish = async {
@@ -124,3 +126,6 @@ async fn publish_at_last(broker: Arc<dyn Broker>, topic: Topic, message: Message
         wait = LONGEST_WAIT.min(wait * 2);
     }
 }
+
+#[cfg(test)]
+mod tests;

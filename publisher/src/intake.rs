@@ -2,8 +2,6 @@
 
 mod reading;
 mod selecting;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

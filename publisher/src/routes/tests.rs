@@ -1,1 +1,6 @@
+//! The API over real HTTP: what is refused, how that is told, and that nothing of it is kept.
 
+mod api;
+mod bad_input;
+mod good_input;
+mod shapes;
