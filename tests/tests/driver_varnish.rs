@@ -10,9 +10,10 @@ mod keys;
 mod specimen;
 
 use agent::driver::conformance;
+use futures::future::join_all;
 use tests::servers::origin::Page;
 
-use self::specimen::{House, PLAIN, include_shipped, url};
+use self::specimen::{House, PLAIN, driver, include_shipped, url};
 
 #[tokio::test]
 async fn the_suite_holds_with_the_shipped_vcl() {
@@ -54,5 +55,15 @@ async fn a_thousand_urls_go_in_one_batch() {
             assert!(!house.holds(path).await, "{path} is still there");
         }
         assert!(house.holds("/bystander").await);
+    }
+}
+
+#[tokio::test]
+async fn drivers_of_one_agent_probe_without_disturbing_each_other() {
+    let house = House::with(&include_shipped()).await;
+    let url = format!("http://{}", house.varnish.address());
+    let drivers = (0..16).map(|_| driver(&url)).collect::<Vec<_>>();
+    for probed in join_all(drivers.iter().map(|driver| driver.probe())).await {
+        probed.unwrap();
     }
 }

@@ -20,6 +20,9 @@ const CONNECTIONS_MAX: usize = 2;
 /// Longest body of an answer; nobody reads it.
 const BODY_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Room made for each read; a purge is answered in about 200 bytes.
+const READ_BYTES: usize = 8 * 1024;
+
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
@@ -213,6 +216,7 @@ impl Answering<'_> {
     }
 
     async fn more(&mut self) -> Result<(), ExchangeError> {
+        self.unread.reserve(READ_BYTES);
         match self.read.read_buf(self.unread).await {
             Ok(0) => Err(ExchangeError::Closed(io::ErrorKind::UnexpectedEof.into())),
             Ok(_) => Ok(()),

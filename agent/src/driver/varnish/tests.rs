@@ -29,6 +29,8 @@ enum Reply {
     Last(String),
     /// The first once, then the second for ever.
     Endless(String, String),
+    /// Then it neither reads nor closes.
+    Deaf(String),
     /// One byte at a time, each after this long.
     Slowly(String, Duration),
 }
@@ -39,6 +41,7 @@ struct Fake {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     most_at_once: Arc<AtomicUsize>,
+    purges: Arc<AtomicUsize>,
     _server: JoinSet<()>,
 }
 
@@ -53,7 +56,8 @@ impl Fake {
         let (connections, most_at_once) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (opened, most) = (connections.clone(), most_at_once.clone());
-        let script = Arc::new((reply, AtomicUsize::new(0), AtomicUsize::new(0)));
+        let purges = Arc::new(AtomicUsize::new(0));
+        let script = Arc::new((reply, AtomicUsize::new(0), purges.clone()));
         let mut server = JoinSet::new();
         server.spawn(async move {
             let mut serving = JoinSet::new();
@@ -69,7 +73,7 @@ impl Fake {
                 });
             }
         });
-        Self { address, connections, most_at_once, _server: server }
+        Self { address, connections, most_at_once, purges, _server: server }
     }
 
     fn driver(&self) -> Varnish {
@@ -94,7 +98,7 @@ impl Fake {
 async fn serve(
     mut stream: TcpStream,
     probed: &str,
-    (reply, asked, purged): &(impl Fn(usize) -> Reply, AtomicUsize, AtomicUsize),
+    (reply, asked, purged): &(impl Fn(usize) -> Reply, AtomicUsize, Arc<AtomicUsize>),
 ) -> std::io::Result<()> {
     let mut unread = String::new();
     loop {
@@ -117,12 +121,22 @@ async fn serve(
                     Reply::Bytes(bytes) => {
                         stream.write_all(bytes.as_bytes()).await?;
                     }
-                    Reply::Last(bytes) => return stream.write_all(bytes.as_bytes()).await,
+                    Reply::Last(bytes) => {
+                        stream.write_all(bytes.as_bytes()).await?;
+                        stream.shutdown().await?;
+                        // Closing with something unread would take back what was written.
+                        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+                        return Ok(());
+                    }
                     Reply::Endless(once, again) => {
                         stream.write_all(once.as_bytes()).await?;
                         loop {
                             stream.write_all(again.as_bytes()).await?;
                         }
+                    }
+                    Reply::Deaf(bytes) => {
+                        stream.write_all(bytes.as_bytes()).await?;
+                        std::future::pending::<()>().await;
                     }
                     Reply::Slowly(bytes, pause) => {
                         for byte in bytes.bytes() {
@@ -296,6 +310,7 @@ async fn what_a_closing_server_left_unanswered_is_sent_once_more() {
     driver.abilities().await.unwrap();
     driver.purge(&batch(5)).await.unwrap();
     assert_eq!(fake.connections.load(Ordering::SeqCst), 2);
+    assert_eq!(fake.purges.load(Ordering::SeqCst), 5, "what was answered is not repeated");
 }
 
 #[tokio::test]
@@ -319,14 +334,25 @@ async fn an_idle_connection_closed_by_the_server_costs_nothing() {
 
 #[tokio::test]
 async fn an_answer_nobody_asked_for_answers_no_later_purge() {
-    let fake = Fake::start(PURGED, |at| match at {
-        0 => Reply::Bytes(PURGED.repeat(2)),
-        _ => Reply::Bytes(PURGED.replace("200", "503")),
-    })
-    .await;
+    // Several times, for whether reading or writing comes first is left to chance.
+    for _ in 0..10 {
+        let fake = Fake::start(PURGED, |at| match at {
+            0 => Reply::Bytes(PURGED.repeat(2)),
+            _ => Reply::Bytes(PURGED.replace("200", "503")),
+        })
+        .await;
+        let driver = fake.driver();
+        driver.purge(&batch(1)).await.unwrap();
+        driver.purge(&batch(1)).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn answers_given_before_their_requests_count_for_nothing() {
+    let fake = Fake::start(PURGED, |_| Reply::Deaf(PURGED.repeat(1_000))).await;
     let driver = fake.driver();
-    driver.purge(&batch(1)).await.unwrap();
-    driver.purge(&batch(1)).await.unwrap_err();
+    driver.abilities().await.unwrap();
+    driver.purge(&batch(1_000)).await.unwrap_err();
 }
 
 #[tokio::test]
