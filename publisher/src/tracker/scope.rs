@@ -1,9 +1,9 @@
 //! What of an invalidation decides who owes it, and what a cache can do about it.
 
 use schemas::{
-    Abilities, Ability, Audience, Invalidation, Priority, Region, SelectorKind, SiteName,
+    Abilities, Ability, Audience, Invalidation, Priority, Region, Selector, SelectorKind, SiteName,
+    Sites,
 };
-use schemas::{Selector, Sites};
 
 const KINDS: [SelectorKind; 6] = [
     SelectorKind::Url,

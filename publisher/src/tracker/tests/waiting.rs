@@ -62,12 +62,13 @@ fn now() -> Invalidation {
     Invalidation { accepted_at: Clock::system().now(), ..invalidation() }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_waiter_wakes_when_the_last_report_is_in() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let publisher = Publisher::start(file.path()).await;
     publisher.handle.accepted(place(1), &now());
     let mut agent = Agent::new("one", "eu");
+    let began = Instant::now();
     let reports = async {
         publisher.hear(&mut agent).await;
         publisher.hear(agent.floors(1, 0)).await;
@@ -77,10 +78,11 @@ async fn a_waiter_wakes_when_the_last_report_is_in() {
     let (finished, ()) =
         tokio::join!(publisher.wait(1, Until::Final, 20), publisher.hear(agent.floors(1, 1)));
     assert_eq!(finished, ProgressState::Final);
+    assert!(began.elapsed() < Duration::from_millis(500), "it did not wake, it looked again");
     publisher.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_waiter_gets_what_there_is_at_the_deadline_and_what_is_blocked_at_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let publisher = Publisher::start(file.path()).await;
@@ -88,7 +90,9 @@ async fn a_waiter_gets_what_there_is_at_the_deadline_and_what_is_blocked_at_once
     agent.floors(1, 1).line().exceptions = vec![(range(1, 1), schemas::Outcome::Refused)];
     publisher.hear(&mut agent).await;
     assert_eq!(publisher.wait(1, Until::Applied, 60).await, ProgressState::Blocked);
-    assert_eq!(publisher.wait(2, Until::Applied, 1).await, ProgressState::Published);
+    let began = Instant::now();
+    assert_eq!(publisher.wait(2, Until::Applied, 5).await, ProgressState::Published);
+    assert_eq!(began.elapsed().as_secs(), 5);
     publisher.stop().await;
 }
 
