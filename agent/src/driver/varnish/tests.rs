@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::*;
 use crate::driver::Purge;
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_secs(2);
 const PURGED: &str = "HTTP/1.1 200 Purged\r\nX-Varnish: 7\r\nX-Purgebus: 1; depth=8; soft\r\nContent-Length: 0\r\n\r\n";
 const PLAIN: &str = "HTTP/1.1 200 Purged\r\nX-Varnish: 7\r\nContent-Length: 2\r\n\r\nok";
 
@@ -190,8 +190,8 @@ fn with_headers(headers: &str) -> String {
 async fn hostile_answers_are_errors_in_bounded_time() {
     let (nothing, close) = (String::new(), Reply::Last);
     for (reply, cause) in [
-        (Reply::Bytes(nothing.clone()), "no answer within 300ms"),
-        (Reply::Slowly(PURGED.into(), Duration::from_millis(20)), "no answer within 300ms"),
+        (Reply::Bytes(nothing.clone()), "no answer within 2s"),
+        (Reply::Slowly(PURGED.into(), Duration::from_millis(100)), "no answer within 2s"),
         (close(nothing.clone()), "connection closed"),
         (close("HTTP/1.1 200 OK\r\nX-Var".into()), "connection closed"),
         (close(with_headers("Content-Length: 5\r\n")), "connection closed"),
@@ -199,9 +199,12 @@ async fn hostile_answers_are_errors_in_bounded_time() {
         (Reply::Bytes("SSH-2.0-OpenSSH_9.2\r\n".into()), "the answer is not HTTP"),
         (Reply::Bytes("HTTP/1.1 2OO OK\r\n\r\n".into()), "the answer is not HTTP"),
         (Reply::Bytes("HTTP/1.1 200 OK\r\nX-Varnish : 1\r\n\r\n".into()), "the answer is not HTTP"),
-        (Reply::Endless("HTTP/1.1 200 OK\r\n".into(), "A: b\r\n".into()), "the answer is not HTTP"),
         (
-            Reply::Endless("HTTP/1.1 200 OK\r\nA: ".into(), "a".into()),
+            Reply::Endless("HTTP/1.1 200 OK\r\n".into(), "A: b\r\n".repeat(99)),
+            "the answer is not HTTP",
+        ),
+        (
+            Reply::Endless("HTTP/1.1 200 OK\r\nA: ".into(), "a".repeat(1_000)),
             "the head of the answer is too long",
         ),
         (
