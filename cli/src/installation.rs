@@ -1,31 +1,26 @@
 //! The small installation: log, publisher and agent in one process, on one database.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent::{Agent, AgentSetup, Cache};
 use anyhow::Context;
 use broker_adapter::{Broker, Embedded, EmbeddedConfig};
-use daemon::{Admin, BoxError, Clock, Condition, Crew, Health, Readiness, Stop};
+use daemon::{Admin, BoxError, Clock, Crew, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use tokio::time::{MissedTickBehavior, interval};
-use tracing::warn;
+use publisher::{JournalStore, Outlet, Publisher, PublisherSetup};
 
 use crate::config::{BrokerConfig, Config};
-
-/// How often the log drops what it need not keep.
-const RETAIN_EVERY: Duration = Duration::from_secs(30);
 
 /// Everything opened and every port bound; nothing runs yet.
 #[derive(Debug)]
 pub(crate) struct Installation {
-    log: Embedded,
-    retention: Condition,
+    api: SocketAddr,
+    publisher: Publisher,
     agent: Agent,
     admins: Vec<Admin>,
-    clock: Clock,
 }
 
 impl Installation {
@@ -36,24 +31,39 @@ impl Installation {
         let metrics = Arc::new(Mutex::new(Registry::default()));
         health.register(&mut metrics.lock());
         let admins = admins(&config, &health, &metrics).await?;
-        let log = open_log(&config, clock).await?;
+        let sites = Arc::new(config.sites);
+        let (store, log) = open_log(&config.publisher.journal, &config.broker, clock).await?;
         let broker: Arc<dyn Broker> = Arc::new(log.clone());
+        let mut publisher = Publisher::open(PublisherSetup {
+            config: config.publisher,
+            name: config.publisher_name,
+            sites: sites.clone(),
+            store,
+            outlet: Outlet::Shared(log),
+            retention: config.broker.retention,
+            clock,
+            health: health.clone(),
+            metrics: metrics.clone(),
+        })
+        .await?;
+        let api = publisher.bind().await?;
         let agent = Agent::open(AgentSetup {
             config: config.agent,
             name: config.agent_name,
             caches: config.caches.into_iter().map(Cache::from).collect(),
-            sites: Arc::new(config.sites),
+            sites,
             broker,
             clock,
-            health: health.clone(),
+            health,
             metrics,
         })?;
-        Ok(Self { log, retention: health.condition("retention"), agent, admins, clock })
+        Ok(Self { api, publisher, agent, admins })
     }
 
     /// Where it listens, by what for.
     pub(crate) fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
-        self.admins.iter().map(|admin| ("admin", admin.local_addr())).collect()
+        let admins = self.admins.iter().map(|admin| ("admin", admin.local_addr()));
+        std::iter::once(("api", self.api)).chain(admins).collect()
     }
 
     /// Sets all parts to work, until `stop`.
@@ -63,7 +73,8 @@ impl Installation {
         for admin in self.admins {
             crew.spawn(format!("admin {}", admin.local_addr()), admin.run(stop.clone()));
         }
-        crew.spawn("retention", retain(self.log, self.retention, self.clock, stop.clone()));
+        let publisher = self.publisher.run(stop.clone());
+        crew.spawn("publisher", async { publisher.await.map_err(BoxError::from) });
         let agent = self.agent.run(stop);
         crew.spawn("agent", async { agent.await.map_err(BoxError::from) });
         crew
@@ -85,34 +96,21 @@ async fn admins(
     Ok(admins)
 }
 
-async fn open_log(config: &Config, clock: Clock) -> anyhow::Result<Embedded> {
-    let folder = config.publisher.journal.clone();
-    let database = tokio::task::spawn_blocking(move || publisher::open_journal(&folder)).await??;
-    let BrokerConfig { retention, retention_bytes, .. } = config.broker;
-    let limits = EmbeddedConfig { retention, retention_bytes: retention_bytes.as_u64() };
-    Embedded::open(database, limits, move || clock.now()).context("cannot open the embedded log")
-}
-
-/// Keeps the log within its bounds; that it cannot for a while is no reason to stop purging.
-async fn retain(
-    log: Embedded,
-    condition: Condition,
+/// The journal's store with the log in it.
+async fn open_log(
+    folder: &Path,
+    config: &BrokerConfig,
     clock: Clock,
-    stop: Stop,
-) -> Result<(), BoxError> {
-    let mut ticks = interval(RETAIN_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.requested() => return Ok(()),
-            _ = ticks.tick() => {}
-        }
-        match log.retain(clock.now()).await {
-            Ok(_) => condition.set(Readiness::Ready),
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "cannot shorten the log");
-                condition.set(Readiness::Degraded("the log cannot be shortened".to_owned()));
-            }
-        }
-    }
+) -> anyhow::Result<(JournalStore, Embedded)> {
+    let folder = folder.to_owned();
+    let limits = EmbeddedConfig {
+        retention: config.retention,
+        retention_bytes: config.retention_bytes.as_u64(),
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = JournalStore::open(&folder)?;
+        let log = Embedded::open(store.database(), limits, move || clock.now());
+        Ok((store, log.context("cannot open the embedded log")?))
+    });
+    opened.await?
 }
