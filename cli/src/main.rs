@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod connection;
+mod demo;
 mod exit;
 mod installation;
 mod output;

@@ -66,7 +66,13 @@ impl Oracle {
     }
 
     /// A read at `place` that began at `began` gave `version` of `page`.
-    pub fn read(&mut self, place: &str, page: &str, version: Version, began: Duration) -> Judgement {
+    pub fn read(
+        &mut self,
+        place: &str,
+        page: &str,
+        version: Version,
+        began: Duration,
+    ) -> Judgement {
         let (newest, must) = self.pages.get(page).map_or((0, 0), |history| {
             let newest = history.committed.partition_point(|at| *at <= began) as Version;
             let must = history.finals.range(..=began).next_back();

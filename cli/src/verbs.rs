@@ -2,6 +2,7 @@
 
 mod caches;
 mod check;
+mod demo;
 mod dry_run;
 mod progress;
 mod purge;
@@ -21,6 +22,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// What the process shall do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Check(check::Check),
     Purge(Box<purge::Purge>),
@@ -33,6 +35,7 @@ impl Verb {
     /// Does it.
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(verb) => verb.run().await,
             Self::Serve(verb) => verb.run().await,
             Self::Check(verb) => verb.run(),
             Self::Purge(verb) => verb.run().await,

@@ -1,0 +1,109 @@
+//! The demo's editor: changes pages, and tells the bus by url, tag and prefix. One edge is told by hand, once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use agent::driver::{Batch, Driver, Purge};
+use daemon::{BoxError, Stop};
+use publisher::{PublisherHandle, Until};
+use purgebus::oracle::Version;
+use schemas::api::{InvalidationRequest, ProgressState, UrlRequest};
+use schemas::{Mode, QueryMatch, Selector};
+use tokio::task::JoinSet;
+use tokio::time::interval;
+
+use super::stage::{HOST, PAGES, SECTIONS, SITE, Stage, path};
+
+/// Time between two changes.
+const CHANGE_EVERY: Duration = Duration::from_millis(100);
+/// Longest wait until a change is final, once it is published.
+const FINAL_WITHIN: Duration = Duration::from_secs(30);
+
+/// What the editor has done.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Pages changed.
+    published: AtomicU64,
+    /// Of them applied and past the last pass everywhere.
+    finished: AtomicU64,
+}
+
+impl Changes {
+    /// How many pages were changed and published, and how many of these are final everywhere.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.published.load(Ordering::Relaxed), self.finished.load(Ordering::Relaxed))
+    }
+}
+
+/// The editor.
+#[derive(Debug, Clone)]
+pub(crate) struct Editor {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) publisher: PublisherHandle,
+    pub(crate) naive: Arc<dyn Driver>,
+    pub(crate) changes: Arc<Changes>,
+}
+
+impl Editor {
+    /// Changes pages until stopped, then waits until every change is final.
+    pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
+        let mut changes = JoinSet::new();
+        let mut ticks = interval(CHANGE_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.requested() => break,
+                Some(change) = changes.join_next(), if !changes.is_empty() => change??,
+                _ = ticks.tick() => {
+                    let editor = self.clone();
+                    changes.spawn(async move { editor.change(fastrand::usize(..PAGES)).await });
+                }
+            }
+        }
+        while let Some(change) = changes.join_next().await {
+            change??;
+        }
+        Ok(())
+    }
+
+    async fn change(&self, page: usize) -> Result<(), BoxError> {
+        let version = self.stage.commit(page);
+        let (batch, request) = (naive_batch(page)?, request(page));
+        let (by_hand, accepted) =
+            tokio::join!(self.naive.purge(&batch), self.publisher.accept(&request));
+        by_hand?;
+        let accepted = accepted?;
+        self.changes.published.fetch_add(1, Ordering::Relaxed);
+        self.finish(accepted.id, page, version).await
+    }
+
+    async fn finish(&self, id: uuid::Uuid, page: usize, version: Version) -> Result<(), BoxError> {
+        let progress = self.publisher.wait(id, Until::Final, FINAL_WITHIN).await?;
+        if progress.is_some_and(|progress| progress.state == ProgressState::Final) {
+            self.stage.finished(page, version);
+            self.changes.finished.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Mostly the page's own url; now and then its tag, or the section that it lies in.
+fn request(page: usize) -> InvalidationRequest {
+    let mut request = InvalidationRequest { site: Some(SITE.to_owned()), ..Default::default() };
+    match fastrand::u8(..10) {
+        0 => request.prefixes = vec![format!("https://{HOST}/section-{}", page % SECTIONS)],
+        1 | 2 => request.tags = vec![format!("page-{page}")],
+        _ => request.urls = vec![UrlRequest::Exact(format!("https://{HOST}{}", path(page)))],
+    }
+    request
+}
+
+fn naive_batch(page: usize) -> Result<Batch, BoxError> {
+    let selector = Selector::Url {
+        scheme: schemas::Scheme::Https,
+        host: HOST.parse()?,
+        path: path(page).parse()?,
+        query: QueryMatch::Exact(None),
+    };
+    Ok(Batch { purges: vec![Purge { site: SITE.parse()?, selector, mode: Mode::Hard }] })
+}

@@ -1,0 +1,100 @@
+//! The demo's readers: they ask every edge for random pages at a steady rate, and tell the oracle what they got.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::{BoxError, Stop};
+use purgebus::oracle::Version;
+use reqwest::Client;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::origin::VERSION;
+use super::stage::{HOST, PAGES, Stage, path};
+
+/// Time between two reads, whether or not the last one was answered.
+const READ_EVERY: Duration = Duration::from_millis(4);
+/// Most reads under way; beyond it a read is left out, so that a slow machine is not flooded.
+const UNDER_WAY_MAX: usize = 256;
+/// Longest time for one read.
+const READ_WITHIN: Duration = Duration::from_secs(5);
+
+/// An edge that is read, and under which name its reads are counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+}
+
+/// The readers of all edges.
+#[derive(Debug, Clone)]
+pub(crate) struct Readers {
+    stage: Arc<Stage>,
+    places: Vec<Place>,
+    client: Client,
+}
+
+impl Readers {
+    /// Readers of these edges.
+    pub(crate) fn new(stage: Arc<Stage>, places: Vec<Place>) -> reqwest::Result<Self> {
+        let client = Client::builder().timeout(READ_WITHIN).no_proxy().build()?;
+        Ok(Self { stage, places, client })
+    }
+
+    /// Reads until stopped.
+    pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
+        let mut reads = JoinSet::new();
+        let mut ticks = interval(READ_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        loop {
+            tokio::select! {
+                () = stop.requested() => break,
+                Some(read) = reads.join_next(), if !reads.is_empty() => read??,
+                _ = ticks.tick() => if reads.len() < UNDER_WAY_MAX {
+                    let reader = self.clone();
+                    let place = fastrand::usize(..self.places.len());
+                    let page = fastrand::usize(..PAGES);
+                    reads.spawn(async move { reader.judge(place, page).await });
+                },
+            }
+        }
+        while let Some(read) = reads.join_next().await {
+            read??;
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, place: usize, page: usize) -> Result<(), BoxError> {
+        let place = &self.places[place];
+        let began = self.stage.now();
+        let version = self.read(place, page).await?;
+        self.stage.read(&place.name, page, version, began);
+        Ok(())
+    }
+
+    /// The version of `page` that `place` serves now.
+    async fn read(&self, place: &Place, page: usize) -> Result<Version, BoxError> {
+        let url = format!("http://{}{}", place.address, path(page));
+        let response = self.client.get(url).header("host", HOST).send().await?;
+        let response = response.error_for_status()?;
+        let version = response.headers().get(VERSION).ok_or("a page without a version")?;
+        let version = version.to_str()?.parse()?;
+        response.bytes().await?;
+        Ok(version)
+    }
+
+    /// How many pages each place serves that are older than the newest: asked once all is quiet.
+    pub(crate) async fn old_pages(&self) -> Result<Vec<(Place, usize)>, BoxError> {
+        let mut old = Vec::new();
+        for place in &self.places {
+            let mut count = 0;
+            for page in 0..PAGES {
+                let version = self.read(place, page).await?;
+                count += usize::from(version < self.stage.newest(page));
+            }
+            old.push((place.clone(), count));
+        }
+        Ok(old)
+    }
+}
