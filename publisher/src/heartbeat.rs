@@ -65,8 +65,8 @@ impl Pulse {
         let body = wire::encode_log(&LogMessage::Heartbeat(heartbeat));
         let topic = Topic::log(priority.as_str());
         let message = Message { key: None, id: None, body };
-        let published = self.broker.publish(topic, Partition::default(), vec![message]);
-        let trouble = match timeout(PUBLISH_WITHIN, published).await {
+        let taken = self.broker.publish(topic, Partition::default(), vec![message]);
+        let trouble = match timeout(PUBLISH_WITHIN, taken).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error_chain(&error)),
             Err(_) => Some("it does not answer".to_owned()),

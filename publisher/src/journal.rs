@@ -30,7 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 use redb::{Database, Error};
 use schemas::api::Durable;
 use schemas::{Invalidation, LineId, Number, NumberRange, Place, Priority, PublisherName};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use failure::JournalError;
@@ -129,7 +129,8 @@ struct Shared {
 struct Request {
     wish: Wish,
     done: oneshot::Sender<Result<Committed, Refusal>>,
-    _room: tokio::sync::OwnedSemaphorePermit,
+    /// Given back when it is dropped.
+    room: OwnedSemaphorePermit,
 }
 
 impl Journal {
@@ -150,7 +151,7 @@ impl Journal {
             .await
             .map_err(|_| Refusal::Stopping)?;
         let (done, verdict) = oneshot::channel();
-        let request = Request { wish: Wish { weighed, idempotency }, done, _room: room };
+        let request = Request { wish: Wish { weighed, idempotency }, done, room };
         self.0.queue.send(request).await.map_err(|_| Refusal::Stopping)?;
         let Committed { identity, priority, sequence } =
             verdict.await.map_err(|_| Refusal::Stopping)??;

@@ -178,32 +178,18 @@ impl Publisher {
 
     /// Publishes until stopped: requests in flight are finished first, then the journal's queue.
     pub async fn run(mut self, stop: Stop) -> Result<(), CrewError> {
-        let router = self.router();
-        let server = self.server.take();
-        let leaving = self.leaving.clone();
+        let front = Front {
+            router: self.router(),
+            server: self.server.take(),
+            leaving: self.leaving.clone(),
+        };
         let quiet = Stop::new();
         let mut crew = Crew::new(quiet.clone());
         self.spawn_behind(&mut crew);
-        let stopping = crew.stop();
         crew.spawn("api", async move {
-            let front = Stop::new();
-            let served = async {
-                match server {
-                    Some(server) => server.run(router, front.clone()).await,
-                    None => Ok(front.requested().await),
-                }
-            };
-            let ending = async {
-                tokio::select! {
-                    () = stop.requested() => {}
-                    () = stopping.requested() => {}
-                }
-                leaving.request();
-                front.request();
-            };
-            let (served, ()) = tokio::join!(served, ending);
+            let ended = front.run(&stop, &quiet).await;
             quiet.request();
-            served
+            ended
         });
         crew.run(STOP_WITHIN).await
     }
@@ -229,6 +215,32 @@ impl Publisher {
     }
 }
 
+/// What stands before everything else, and leaves first.
+struct Front {
+    router: Router,
+    server: Option<HttpServer>,
+    leaving: Stop,
+}
+
+impl Front {
+    /// Serves until asked to stop, or until what it stands on gives way.
+    async fn run(self, stop: &Stop, gives_way: &Stop) -> Result<(), BoxError> {
+        let Self { router, server, leaving } = self;
+        let asked = async {
+            tokio::select! {
+                () = stop.requested() => {}
+                () = gives_way.requested() => {}
+            }
+            leaving.request();
+        };
+        let Some(server) = server else {
+            asked.await;
+            return Ok(());
+        };
+        tokio::join!(server.run(router, leaving.clone()), asked).0
+    }
+}
+
 /// The embedded log lets go of what is too old only when it is told to.
 async fn retain(log: Embedded, clock: Clock, stop: Stop) -> Result<(), BoxError> {
     let mut every = interval(RETAIN_EVERY);
@@ -244,3 +256,6 @@ async fn retain(log: Embedded, clock: Clock, stop: Stop) -> Result<(), BoxError>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

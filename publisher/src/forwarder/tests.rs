@@ -246,7 +246,7 @@ async fn report(bus: &Bus, sequence: u64, line: LineId, holes: Vec<NumberRange>)
         exceptions: Vec::new(),
         holes,
     };
-    let lane = LaneReport {
+    let reported = LaneReport {
         priority: Priority::Normal,
         life: 1,
         ready: true,
@@ -268,7 +268,7 @@ async fn report(bus: &Bus, sequence: u64, line: LineId, holes: Vec<NumberRange>)
             driver: "varnish".to_owned(),
             sites: None,
             abilities: None,
-            lanes: vec![lane],
+            lanes: vec![reported],
         }],
     };
     let body = wire::encode_board(&BoardMessage::Report(Box::new(report)));

@@ -43,9 +43,8 @@ impl Scales {
         invalidations: Vec<Weighed>,
     ) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
-        let mut number = first;
         let mut bytes = 0;
-        for weighed in invalidations {
+        for (number, weighed) in (first..).zip(invalidations) {
             bytes += weighed.bytes.saturating_sub(self.empty);
             match frames.last_mut() {
                 Some(frame) if bytes <= FRAME_BYTES_MAX => {
@@ -63,7 +62,6 @@ impl Scales {
                     });
                 }
             }
-            number += 1;
         }
         frames
     }

@@ -20,15 +20,16 @@ use schemas::{LineId, Number, Place, Priority};
 /// The only partition of every topic of the brokers of today.
 pub(super) const PARTITION: u32 = 0;
 
-type StreamKey = (&'static str, u32);
-type LineRow = (&'static str, u32, u64, i64);
-type FrameRow = (u128, u64, u64, i64, &'static [u8]);
-type KeyRow = ([u8; 32], u128, u128, u64, i64);
+pub(super) type StreamKey = (&'static str, u32);
+pub(super) type LineRow = (&'static str, u32, u64, i64);
+pub(super) type FrameKey = (&'static str, u32, u64);
+pub(super) type FrameRow = (u128, u64, u64, i64, &'static [u8]);
+pub(super) type KeyRow = ([u8; 32], u128, u128, u64, i64);
 
 pub(super) const LINES: TableDefinition<u128, LineRow> = TableDefinition::new("journal.lines");
 pub(super) const STREAMS: TableDefinition<StreamKey, (u64, u64, u64)> =
     TableDefinition::new("journal.streams");
-pub(super) const FRAMES: TableDefinition<(&'static str, u32, u64), FrameRow> =
+pub(super) const FRAMES: TableDefinition<FrameKey, FrameRow> =
     TableDefinition::new("journal.frames");
 pub(super) const NUMBERS: TableDefinition<(u128, u64), u64> =
     TableDefinition::new("journal.numbers");

@@ -7,19 +7,19 @@ use schemas::{Frame, LineId, LogMessage, Number, Place, Priority, wire};
 use uuid::Uuid;
 
 use super::table::{
-    ANNOUNCED, FRAMES, IDS, KEY_TIMES, KEYS, LINES, NUMBERS, OPEN, PARTITION, STREAMS, StreamState,
-    line_key, line_of, place, stream, time,
+    ANNOUNCED, FRAMES, FrameKey, FrameRow, IDS, KEY_TIMES, KEYS, KeyRow, LINES, LineRow, NUMBERS,
+    OPEN, PARTITION, STREAMS, StreamKey, StreamState, line_key, line_of, place, stream, time,
 };
 use super::{Idempotency, Identity};
 
 /// Every table, open for writing.
 pub(super) struct Tables<'t> {
-    lines: Table<'t, u128, (&'static str, u32, u64, i64)>,
-    streams: Table<'t, (&'static str, u32), (u64, u64, u64)>,
-    frames: Table<'t, (&'static str, u32, u64), (u128, u64, u64, i64, &'static [u8])>,
+    lines: Table<'t, u128, LineRow>,
+    streams: Table<'t, StreamKey, (u64, u64, u64)>,
+    frames: Table<'t, FrameKey, FrameRow>,
     numbers: Table<'t, (u128, u64), u64>,
     ids: Table<'t, u128, (u128, u64)>,
-    keys: Table<'t, [u8; 32], ([u8; 32], u128, u128, u64, i64)>,
+    keys: Table<'t, [u8; 32], KeyRow>,
     key_times: Table<'t, (i64, [u8; 32]), ()>,
     announced: Table<'t, (), &'static [u8]>,
 }

@@ -136,8 +136,8 @@ fn run<F: Future>(test: F) -> F::Output {
     tokio::task::LocalSet::new().block_on(&runtime.unwrap(), test)
 }
 
-fn asked(key: u8, request: u8) -> Option<Idempotency> {
-    Some(Idempotency { key: [key; 32], request: [request; 32] })
+fn asked(key: u8, request: u8) -> Idempotency {
+    Idempotency { key: [key; 32], request: [request; 32] }
 }
 
 /// What a random user does.
@@ -161,8 +161,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 async fn numbers_hold(acts: Vec<Act>, shared: bool) {
-    let lives = Lives::new(JournalStore::in_memory().unwrap(), shared);
-    let mut life = lives.begin();
+    let world = Lives::new(JournalStore::in_memory().unwrap(), shared);
+    let mut life = world.begin();
     let mut accepted: HashMap<Uuid, (Place, Invalidation)> = HashMap::new();
     let mut keys: BTreeMap<u8, Uuid> = BTreeMap::new();
     let mut lines_of_lives = vec![BTreeSet::new()];
@@ -171,21 +171,21 @@ async fn numbers_hold(acts: Vec<Act>, shared: bool) {
             Act::Accept(priorities) => {
                 let priority =
                     |critical| if critical { Priority::Critical } else { Priority::Normal };
-                let wish = |critical| lives.invalidation(priority(critical), "tag");
+                let wish = |critical| world.invalidation(priority(critical), "tag");
                 (priorities.into_iter().map(wish).collect(), None)
             }
             Act::Repeat(key) => {
-                let wish = || lives.invalidation(Priority::Normal, "same");
+                let wish = || world.invalidation(Priority::Normal, "same");
                 (vec![wish(), wish(), wish()], Some(key))
             }
             Act::Reopen => {
                 life.end().await;
-                life = lives.begin();
+                life = world.begin();
                 lines_of_lives.push(BTreeSet::new());
                 continue;
             }
         };
-        let idempotency = key.and_then(|key| asked(key, 7));
+        let idempotency = key.map(|key| asked(key, 7));
         let all = wishes.iter().map(|wish| life.journal.accept(wish.clone(), idempotency));
         let receipts = futures::future::join_all(all).await;
         for (wish, receipt) in wishes.into_iter().zip(receipts) {
@@ -214,7 +214,7 @@ async fn numbers_hold(acts: Vec<Act>, shared: bool) {
             }
         }
         if shared {
-            assert_eq!(lives.logged(priority).await, life.stored(priority).await);
+            assert_eq!(world.logged(priority).await, life.stored(priority).await);
         }
     }
     assert_eq!(framed, accepted.len(), "each is in one frame");
@@ -242,9 +242,9 @@ proptest! {
 #[test]
 fn concurrent_requests_share_a_frame() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let life = lives.begin();
-        let wishes = (0..30).map(|_| lives.invalidation(Priority::Normal, "t"));
+        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
+        let life = world.begin();
+        let wishes = (0..30).map(|_| world.invalidation(Priority::Normal, "t"));
         let all = wishes.map(|wish| life.journal.accept(wish, None));
         let receipts = futures::future::join_all(all).await;
         assert!(receipts.iter().all(|receipt| receipt.unwrap().durable == Durable::Broker));
@@ -266,10 +266,10 @@ fn frames_places(frames: &[Frame]) -> Vec<Place> {
 #[test]
 fn frames_stay_below_their_limit_but_for_one_larger_invalidation() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), false);
-        let life = lives.begin();
+        let world = Lives::new(JournalStore::in_memory().unwrap(), false);
+        let life = world.begin();
         let sizes = [10, 30_000, 40_000, 10, 100_000, 10, 65_000, 400, 10, 10, 33_000, 32_000];
-        let all = sizes.map(|bytes| life.journal.accept(lives.large(bytes), None));
+        let all = sizes.map(|bytes| life.journal.accept(world.large(bytes), None));
         futures::future::join_all(all).await;
         let frames = life.journal.frames_from(Priority::Normal, 0, usize::MAX).await.unwrap();
         for (stored, frame) in frames.iter().zip(life.stored(Priority::Normal).await) {
@@ -284,27 +284,27 @@ fn frames_stay_below_their_limit_but_for_one_larger_invalidation() {
 #[test]
 fn one_key_is_one_invalidation_and_another_body_under_it_is_a_conflict() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let life = lives.begin();
-        let wish = |tag| lives.invalidation(Priority::Normal, tag);
+        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
+        let life = world.begin();
+        let wish = |tag| world.invalidation(Priority::Normal, tag);
         let (first, second) = futures::join!(
-            life.journal.accept(wish("a"), asked(1, 1)),
-            life.journal.accept(wish("a"), asked(1, 1)),
+            life.journal.accept(wish("a"), Some(asked(1, 1))),
+            life.journal.accept(wish("a"), Some(asked(1, 1))),
         );
         assert_eq!(first, second);
-        let conflict = life.journal.accept(wish("b"), asked(1, 2)).await;
+        let conflict = life.journal.accept(wish("b"), Some(asked(1, 2))).await;
         assert_eq!(conflict, Err(Refusal::Conflict));
         life.end().await;
 
-        let life = lives.begin();
+        let life = world.begin();
         assert_eq!(
-            life.journal.accept(wish("a"), asked(1, 1)).await,
+            life.journal.accept(wish("a"), Some(asked(1, 1))).await,
             first,
             "in the next life too"
         );
         tokio::time::advance(Duration::from_hours(24) + Duration::from_millis(1)).await;
-        life.desk.lock().tidy(lives.clock.now(), 1_000).unwrap();
-        let later = life.journal.accept(wish("a"), asked(1, 1)).await.unwrap();
+        life.desk.lock().tidy(world.clock.now(), 1_000).unwrap();
+        let later = life.journal.accept(wish("a"), Some(asked(1, 1))).await.unwrap();
         assert_ne!(later.id, first.unwrap().id, "a day later it is another one");
         life.end().await;
     });
@@ -313,19 +313,19 @@ fn one_key_is_one_invalidation_and_another_body_under_it_is_a_conflict() {
 #[test]
 fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let wish = || lives.invalidation(Priority::Normal, "t");
-        let life = lives.begin();
+        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
+        let wish = || world.invalidation(Priority::Normal, "t");
+        let life = world.begin();
         assert_eq!(life.journal.announced().await.unwrap(), None, "nothing accepted yet");
         let first = life.journal.accept(wish(), None).await.unwrap();
         let second = life.journal.accept(wish(), None).await.unwrap();
         life.end().await;
-        let life = lives.begin();
+        let life = world.begin();
         let third = life.journal.accept(wish(), None).await.unwrap();
         assert_eq!((first.place.number, second.place.number, third.place.number), (1, 2, 1));
 
         let mut board =
-            lives.log.subscribe(Topic::board(PUBLISHERS_BOARD), Start::Oldest).await.unwrap();
+            world.log.subscribe(Topic::board(PUBLISHERS_BOARD), Start::Oldest).await.unwrap();
         let said = board.read(10).await.unwrap().pop().unwrap();
         assert_eq!(said.key.as_deref(), Some("p1"));
         assert_eq!(life.journal.announced().await.unwrap(), Some(said.body.clone()));
@@ -343,14 +343,14 @@ fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
 #[test]
 fn heads_tell_what_the_broker_has_of_every_line() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), false);
-        let wish = || lives.invalidation(Priority::Normal, "t");
-        let life = lives.begin();
+        let world = Lives::new(JournalStore::in_memory().unwrap(), false);
+        let wish = || world.invalidation(Priority::Normal, "t");
+        let life = world.begin();
         let old = life.journal.accept(wish(), None).await.unwrap();
         assert_eq!(old.durable, Durable::Journal, "nobody forwards");
         life.journal.forwarded(Priority::Normal, 1);
         life.end().await;
-        let life = lives.begin();
+        let life = world.begin();
         let mut new = Vec::new();
         for _ in 0..3 {
             new.push(life.journal.accept(wish(), None).await.unwrap().place);
@@ -370,19 +370,19 @@ fn heads_tell_what_the_broker_has_of_every_line() {
 #[test]
 fn frames_are_found_by_any_number_they_carry() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let life = lives.begin();
-        let mut line = None;
+        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
+        let life = world.begin();
+        let mut one_line = None;
         for count in [3, 1, 4] {
-            let all = (0..count).map(|_| lives.invalidation(Priority::Critical, "t"));
+            let all = (0..count).map(|_| world.invalidation(Priority::Critical, "t"));
             let all = all.map(|wish| life.journal.accept(wish, None));
-            line = futures::future::join_all(all).await.pop().map(|r| r.unwrap().place.line);
+            one_line = futures::future::join_all(all).await.pop().map(|r| r.unwrap().place.line);
         }
-        let line = line.unwrap();
+        let one_line = one_line.unwrap();
         let found = async |first, last, max| {
             let numbers = NumberRange { first, last };
             let (priority, frames) =
-                life.journal.frames_of(line, numbers, max).await.unwrap().unwrap();
+                life.journal.frames_of(one_line, numbers, max).await.unwrap().unwrap();
             assert_eq!(priority, Priority::Critical);
             frames.iter().map(|frame| frame.first.number).collect::<Vec<_>>()
         };
@@ -399,20 +399,20 @@ fn frames_are_found_by_any_number_they_carry() {
 #[test]
 fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
     run(async {
-        let mut lives = Lives::new(JournalStore::in_memory().unwrap(), false);
-        lives.limits.bytes = 100_000;
-        let life = lives.begin();
+        let mut world = Lives::new(JournalStore::in_memory().unwrap(), false);
+        world.limits.bytes = 100_000;
+        let life = world.begin();
         let mut kept = Vec::new();
         for _ in 0..3 {
-            kept.push(life.journal.accept(lives.large(30_000), None).await.unwrap().id);
+            kept.push(life.journal.accept(world.large(30_000), None).await.unwrap().id);
         }
-        let full = life.journal.accept(lives.large(30_000), asked(1, 1)).await;
+        let full = life.journal.accept(world.large(30_000), Some(asked(1, 1))).await;
         assert_eq!(full, Err(Refusal::Full));
         for id in &kept {
             assert!(life.journal.find(*id).await.unwrap().is_some(), "{id} was dropped");
         }
         life.journal.forwarded(Priority::Normal, 1);
-        let taken = life.journal.accept(lives.large(30_000), asked(1, 1)).await.unwrap();
+        let taken = life.journal.accept(world.large(30_000), Some(asked(1, 1))).await.unwrap();
         assert_eq!(taken.place.number, 4, "it takes again, and the refused one took no number");
         assert_eq!(life.journal.find(kept[0]).await.unwrap(), None);
         assert!(life.journal.find(kept[1]).await.unwrap().is_some());
@@ -423,10 +423,10 @@ fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
 #[test]
 fn old_frames_leave_once_the_broker_has_them() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), false);
-        let life = lives.begin();
-        let old = life.journal.accept(lives.large(10), None).await.unwrap().id;
-        let waiting = life.journal.accept(lives.large(10), None).await.unwrap().id;
+        let world = Lives::new(JournalStore::in_memory().unwrap(), false);
+        let life = world.begin();
+        let old = life.journal.accept(world.large(10), None).await.unwrap().id;
+        let waiting = life.journal.accept(world.large(10), None).await.unwrap().id;
         life.journal.forwarded(Priority::Normal, 1);
         tokio::time::sleep(Duration::from_mins(59)).await;
         assert!(life.journal.find(old).await.unwrap().is_some(), "it is not old yet");
@@ -440,15 +440,15 @@ fn old_frames_leave_once_the_broker_has_them() {
 #[test]
 fn a_disk_without_room_is_refused_until_it_has_some() {
     run(async {
-        let lives = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let life = lives.begin();
+        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
+        let life = world.begin();
         let free = Arc::new(AtomicU64::new(1 << 20));
         let told = Arc::clone(&free);
         life.desk.lock().disk = disk::Disk::pretend(move || told.load(Ordering::Relaxed));
-        let refused = life.journal.accept(lives.large(10), None).await;
+        let refused = life.journal.accept(world.large(10), None).await;
         assert_eq!(refused, Err(Refusal::DiskFull));
         free.store(1 << 30, Ordering::Relaxed);
-        assert_eq!(life.journal.accept(lives.large(10), None).await.unwrap().place.number, 1);
+        assert_eq!(life.journal.accept(world.large(10), None).await.unwrap().place.number, 1);
         life.end().await;
     });
 }
@@ -457,12 +457,12 @@ fn a_disk_without_room_is_refused_until_it_has_some() {
 fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
     run(async {
         let folder = TempDir::new().unwrap();
-        let lives = Lives::new(JournalStore::open(folder.path()).unwrap(), true);
-        let life = lives.begin();
+        let world = Lives::new(JournalStore::open(folder.path()).unwrap(), true);
+        let life = world.begin();
         for round in 0..5 {
             let mut promised = Vec::new();
             for _ in 0..10 {
-                promised.push(life.journal.accept(lives.large(3_000), None).await.unwrap());
+                promised.push(life.journal.accept(world.large(3_000), None).await.unwrap());
             }
             let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
             let other = TempDir::new().unwrap();

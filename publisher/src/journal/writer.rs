@@ -115,18 +115,18 @@ impl Writer {
     async fn commit(&self, group: &mut Vec<Request>) -> Result<(), JournalError> {
         let mut wishes = Vec::with_capacity(group.len());
         let mut waiting = Vec::with_capacity(group.len());
-        for Request { wish, done, _room } in group.drain(..) {
+        for Request { wish, done, room } in group.drain(..) {
             // Who left before the commit began wants nothing any more.
             if !done.is_closed() {
                 wishes.push(wish);
-                waiting.push((done, _room));
+                waiting.push((done, room));
             }
         }
         let Outcome { verdicts, numbered } = self.write(wishes).await?;
         for (place, invalidation) in &numbered {
             (self.on_accepted)(*place, invalidation);
         }
-        for ((done, _room), verdict) in waiting.into_iter().zip(verdicts) {
+        for ((done, _), verdict) in waiting.into_iter().zip(verdicts) {
             if done.send(verdict).is_err() {
                 tracing::trace!("a caller left during its commit");
             }

@@ -122,15 +122,13 @@ impl Manner {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut given = headers.get_all(KEY_HEADER).iter();
-    let (Some(key), another) = (given.next(), given.next()) else { return Ok(None) };
+    let Some(key) = given.next() else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
-    match (key, another) {
-        (Some(key), None) => Ok(Some(key)),
-        _ => {
-            let detail = "give one Idempotency-Key of 1 to 255 printable ASCII characters";
-            Err(Refused::new(Kind::Malformed, detail))
-        }
+    if key.is_none() || given.next().is_some() {
+        let detail = "give one Idempotency-Key of 1 to 255 printable ASCII characters";
+        return Err(Refused::new(Kind::Malformed, detail));
     }
+    Ok(key)
 }
 
 impl From<AcceptError> for Refused {
