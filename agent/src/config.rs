@@ -68,7 +68,7 @@ pub struct LaneConfig {
     pub rebounds: Option<Vec<Duration>>,
     /// Unsettled numbers held in memory.
     pub window: usize,
-    /// Distinct selectors waiting for a later pass; at this bound the lane stops reading.
+    /// Selectors held in memory, for their first pass or a later one; at this bound the lane stops reading.
     pub rebound_selectors: usize,
     /// Longest wait for the cache named by `after`.
     #[serde(with = "humantime_serde")]

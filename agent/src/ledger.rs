@@ -140,6 +140,7 @@ pub(crate) struct Ledger {
     accounts: HashMap<Place, Account>,
     heard: VecDeque<(Moment, Place)>,
     unsettled: usize,
+    selectors: usize,
     unfinished: BTreeMap<(Partition, Position), (Timestamp, u32)>,
     read_up_to: BTreeMap<Partition, Located>,
     outcomes: OutcomeCounts,
@@ -174,14 +175,19 @@ impl Ledger {
         self.accounts.insert(place, account);
         self.heard.push_back((now, place));
         self.unsettled += 1;
+        self.selectors += selectors as usize;
         self.unfinished.entry((at.partition, at.position)).or_insert((at.time, 0)).1 += 1;
     }
 
     /// One selector of `place` has had its first pass. Answers whether that settled the number.
     pub(crate) fn settle(&mut self, place: Place, outcome: Outcome) -> bool {
         let Some(account) = self.accounts.get_mut(&place) else { return false };
+        if account.unsettled == 0 {
+            return false;
+        }
         account.worst = account.worst.max(outcome);
-        account.unsettled = account.unsettled.saturating_sub(1);
+        account.unsettled -= 1;
+        self.selectors -= 1;
         if account.unsettled > 0 {
             return false;
         }
@@ -253,6 +259,16 @@ impl Ledger {
     /// How many numbers are heard and not settled.
     pub(crate) fn unsettled(&self) -> usize {
         self.unsettled
+    }
+
+    /// How many selectors they have that are not settled.
+    pub(crate) fn selectors(&self) -> usize {
+        self.selectors
+    }
+
+    /// How many numbers ended as dead letters that nobody has decided upon.
+    pub(crate) fn dead_letters(&self) -> usize {
+        self.lines.values().map(|line| line.refused.len()).sum()
     }
 
     /// Since when the oldest of them waits.

@@ -35,6 +35,8 @@ pub(crate) use telling::Sizes;
 
 /// How long a lane listens at its start before it takes stock.
 const LISTEN: Duration = Duration::from_secs(2);
+/// At so many dead letters the lane stops: something is wrong that no purging repairs.
+const DEAD_LETTERS_MAX: usize = 10_000;
 /// Said by a lane that must flush a cache which cannot purge everything of a site.
 const CANNOT_FLUSH: &str = "this cache cannot be flushed by its driver: empty it by hand and set \
     starts_empty = true, or give it a way to purge everything";
@@ -322,8 +324,11 @@ impl Machine {
     /// How many more numbers may be read now.
     pub(crate) fn room(&self) -> usize {
         let window = self.purpose.config.window;
-        let rebounds = self.rebounds.len() + self.parked.len();
-        if rebounds >= self.purpose.config.rebound_selectors || self.ledger.ranges() > window {
+        let selectors = self.ledger.selectors() + self.rebounds.len() + self.parked.len();
+        let full = selectors >= self.purpose.config.rebound_selectors
+            || self.ledger.ranges() > window
+            || self.ledger.dead_letters() >= DEAD_LETTERS_MAX;
+        if full {
             return 0;
         }
         window.saturating_sub(self.ledger.unsettled())

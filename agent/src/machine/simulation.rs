@@ -87,7 +87,7 @@ fn purpose() -> Purpose {
             hole_grace: GRACE,
             hole_deadline: Duration::from_secs(1_000_000),
             window: WINDOW,
-            rebound_selectors: 5,
+            rebound_selectors: 20,
             ..LaneConfig::default()
         },
         rebounds: vec![Duration::from_secs(1), LAST_DELAY],
