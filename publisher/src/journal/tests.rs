@@ -1,133 +1,18 @@
 //! What the journal promises, over its life and its next ones.
 
+mod lives;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
-use daemon::{Clock, Crew, Stop};
+use broker_adapter::{Broker, Start, Topic};
 use proptest::prelude::*;
-use schemas::{
-    Audience, BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, LogMessage, Mode,
-    PUBLISHERS_BOARD, Selector, wire,
-};
+use schemas::{BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, PUBLISHERS_BOARD, wire};
 use tempfile::TempDir;
 
 use super::*;
-use crate::outlet::Outlet;
-
-const START: &str = "2026-01-01T00:00:00Z";
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Every life of one journal in tests.
-struct Lives {
-    store: JournalStore,
-    log: Embedded,
-    shared: bool,
-    limits: Limits,
-    clock: Clock,
-}
-
-/// One life.
-struct Life {
-    journal: Journal,
-    stop: Stop,
-    crew: tokio::task::JoinHandle<()>,
-    desk: Arc<parking_lot::Mutex<commit::Desk>>,
-    numbered: Arc<parking_lot::Mutex<Vec<Place>>>,
-}
-
-impl Lives {
-    fn new(store: JournalStore, shared: bool) -> Self {
-        let clock = Clock::following(START.parse().unwrap());
-        let log = Embedded::open(store.database(), EmbeddedConfig::default(), move || clock.now())
-            .unwrap();
-        let limits = Limits { bytes: 1 << 30, retention: Duration::from_hours(1) };
-        Self { store, log, shared, limits, clock }
-    }
-
-    fn begin(&self) -> Life {
-        let numbered = Arc::new(parking_lot::Mutex::new(Vec::new()));
-        let noted = Arc::clone(&numbered);
-        let (journal, writer) = JournalSetup {
-            store: self.store.clone(),
-            publisher: "p1".parse().unwrap(),
-            outlet: if self.shared {
-                Outlet::Shared(self.log.clone())
-            } else {
-                Outlet::Remote(Arc::new(self.log.clone()))
-            },
-            limits: self.limits,
-            ack_wait: Duration::from_secs(1),
-            clock: self.clock,
-            on_accepted: Box::new(move |place, _| noted.lock().push(place)),
-        }
-        .open()
-        .unwrap();
-        let stop = Stop::new();
-        let desk = writer.desk();
-        let mut crew = Crew::new(stop.clone());
-        crew.spawn("journal", writer.run(crew.stop()));
-        let crew = tokio::task::spawn_local(async move { crew.run(GRACE).await.unwrap() });
-        Life { journal, stop, crew, desk, numbered }
-    }
-
-    fn invalidation(&self, priority: Priority, tag: &str) -> Invalidation {
-        let now = self.clock.now();
-        Invalidation {
-            id: Uuid::new_v4(),
-            site: "main".parse().unwrap(),
-            selectors: vec![Selector::Tag(tag.parse().unwrap())],
-            mode: Mode::Hard,
-            priority,
-            audience: Audience::All,
-            accepted_at: Timestamp::from_microsecond(now.as_microsecond()).unwrap(),
-            expires_in: None,
-            after: None,
-            reason: None,
-            labels: BTreeMap::new(),
-        }
-    }
-
-    /// Some kilobytes of it.
-    fn large(&self, bytes: usize) -> Invalidation {
-        let mut large = self.invalidation(Priority::Normal, "large");
-        large.reason = Some("r".repeat(bytes));
-        large
-    }
-
-    async fn logged(&self, priority: Priority) -> Vec<Frame> {
-        let topic = Topic::log(priority.as_str());
-        let count = self.log.bounds(topic).await.unwrap().values().map(|b| b.end.0).sum::<u64>();
-        let mut frames = Vec::new();
-        let mut reader = self.log.subscribe(topic, Start::Oldest).await.unwrap();
-        while (frames.len() as u64) < count {
-            for delivery in reader.read(1_000).await.unwrap() {
-                let LogMessage::Frame(frame) = wire::decode_log(&delivery.body).unwrap() else {
-                    panic!("not a frame");
-                };
-                frames.push(frame);
-            }
-        }
-        frames
-    }
-}
-
-impl Life {
-    async fn end(self) {
-        self.stop.request();
-        self.crew.await.unwrap();
-    }
-
-    async fn stored(&self, priority: Priority) -> Vec<Frame> {
-        let stored = self.journal.frames_from(priority, 0, usize::MAX).await.unwrap();
-        let frames = stored.iter().map(|stored| match wire::decode_log(&stored.bytes).unwrap() {
-            LogMessage::Frame(frame) => frame,
-            other => panic!("{other:?} is not a frame"),
-        });
-        frames.collect()
-    }
-}
+use lives::Lives;
 
 /// Runs on one thread under paused time, so that nothing but the test decides what is concurrent.
 fn run<F: Future>(test: F) -> F::Output {

@@ -1,0 +1,123 @@
+//! A journal through all its lives.
+
+use std::collections::BTreeMap;
+
+use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
+use daemon::{Clock, Crew, Stop};
+use schemas::{Audience, Frame, LogMessage, Mode, Selector, wire};
+
+use super::super::*;
+use crate::outlet::Outlet;
+
+const GRACE: Duration = Duration::from_secs(5);
+const START: &str = "2026-01-01T00:00:00Z";
+
+/// Every life of one journal in tests.
+pub(super) struct Lives {
+    pub(super) store: JournalStore,
+    pub(super) log: Embedded,
+    pub(super) shared: bool,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+}
+
+/// One life.
+pub(super) struct Life {
+    pub(super) journal: Journal,
+    pub(super) stop: Stop,
+    pub(super) crew: tokio::task::JoinHandle<()>,
+    pub(super) desk: Arc<parking_lot::Mutex<commit::Desk>>,
+    pub(super) numbered: Arc<parking_lot::Mutex<Vec<Place>>>,
+}
+
+impl Lives {
+    pub(super) fn new(store: JournalStore, shared: bool) -> Self {
+        let clock = Clock::following(START.parse().unwrap());
+        let log = Embedded::open(store.database(), EmbeddedConfig::default(), move || clock.now())
+            .unwrap();
+        let limits = Limits { bytes: 1 << 30, retention: Duration::from_hours(1) };
+        Self { store, log, shared, limits, clock }
+    }
+
+    pub(super) fn begin(&self) -> Life {
+        let numbered = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let noted = Arc::clone(&numbered);
+        let (journal, writer) = JournalSetup {
+            store: self.store.clone(),
+            publisher: "p1".parse().unwrap(),
+            outlet: if self.shared {
+                Outlet::Shared(self.log.clone())
+            } else {
+                Outlet::Remote(Arc::new(self.log.clone()))
+            },
+            limits: self.limits,
+            ack_wait: Duration::from_secs(1),
+            clock: self.clock,
+            on_accepted: Box::new(move |place, _| noted.lock().push(place)),
+        }
+        .open()
+        .unwrap();
+        let stop = Stop::new();
+        let desk = writer.desk();
+        let mut crew = Crew::new(stop.clone());
+        crew.spawn("journal", writer.run(crew.stop()));
+        let crew = tokio::task::spawn_local(async move { crew.run(GRACE).await.unwrap() });
+        Life { journal, stop, crew, desk, numbered }
+    }
+
+    pub(super) fn invalidation(&self, priority: Priority, tag: &str) -> Invalidation {
+        let now = self.clock.now();
+        Invalidation {
+            id: Uuid::new_v4(),
+            site: "main".parse().unwrap(),
+            selectors: vec![Selector::Tag(tag.parse().unwrap())],
+            mode: Mode::Hard,
+            priority,
+            audience: Audience::All,
+            accepted_at: Timestamp::from_microsecond(now.as_microsecond()).unwrap(),
+            expires_in: None,
+            after: None,
+            reason: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Some kilobytes of it.
+    pub(super) fn large(&self, bytes: usize) -> Invalidation {
+        let mut large = self.invalidation(Priority::Normal, "large");
+        large.reason = Some("r".repeat(bytes));
+        large
+    }
+
+    pub(super) async fn logged(&self, priority: Priority) -> Vec<Frame> {
+        let topic = Topic::log(priority.as_str());
+        let count = self.log.bounds(topic).await.unwrap().values().map(|b| b.end.0).sum::<u64>();
+        let mut frames = Vec::new();
+        let mut reader = self.log.subscribe(topic, Start::Oldest).await.unwrap();
+        while (frames.len() as u64) < count {
+            for delivery in reader.read(1_000).await.unwrap() {
+                let LogMessage::Frame(frame) = wire::decode_log(&delivery.body).unwrap() else {
+                    panic!("not a frame");
+                };
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+}
+
+impl Life {
+    pub(super) async fn end(self) {
+        self.stop.request();
+        self.crew.await.unwrap();
+    }
+
+    pub(super) async fn stored(&self, priority: Priority) -> Vec<Frame> {
+        let stored = self.journal.frames_from(priority, 0, usize::MAX).await.unwrap();
+        let frames = stored.iter().map(|stored| match wire::decode_log(&stored.bytes).unwrap() {
+            LogMessage::Frame(frame) => frame,
+            other => panic!("{other:?} is not a frame"),
+        });
+        frames.collect()
+    }
+}
