@@ -1,0 +1,256 @@
+//! A whole bus in one process under paused time: an origin, caches that really cache, readers, editors, agents, a
+//! publisher, and a broker that misbehaves if asked to.
+//!
+//! ```text
+//! editors --commit--> origin <--fetch-- cache <--read-- readers --what they got--> oracle
+//!    +--purge--> publisher --> broker --> agent --purge--^                            ^
+//!                    +------------------ final ---------------------------------------+
+//! ```
+
+mod agent_process;
+mod build;
+mod cache;
+mod desk;
+mod driver;
+mod origin;
+mod page;
+mod plan;
+mod publisher_process;
+mod tally;
+mod verdict;
+mod wish;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_adapter::{Misbehaving, Misbehaviour};
+use daemon::Stop;
+use fastrand::Rng;
+use schemas::CircuitState;
+use schemas::api::{CacheSummary, InvalidationRequest, Progress, ProgressState};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use agent_process::AgentProcess;
+use cache::Cache;
+use desk::Desk;
+use origin::Origin;
+use publisher_process::PublisherProcess;
+use tally::Tally;
+
+pub use cache::Behaviour;
+pub use page::Page;
+pub use plan::{AgentPlan, CachePlan, Plan, RegionPlan};
+pub use tally::Mishaps;
+pub use verdict::Verdict;
+pub use wish::{everything, prefix, tag, url};
+
+/// Longest wait for anything, in paused time: longer than every deadline of the bus together.
+const PATIENCE: Duration = Duration::from_mins(30);
+/// How often the world looks whether something has come true.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A world that runs.
+#[derive(Debug)]
+pub struct World {
+    origin: Arc<Origin>,
+    desk: Arc<Desk>,
+    publisher: PublisherProcess,
+    agents: Vec<AgentProcess>,
+    /// The broker, where it misbehaves.
+    broker: Option<Arc<Misbehaving>>,
+    /// The way of each region to the broker.
+    links: BTreeMap<String, Arc<Misbehaving>>,
+    tally: Arc<Tally>,
+    rng: Rng,
+    editing: Stop,
+    editors: JoinSet<()>,
+    reading: Stop,
+    readers: JoinSet<()>,
+    watch: JoinSet<()>,
+}
+
+impl World {
+    /// The origin commits what the request names, and the publisher accepts the purge. Answers its id.
+    pub async fn change(&self, request: &InvalidationRequest) -> Uuid {
+        self.desk.change(request).await
+    }
+
+    /// The publisher accepts a purge of what has not changed.
+    pub async fn ask(&self, request: &InvalidationRequest) -> Uuid {
+        self.desk.ask(request).await
+    }
+
+    /// From now on something changes about so often.
+    pub fn edit_every(&mut self, every: Duration) {
+        let (desk, rng, stop) = (self.desk.clone(), self.rng.fork(), self.editing.clone());
+        self.editors.spawn(desk.edit(every, rng, stop));
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, time: Duration) {
+        sleep(time).await;
+    }
+
+    /// Lets some time up to `longest` pass.
+    pub async fn pass_up_to(&mut self, longest: Duration) {
+        let time = longest.mul_f64(self.rng.f64());
+        sleep(time).await;
+    }
+
+    /// What the publisher knows of an accepted id.
+    ///
+    /// # Panics
+    /// When there is no publisher.
+    pub async fn status(&self, id: Uuid) -> Progress {
+        self.publisher.door().progress(id).await.expect("a publisher")
+    }
+
+    /// Waits until an accepted id has come so far. Answers what the publisher knows of it then.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn until(&self, id: Uuid, state: ProgressState) -> Progress {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let progress = self.status(id).await;
+            if progress.state == state {
+                return progress;
+            }
+            assert!(Instant::now() < deadline, "never {state:?}: {progress:#?}");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// From now on that cache, `region/agent/cache`, answers purges so.
+    pub fn behave(&self, place: &str, behaviour: Behaviour) {
+        let mut caches = self.caches();
+        let cache = caches.find(|cache| cache.place() == place).expect("a cache at that place");
+        cache.behave(behaviour);
+    }
+
+    /// Kills an agent; its caches serve on.
+    pub async fn kill_agent(&mut self, name: &str) {
+        self.agent(name).kill().await;
+    }
+
+    /// Starts an agent again.
+    pub fn start_agent(&mut self, name: &str) {
+        self.agent(name).start();
+    }
+
+    /// Kills some agent and starts it again after up to `pause`.
+    pub async fn crash_some_agent(&mut self, pause: Duration) {
+        let chosen = self.rng.usize(..self.agents.len());
+        self.agents[chosen].kill().await;
+        self.pass_up_to(pause).await;
+        self.agents[chosen].start();
+    }
+
+    /// Kills the publisher and starts it again after up to `pause`.
+    pub async fn crash_publisher(&mut self, pause: Duration) {
+        self.publisher.kill().await;
+        self.pass_up_to(pause).await;
+        self.publisher.start().await;
+    }
+
+    /// From now on a region hears nothing and is not heard; its caches serve on.
+    pub fn cut_off(&self, region: &str) {
+        let nothing = Misbehaviour { fail: 1.0, read_fail: 1.0, ..Misbehaviour::default() };
+        self.links[region].set(nothing);
+    }
+
+    /// A region that was cut off hears and is heard again.
+    pub fn reconnect(&self, region: &str) {
+        self.links[region].set(Misbehaviour::default());
+    }
+
+    /// One row per lane, as the publisher knows them.
+    pub fn lanes(&self) -> Vec<CacheSummary> {
+        self.publisher.door().lanes()
+    }
+
+    /// A counter or gauge of the publisher's present life, all its labels together.
+    pub fn publisher_metric(&self, name: &str) -> f64 {
+        self.publisher.metric(name)
+    }
+
+    /// What the misbehaving broker did to frames so far.
+    pub fn mishaps(&self) -> Mishaps {
+        self.tally.mishaps()
+    }
+
+    /// Ends all mischief and editing, and waits until everything accepted is final and has been read once more.
+    ///
+    /// # Panics
+    /// When something never becomes final.
+    pub async fn settle(&mut self) -> Verdict {
+        self.editing.request();
+        self.end(|world| &mut world.editors).await;
+        for broker in self.broker.iter().chain(self.links.values()) {
+            broker.quiet().await.expect("the embedded broker takes everything");
+        }
+        if timeout(PATIENCE, self.all_final()).await.is_err() {
+            let stuck = self.status(self.desk.open()[0]).await;
+            panic!("never final: {stuck:#?}\n{:#?}", self.lanes());
+        }
+        self.reading.request();
+        self.end(|world| &mut world.readers).await;
+        self.read_everything().await;
+        self.verdict()
+    }
+
+    fn verdict(&self) -> Verdict {
+        let changes = self.desk.finished();
+        let mut verdict = Verdict { accepted: changes.len(), ..Verdict::default() };
+        for cache in self.caches() {
+            verdict.add(self.origin.reads(cache.place()));
+            let missed = changes.iter().flat_map(|change| change.missed_by(cache));
+            verdict.lost.extend(missed.map(|page| format!("{} {}", cache.place(), page.path())));
+        }
+        verdict
+    }
+
+    async fn all_final(&self) {
+        while !self.desk.open().is_empty() {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn read_everything(&self) {
+        for cache in self.caches() {
+            for page in self.origin.pages() {
+                cache.read(page).await;
+            }
+        }
+    }
+
+    /// Waits until these tasks have ended by themselves.
+    async fn end(&mut self, tasks: impl Fn(&mut Self) -> &mut JoinSet<()>) {
+        while let Some(ended) = tasks(self).join_next().await {
+            ended.expect("a task of the world ends well");
+        }
+    }
+
+    fn agent(&mut self, name: &str) -> &mut AgentProcess {
+        let found = self.agents.iter_mut().find(|agent| agent.name() == name);
+        found.expect("an agent of that name")
+    }
+
+    fn caches(&self) -> impl Iterator<Item = &Arc<Cache>> {
+        self.agents.iter().flat_map(AgentProcess::caches)
+    }
+
+    async fn until_ready(&self) {
+        let lanes: usize = self.caches().count() * 2;
+        let ready = async {
+            let working = |lane: &CacheSummary| lane.ready && lane.circuit == CircuitState::Closed;
+            while self.lanes().iter().filter(|lane| working(lane)).count() < lanes {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(PATIENCE, ready).await.expect("all lanes get ready");
+    }
+}
