@@ -1,3 +1,4 @@
 //! The whole system under test: world, oracle, real servers
 
 pub mod servers;
+pub mod world;
