@@ -26,6 +26,9 @@ const READ_MAX: usize = 256;
 /// How long a broker that failed is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Agents speak each second: a board silent for this long has lost us, or there is nobody.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// How long a subscription may take to begin.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -166,13 +169,14 @@ impl Until {
 async fn fold_reports(shared: &Shared, broker: &dyn Broker, stop: &Stop) -> Result<(), BoxError> {
     let mut parked = Parked { metrics: shared.tracker.lock().metrics().clone(), logged: None };
     loop {
-        let failed = tokio::select! {
+        let read = tokio::select! {
             () = stop.requested() => return Ok(()),
-            failed = read_board(shared, broker, &mut parked) => failed,
+            read = read_board(shared, broker, &mut parked) => read,
         };
-        match failed {
-            BrokerError::Unavailable(error) => warn!(error, "board of reports unavailable"),
-            refused @ BrokerError::Refused(_) => return Err(refused.into()),
+        match read {
+            Ok(()) => continue,
+            Err(BrokerError::Unavailable(error)) => warn!(error, "board of reports unavailable"),
+            Err(refused @ BrokerError::Refused(_)) => return Err(refused.into()),
         }
         tokio::select! {
             () = stop.requested() => return Ok(()),
@@ -181,20 +185,22 @@ async fn fold_reports(shared: &Shared, broker: &dyn Broker, stop: &Stop) -> Resu
     }
 }
 
-/// Reads until the broker fails; a board gives the latest of every agent first, so nothing is missed.
-async fn read_board(shared: &Shared, broker: &dyn Broker, parked: &mut Parked) -> BrokerError {
+/// Reads until the broker fails or falls silent; a board gives the latest of every agent first, so nothing is
+/// missed.
+async fn read_board(
+    shared: &Shared,
+    broker: &dyn Broker,
+    parked: &mut Parked,
+) -> Result<(), BrokerError> {
     let subscribing = timeout(SUBSCRIBE_WITHIN, broker.subscribe(BOARD, Start::Oldest));
     let mut board = match subscribing.await {
-        Ok(Ok(board)) => board,
-        Ok(Err(error)) => return error,
-        Err(late) => return BrokerError::Unavailable(late.into()),
+        Ok(subscribed) => subscribed?,
+        Err(late) => return Err(BrokerError::Unavailable(late.into())),
     };
-    loop {
-        match board.read(READ_MAX).await {
-            Ok(deliveries) => shared.fold(deliveries, parked),
-            Err(error) => return error,
-        }
+    while let Ok(deliveries) = timeout(SILENCE, board.read(READ_MAX)).await {
+        shared.fold(deliveries?, parked);
     }
+    Ok(())
 }
 
 impl Shared {
