@@ -94,7 +94,7 @@ impl Metrics {
         registry.register("rebounds_waiting", "Selectors that wait for a later pass", rebounds);
         registry.register("lane_full", "1 while the lane reads nothing more", full);
         let Self { holes, circuit, retries, parked, dead_letters, purge, batch, .. } = self.clone();
-        registry.register("holes", "Ranges of numbers missing for longer than the grace", holes);
+        registry.register("lane_holes", "Ranges of numbers missing beyond the grace", holes);
         registry.register("circuit_open", "1 while the cache is known not to work", circuit);
         registry.register("retries", "Batches that failed and were tried again", retries);
         registry.register("parked", "Messages of the log that were not understood", parked);

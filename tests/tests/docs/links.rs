@@ -1,0 +1,43 @@
+//! Links within the project, and the list of the docs' pages.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tests::book::{Page, pages, project};
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    let broken: Vec<_> = pages
+        .iter()
+        .flat_map(|page| page.links().into_iter().map(move |link| (page, link)))
+        .filter(|(page, link)| !leads_somewhere(page, link))
+        .map(|(page, link)| format!("{}: {link}", page.name.display()))
+        .collect();
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+/// Only what lies in the project is looked at: tests need no network.
+fn leads_somewhere(page: &Page, link: &str) -> bool {
+    if link.contains("://") {
+        return true;
+    }
+    let (file, anchor) = link.split_once('#').map_or((link, None), |(f, a)| (f, Some(a)));
+    if file.is_empty() {
+        return anchor.is_some_and(|anchor| page.anchors().contains(anchor));
+    }
+    let name = page.name.parent().unwrap_or(Path::new("")).join(file);
+    let exists = project().join(&name).exists();
+    exists && anchor.is_none_or(|anchor| Page::read(&name).anchors().contains(anchor))
+}
+
+#[test]
+fn every_page_of_the_docs_is_in_their_summary() {
+    let summary = Page::read(Path::new("docs/SUMMARY.md"));
+    let listed: BTreeSet<_> = summary.links().into_iter().collect();
+    let names = pages().into_iter().filter_map(|page| {
+        let name = page.name.strip_prefix("docs").ok()?;
+        (name != Path::new("SUMMARY.md")).then(|| name.display().to_string())
+    });
+    assert_eq!(listed, names.collect());
+}
