@@ -6,21 +6,20 @@ use std::time::Duration;
 use broker_adapter::{Bounds, Broker, Delivery, Partition, Positions, Start, Topic};
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
-use schemas::{Abilities, Cursor, wire};
+use schemas::{Cursor, wire};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::driver::{Driver, PurgeError};
+use crate::driver::Driver;
+use crate::errand::{self, Flights, Landed};
 use crate::feed::Feed;
 use crate::ledger::Located;
-use crate::machine::{Failure, Job, Machine, Purpose};
+use crate::machine::{Failure, Machine, Purpose};
 use crate::metrics::LaneMetrics;
 use crate::order::Inner;
 use crate::progress::Progress;
-use crate::shelf::{Shelf, ShelfError};
+use crate::shelf::Shelf;
 use crate::{Moment, error_chain};
 
 /// The lane looks around at least this often.
@@ -31,10 +30,10 @@ const SHOW_EVERY: Duration = Duration::from_millis(5);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// A cursor of which only the resume hint has changed is stored this often.
 const STORE_HINT_EVERY: Duration = Duration::from_mins(1);
-/// Longest wait for one answer of a driver, which has shorter limits of its own.
-const DRIVER_WITHIN: Duration = Duration::from_mins(1);
 /// On a stop, what is under way has this long.
 const LAND_WITHIN: Duration = Duration::from_secs(5);
+/// Longest wait for the broker to tell its bounds.
+const BOUNDS_WITHIN: Duration = Duration::from_secs(10);
 /// Wait between attempts to ask the broker for its bounds.
 const BOUNDS_AGAIN: Duration = Duration::from_millis(500);
 /// Most deliveries taken at once.
@@ -72,15 +71,6 @@ pub(crate) struct Lane {
     stored: Option<(Cursor, Instant)>,
     storing: bool,
 }
-
-/// What comes back from outside.
-enum Landed {
-    Purged { id: u64, selectors: usize, took: Duration, result: Result<(), Failure> },
-    Asked(Result<Abilities, Failure>),
-    Stored(Cursor, Result<(), ShelfError>),
-}
-
-type Flights = FuturesUnordered<BoxFuture<'static, Landed>>;
 
 impl Lane {
     /// Runs a lane until it is stopped. Reads nothing before `registered` says that the tracker knows the lane.
@@ -165,10 +155,10 @@ impl Lane {
         let now = self.now();
         self.machine.tick(now);
         if self.machine.ask(now) {
-            flights.push(Box::pin(ask(self.driver.clone())));
+            flights.push(Box::pin(errand::ask(self.driver.clone())));
         }
         while let Some(job) = self.machine.take(now) {
-            flights.push(Box::pin(purge(self.driver.clone(), job)));
+            flights.push(Box::pin(errand::purge(self.driver.clone(), job)));
         }
         for cause in self.machine.drain_flushes() {
             info!(lane = self.name, cause = cause.as_str(), "flush begins");
@@ -180,7 +170,7 @@ impl Lane {
         self.show();
         if let Some(cursor) = self.cursor_to_store() {
             self.storing = true;
-            flights.push(Box::pin(store(self.shelf.clone(), cursor)));
+            flights.push(Box::pin(errand::store(self.shelf.clone(), cursor)));
         }
     }
 
@@ -292,7 +282,7 @@ impl Lane {
         self.shown = None;
         self.show();
         if self.machine.has_cursor() {
-            let stored = store(self.shelf.clone(), self.machine.cursor()).await;
+            let stored = errand::store(self.shelf.clone(), self.machine.cursor()).await;
             self.land(stored);
         }
         info!(lane = self.name, "lane ended");
@@ -302,7 +292,7 @@ impl Lane {
 /// Asks until the broker tells what it keeps.
 async fn heads(broker: &dyn Broker, topic: Topic) -> Bounds {
     loop {
-        match timeout(DRIVER_WITHIN, broker.bounds(topic)).await {
+        match timeout(BOUNDS_WITHIN, broker.bounds(topic)).await {
             Ok(Ok(bounds)) => return bounds,
             Ok(Err(error)) => warn!(%topic, error = error_chain(&error), "cannot ask the log"),
             Err(_) => warn!(%topic, "the log does not answer"),
@@ -326,55 +316,4 @@ async fn moved(inner: &mut Option<watch::Receiver<()>>) {
         }
         None => std::future::pending().await,
     }
-}
-
-async fn ask(driver: Arc<dyn Driver>) -> Landed {
-    let answer = timeout(DRIVER_WITHIN, driver.abilities()).await;
-    Landed::Asked(answer.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure))
-}
-
-async fn purge(driver: Arc<dyn Driver>, job: Job) -> Landed {
-    let begun = Instant::now();
-    let attempt = async {
-        match driver.purge(&job.batch).await {
-            Err(PurgeError::Refused(refused)) => Err(match driver.probe().await {
-                Ok(()) => PurgeError::Refused(refused),
-                Err(PurgeError::Refused(probe)) => PurgeError::Unavailable {
-                    after: None,
-                    source: format!(
-                        "the cache is misconfigured: it refuses the driver's own probe too: {}",
-                        error_chain(probe.as_ref())
-                    )
-                    .into(),
-                },
-                Err(unavailable) => unavailable,
-            }),
-            result => result,
-        }
-    };
-    let result = timeout(DRIVER_WITHIN, attempt).await;
-    let result = result.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure);
-    let selectors = job.batch.purges.len();
-    Landed::Purged { id: job.id, selectors, took: begun.elapsed(), result }
-}
-
-fn unanswered(source: BoxError) -> PurgeError {
-    PurgeError::Unavailable { after: None, source }
-}
-
-fn failure(error: PurgeError) -> Failure {
-    match error {
-        PurgeError::Unavailable { after, source } => {
-            Failure::Unavailable { after, error: error_chain(source.as_ref()) }
-        }
-        PurgeError::Refused(source) => Failure::Refused { error: error_chain(source.as_ref()) },
-    }
-}
-
-async fn store(shelf: Shelf, cursor: Cursor) -> Landed {
-    let storing = tokio::task::spawn_blocking(move || {
-        let result = shelf.store(&cursor);
-        Landed::Stored(cursor, result)
-    });
-    storing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

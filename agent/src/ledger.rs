@@ -5,112 +5,12 @@ use std::time::Duration;
 
 use broker_adapter::{Partition, Position};
 use jiff::Timestamp;
-use rangemap::RangeInclusiveMap;
 use schemas::{
-    LineCursor, LineId, LineReport, Number, NumberRange, Outcome, OutcomeCounts, Place,
-    PublisherName, ResumeHint,
+    LineCursor, LineId, LineReport, Number, NumberRange, Outcome, OutcomeCounts, Place, ResumeHint,
 };
 
 use crate::Moment;
-use crate::floor::Floor;
-use crate::hear::Hearing;
-
-/// Most outcomes other than `purged` remembered per line; beyond it the oldest are told as `purged`.
-const NOTES_MAX: usize = 1_000;
-
-/// One line as this lane knows it.
-#[derive(Debug)]
-pub(crate) struct Line {
-    /// Who speaks on it, once known.
-    pub(crate) publisher: Option<PublisherName>,
-    /// Where the lane began.
-    pub(crate) base: Number,
-    /// What was heard of it.
-    pub(crate) hearing: Hearing,
-    applied: Floor,
-    finished: Floor,
-    notes: RangeInclusiveMap<Number, Outcome>,
-    refused: BTreeMap<Number, String>,
-}
-
-impl Line {
-    /// A line of which all up to `base` is none of our business.
-    pub(crate) fn from_base(base: Number) -> Self {
-        Self {
-            publisher: None,
-            base,
-            hearing: Hearing::from_base(base),
-            applied: Floor::at(base),
-            finished: Floor::at(base),
-            notes: RangeInclusiveMap::new(),
-            refused: BTreeMap::new(),
-        }
-    }
-
-    fn resumed(cursor: &LineCursor, now: Moment) -> Self {
-        let settled = Floor::restored(cursor.floor, &cursor.settled);
-        Self {
-            publisher: None,
-            base: cursor.base,
-            hearing: Hearing::resumed(&settled, now),
-            applied: settled.clone(),
-            finished: settled,
-            notes: RangeInclusiveMap::new(),
-            refused: cursor.refused.iter().cloned().collect(),
-        }
-    }
-
-    /// Numbers known to exist and not settled.
-    pub(crate) fn lag(&self) -> u64 {
-        let above: u64 = self.applied.above().map(|range| range.last - range.first + 1).sum();
-        self.hearing.head().saturating_sub(self.applied.number()).saturating_sub(above)
-    }
-
-    fn note(&mut self, numbers: NumberRange, outcome: Outcome) {
-        self.notes.insert(numbers.first..=numbers.last, outcome);
-        if self.notes.len() > NOTES_MAX
-            && let Some((oldest, _)) = self.notes.first_range_value()
-        {
-            let oldest = oldest.clone();
-            self.notes.remove(oldest);
-        }
-    }
-
-    fn exceptions(&self) -> Vec<(NumberRange, Outcome)> {
-        let refused =
-            self.refused.keys().map(|n| (NumberRange { first: *n, last: *n }, Outcome::Refused));
-        self.notes
-            .iter()
-            .map(|(range, outcome)| {
-                (NumberRange { first: *range.start(), last: *range.end() }, *outcome)
-            })
-            .chain(refused)
-            .collect()
-    }
-
-    fn cursor(&self, line: LineId) -> LineCursor {
-        LineCursor {
-            line,
-            base: self.base,
-            floor: self.finished.number(),
-            settled: self.finished.above().collect(),
-            refused: self.refused.iter().map(|(n, reason)| (*n, reason.clone())).collect(),
-        }
-    }
-
-    fn report(&self, line: LineId, holes: Vec<NumberRange>) -> LineReport {
-        LineReport {
-            line,
-            base: self.base,
-            applied: self.applied.number(),
-            applied_above: self.applied.above().collect(),
-            finished: self.finished.number(),
-            finished_above: self.finished.above().collect(),
-            exceptions: self.exceptions(),
-            holes,
-        }
-    }
-}
+use crate::line::Line;
 
 /// Where a message was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,20 @@
 //! Who listens: lanes that hear the log, purge their cache at once and again in later passes, and report.
 //!
-//! The pure parts (`floor`, `hear`, `batch`, `order`, `rebound`, `retry`, `flush`, `ledger`, and `machine`, which
-//! composes them) know no clock, no await and no I/O; `feed`, `lane`, `reporter` and `agent` are the shell.
+//! The pure parts (`floor`, `hear`, `batch`, `order`, `rebound`, `retry`, `flush`, `line`, `ledger`, and `machine`, which
+//! composes them) know no clock, no await and no I/O; `feed`, `errand`, `lane`, `reporter` and `agent` are the shell.
 
 mod agent;
 mod batch;
 mod config;
 pub mod driver;
+mod errand;
 mod feed;
 mod floor;
 mod flush;
 mod hear;
 mod lane;
 mod ledger;
+mod line;
 mod machine;
 mod metrics;
 mod order;

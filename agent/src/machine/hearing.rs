@@ -11,7 +11,8 @@ use super::Machine;
 use crate::Moment;
 use crate::batch::Waiter;
 use crate::driver::Purge;
-use crate::ledger::{Line, Located};
+use crate::ledger::Located;
+use crate::line::Line;
 
 impl Machine {
     /// Takes one message from the log; what is held of it in memory counts against [`Machine::room`].
