@@ -10,9 +10,10 @@ use broker_adapter::{Broker, Embedded, EmbeddedConfig};
 use daemon::{Admin, BoxError, Clock, Crew, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use publisher::{JournalStore, Outlet, Publisher, PublisherSetup};
+use publisher::{JournalStore, Outlet, Publisher, PublisherError, PublisherSetup};
 
 use crate::config::{BrokerConfig, Config};
+use crate::exit::{Exit, Failure};
 
 /// Everything opened and every port bound; nothing runs yet.
 #[derive(Debug)]
@@ -24,15 +25,17 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// Opens all parts, so that what cannot be had is an error before anything runs.
-    pub(crate) async fn open(config: Config) -> anyhow::Result<Self> {
+    /// Opens all parts and then binds their ports, so that what cannot be had is an error before anything runs.
+    pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
         let clock = Clock::system();
         let health = Health::default();
         let metrics = Arc::new(Mutex::new(Registry::default()));
         health.register(&mut metrics.lock());
-        let admins = admins(&config, &health, &metrics).await?;
+        let admin_ports = admin_ports(&config);
         let sites = Arc::new(config.sites);
-        let (store, log) = open_log(&config.publisher.journal, &config.broker, clock).await?;
+        let (store, log) = open_log(&config.publisher.journal, &config.broker, clock)
+            .await
+            .map_err(|why| Failure::new(Exit::Failed, why))?;
         let broker: Arc<dyn Broker> = Arc::new(log.clone());
         let mut publisher = Publisher::open(PublisherSetup {
             config: config.publisher,
@@ -45,8 +48,8 @@ impl Installation {
             health: health.clone(),
             metrics: metrics.clone(),
         })
-        .await?;
-        let api = publisher.bind().await?;
+        .await
+        .map_err(failure)?;
         let agent = Agent::open(AgentSetup {
             config: config.agent,
             name: config.agent_name,
@@ -54,9 +57,16 @@ impl Installation {
             sites,
             broker,
             clock,
-            health,
-            metrics,
-        })?;
+            health: health.clone(),
+            metrics: metrics.clone(),
+        })
+        .map_err(Failure::failed)?;
+        let mut admins = Vec::new();
+        for port in admin_ports {
+            let admin = Admin::bind(port, health.clone(), metrics.clone()).await;
+            admins.push(admin.map_err(Failure::failed)?);
+        }
+        let api = publisher.bind().await.map_err(Failure::failed)?;
         Ok(Self { api, publisher, agent, admins })
     }
 
@@ -82,18 +92,19 @@ impl Installation {
 }
 
 /// One admin server where both parts name the same port, else two that show the same.
-async fn admins(
-    config: &Config,
-    health: &Health,
-    metrics: &Arc<Mutex<Registry>>,
-) -> anyhow::Result<Vec<Admin>> {
+fn admin_ports(config: &Config) -> Vec<SocketAddr> {
     let mut ports = vec![config.publisher.admin, config.agent.admin];
     ports.dedup();
-    let mut admins = Vec::new();
-    for port in ports {
-        admins.push(Admin::bind(port, health.clone(), metrics.clone()).await?);
-    }
-    Ok(admins)
+    ports
+}
+
+/// A tokens file that cannot be used is a mistake of the configuration.
+fn failure(error: PublisherError) -> Failure {
+    let exit = match error {
+        PublisherError::Tokens(_) | PublisherError::Exposed(_) => Exit::WrongUsage,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error)
 }
 
 /// The journal's store with the log in it.

@@ -87,6 +87,17 @@ fn a_right_configuration_is_not_started_while_a_port_is_taken() {
 }
 
 #[test]
+fn a_tokens_file_that_holds_no_tokens_is_a_mistake_of_the_configuration() {
+    let config = "[publisher]\njournal = \"journal\"\ntokens_file = \"purgebus.toml\"\n\
+                  [agent]\nstate = \"state\"\n[[site]]\nhosts = [\"www.example.com\"]\n\
+                  [[agent.cache]]\nname = \"edge\"\ndriver = \"edge\"\nurl = \"http://127.0.0.1:1\"\n";
+    let output = purgebus(&["serve"], config);
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("purgebus.toml is not a tokens file"), "{told}");
+}
+
+#[test]
 fn scripts_get_every_mistake_as_a_document() {
     let output = purgebus(&["check", "--json"], "grace = 5\n[broker]\nkind = \"nats\"\n");
     assert_eq!(output.status.code(), Some(2));

@@ -34,8 +34,7 @@ pub struct HttpServer {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {listen}")]
 pub struct BindError {
-    /// The address asked for.
-    pub listen: SocketAddr,
+    listen: SocketAddr,
     #[source]
     source: std::io::Error,
 }

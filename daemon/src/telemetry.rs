@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::Subscriber;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The variable that overrides the configured level: `debug`, or `info,agent=trace`.
-pub const LEVEL_VARIABLE: &str = "PURGEBUS_LOG";
+const LEVEL_VARIABLE: &str = "PURGEBUS_LOG";
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +63,8 @@ impl FromStr for Level {
     }
 }
 
-/// Begins to log on stderr, in colour on a terminal unless `NO_COLOR` is set. [`LEVEL_VARIABLE`] wins over `level`.
+/// Begins to log on stderr, in colour on a terminal unless `NO_COLOR` is set. `PURGEBUS_LOG`
+/// wins over `level`.
 pub fn init(format: Format, level: &Level) -> Result<(), TelemetryError> {
     let level = match std::env::var(LEVEL_VARIABLE) {
         Ok(text) => text.parse::<Level>()?.0,

@@ -35,7 +35,7 @@ enum DriverKind {
 }
 
 /// Keys of every cache, whatever its driver.
-pub(crate) fn common_keys() -> Vec<&'static str> {
+fn common_keys() -> Vec<&'static str> {
     [keys_of::<Head>(), keys_of::<LaneConfig>()].concat()
 }
 

@@ -10,7 +10,7 @@ use super::document::{Document, Value};
 
 /// What the names of all variables begin with; a single underscore would meet `PURGEBUS_PORT`, which
 /// Kubernetes sets for a service named purgebus.
-pub(crate) const PREFIX: &str = "PURGEBUS__";
+pub(super) const PREFIX: &str = "PURGEBUS__";
 
 /// A variable that names no place.
 #[derive(Debug)]

@@ -105,6 +105,14 @@ fn a_mistaken_variable_is_told_by_its_name() {
 }
 
 #[test]
+fn a_value_that_a_variable_replaced_is_told_by_the_variable() {
+    let text = format!("[publisher]\nlisten = \"127.0.0.1:8377\"\n{SMALLEST}");
+    let told = mistakes(&text, &[("PURGEBUS__PUBLISHER__LISTEN", "0.0.0.0:8377")]);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].starts_with("PURGEBUS__PUBLISHER__LISTEN: publisher.listen: "), "{told:#?}");
+}
+
+#[test]
 fn sites_that_contradict_each_other_are_told() {
     let text =
         format!("{SMALLEST}[[site]]\nhosts = [\"www.example.com\"]\n[[site]]\nname = \"empty\"\n");

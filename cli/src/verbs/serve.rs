@@ -44,7 +44,7 @@ impl Serve {
         let grace = config.process.grace;
         let stop = Stop::new();
         let impatient = stop_on_signals(stop.clone())?;
-        let installation = Installation::open(config).await.map_err(Failure::failed)?;
+        let installation = Installation::open(config).await?;
         for (what, address) in installation.ports() {
             announce(format, what, address);
         }
