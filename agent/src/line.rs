@@ -11,6 +11,8 @@ use crate::hear::Hearing;
 
 /// Most outcomes other than `purged` remembered per line; beyond it the oldest are told as `purged`.
 const NOTES_MAX: usize = 1_000;
+/// Most ranges of dead letters told per line; beyond it the oldest are told as one range: none is dropped.
+const BLOCKED_MAX: usize = 1_000;
 
 /// One line as this lane knows it.
 #[derive(Debug)]
@@ -76,15 +78,11 @@ impl Line {
     }
 
     fn exceptions(&self) -> Vec<(NumberRange, Outcome)> {
-        let refused =
-            self.refused.keys().map(|n| (NumberRange { first: *n, last: *n }, Outcome::Refused));
-        self.notes
-            .iter()
-            .map(|(range, outcome)| {
-                (NumberRange { first: *range.start(), last: *range.end() }, *outcome)
-            })
-            .chain(refused)
-            .collect()
+        let notes = self.notes.iter().map(|(range, outcome)| {
+            (NumberRange { first: *range.start(), last: *range.end() }, *outcome)
+        });
+        let refused = blocked(self.refused.keys().copied());
+        notes.chain(refused.into_iter().map(|range| (range, Outcome::Refused))).collect()
     }
 
     /// For the cursor.
@@ -110,5 +108,57 @@ impl Line {
             exceptions: self.exceptions(),
             holes,
         }
+    }
+}
+
+/// Numbers in ascending order as few ranges.
+fn blocked(numbers: impl Iterator<Item = Number>) -> Vec<NumberRange> {
+    let mut ranges: Vec<NumberRange> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(range) if range.last + 1 == number => range.last = number,
+            _ => ranges.push(NumberRange { first: number, last: number }),
+        }
+    }
+    if let Some(surplus) = ranges.len().checked_sub(BLOCKED_MAX)
+        && surplus > 0
+    {
+        let first = ranges[0].first;
+        ranges.drain(..surplus);
+        ranges[0].first = first;
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_dead_letters_are_told_as_one_range() {
+        let range = |first, last| NumberRange { first, last };
+        assert_eq!(
+            blocked([1, 2, 3, 7, 9, 10].into_iter()),
+            [range(1, 3), range(7, 7), range(9, 10)]
+        );
+    }
+
+    #[test]
+    fn too_many_dead_letters_are_told_in_wider_ranges_and_never_dropped() {
+        let numbers = || (1..=5_000).map(|number| number * 2);
+        let ranges = blocked(numbers());
+        assert_eq!(ranges.len(), BLOCKED_MAX);
+        assert!(numbers().all(|number| ranges.iter().any(|range| range.contains(number))));
+    }
+
+    #[test]
+    fn the_oldest_notes_are_forgotten_first() {
+        let mut line = Line::from_base(0);
+        for number in (2..=4_000).step_by(2) {
+            line.note(NumberRange { first: number, last: number }, Outcome::Covered);
+        }
+        let exceptions = line.exceptions();
+        assert_eq!(exceptions.len(), NOTES_MAX);
+        assert_eq!(exceptions.last().map(|(range, _)| range.last), Some(4_000));
     }
 }
