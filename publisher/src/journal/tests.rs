@@ -226,6 +226,28 @@ fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
 }
 
 #[test]
+fn what_is_in_the_queue_at_a_stop_is_still_committed() {
+    run(async {
+        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
+        for round in 0..10 {
+            let life = world.begin();
+            let all = (0..5).map(|_| world.invalidation(Priority::Normal, "t"));
+            let all = all.map(|wish| life.journal.accept(wish, None));
+            let mut all = futures::future::join_all(all);
+            assert!(futures::poll!(&mut all).is_pending(), "all are in the queue");
+            life.stop.request();
+            for receipt in all.await {
+                let id = receipt.unwrap_or_else(|error| panic!("round {round}: {error}")).id;
+                assert!(life.journal.find(id).await.unwrap().is_some());
+            }
+            let late = life.journal.accept(world.invalidation(Priority::Normal, "t"), None).await;
+            assert_eq!(late, Err(Refusal::Stopping));
+            life.end().await;
+        }
+    });
+}
+
+#[test]
 fn heads_tell_what_the_broker_has_of_every_line() {
     run(async {
         let world = Lives::new(JournalStore::in_memory().unwrap(), false);

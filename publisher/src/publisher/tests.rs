@@ -149,18 +149,26 @@ async fn whoever_waits_is_told_when_the_time_is_over_or_the_publisher_stops() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_in_the_queue_at_a_stop_is_kept_and_what_came_later_is_refused() {
+async fn a_publisher_that_has_stopped_refuses_and_still_finds() {
     let publisher = Running::start(None).await;
     let handle = publisher.handle.clone();
-    let request = request();
-    let queued = futures::future::join_all((0..20).map(|_| handle.accept(&request)));
-    let stop = async { publisher.stop.request() };
-    let (receipts, ()) = tokio::join!(queued, stop);
-    for receipt in receipts {
-        let id = receipt.expect("it was in the queue").id;
-        assert!(handle.progress(id).await.unwrap().is_some());
-    }
+    let id = handle.accept(&request()).await.unwrap().id;
     publisher.end().await;
-    let late = handle.accept(&request).await;
+    let late = handle.accept(&request()).await;
     assert!(matches!(late, Err(AcceptError::Unavailable(_))), "{late:?}");
+    assert!(handle.progress(id).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_log_gets_every_frame_once() {
+    let publisher = Running::start(None).await;
+    for _ in 0..50 {
+        publisher.handle.accept(&request()).await.unwrap();
+    }
+    sleep(Duration::from_millis(500)).await;
+    let bounds = publisher.log.bounds(Topic::log("normal")).await.unwrap();
+    let heartbeats = publisher.heartbeats(Priority::Normal).await.len() as u64;
+    let messages = bounds.values().map(|bounds| bounds.end.0).sum::<u64>();
+    assert_eq!(messages - heartbeats, 50);
+    publisher.end().await;
 }
