@@ -5,6 +5,20 @@ use std::path::Path;
 
 use tests::book::{Page, pages, project};
 
+/// How paths within the project begin.
+const HOUSE: [&str; 10] = [
+    "schemas/",
+    "broker-adapter/",
+    "daemon/",
+    "agent/",
+    "publisher/",
+    "cli/",
+    "tests/",
+    "loadtest/",
+    "docs/",
+    "deploy/",
+];
+
 #[test]
 fn every_link_leads_somewhere() {
     let pages = pages();
@@ -29,6 +43,24 @@ fn leads_somewhere(page: &Page, link: &str) -> bool {
     let name = page.name.parent().unwrap_or(Path::new("")).join(file);
     let exists = project().join(&name).exists();
     exists && anchor.is_none_or(|anchor| Page::read(&name).anchors().contains(anchor))
+}
+
+#[test]
+fn every_path_named_is_there() {
+    let mut gone = Vec::new();
+    for page in pages() {
+        let spans = page.code_spans().into_iter();
+        let paths = spans.filter(|span| HOUSE.iter().any(|part| span.starts_with(part)));
+        for path in paths.filter(|path| !project().join(without_pattern(path)).exists()) {
+            gone.push(format!("{}: {path}", page.name.display()));
+        }
+    }
+    assert!(gone.is_empty(), "there is no such path:\n{}", gone.join("\n"));
+}
+
+/// The folder of `folder/*.bin`.
+fn without_pattern(path: &str) -> &str {
+    path.split_once('*').map_or(path, |(folder, _)| folder)
 }
 
 #[test]
