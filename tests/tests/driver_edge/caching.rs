@@ -80,6 +80,15 @@ async fn each_variant_is_stored_by_itself() {
 }
 
 #[tokio::test]
+async fn the_latest_answer_counts_when_a_page_varies_no_more() {
+    let (origin, edge) = edge_with(Page { varies: true, ..Page::default() }).await;
+    edge.get_with(A, (VARIANT, "de")).await;
+    origin.publish(A, Page::default());
+    edge.get_with(A, (VARIANT, "fr")).await;
+    assert_eq!(edge.get_with(A, (VARIANT, "de")).await.version, Some(2));
+}
+
+#[tokio::test]
 async fn what_the_origin_keeps_to_itself_is_never_stored() {
     let headers = vec![("set-cookie", "session=1".to_owned())];
     for page in [

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
@@ -10,6 +11,7 @@ use tests::servers::origin::VERSION;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::world::Edge;
 
@@ -56,7 +58,8 @@ async fn a_fetch_in_flight_during_a_purge_is_stored_and_only_a_later_purge_cures
         edge.purge(A).await;
         origin.let_go.add_permits(1);
     };
-    let (fetched, ()) = tokio::join!(edge.get(A), fetch_across_a_purge);
+    let both = async { tokio::join!(edge.get(A), fetch_across_a_purge) };
+    let (fetched, ()) = timeout(Duration::from_secs(10), both).await.expect("in time");
     assert_eq!(fetched.version, Some(1));
 
     let stale = edge.get(A).await;

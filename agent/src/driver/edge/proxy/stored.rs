@@ -190,11 +190,17 @@ pub(super) mod tests {
             (&[("cache-control", "max-age=60"), ("set-cookie", "a=1"), ("etag", "\"1\"")], false),
             (&[("cache-control", "max-age=60, public"), ("set-cookie", "a=1")], true),
             (&[("cache-control", "max-age=60"), ("vary", "*")], false),
-            (&[("cache-control", "max-age=60"), ("age", "18446744073709551615")], false),
             (&[], false),
         ] {
             assert_eq!(stored(fields).is_some(), is_stored, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn no_age_is_too_old() {
+        let age = u64::MAX.to_string();
+        let stored = stored(&[("age", &age), ("etag", "\"1\""), ("cache-control", "max-age=9")]);
+        assert_eq!(stored.unwrap().usable_for(&request(), after(9)), Use::Stale);
     }
 
     #[test]
