@@ -145,7 +145,11 @@ impl Drop for Server {
     }
 }
 
-async fn free_port() -> u16 {
+/// A port that nobody listens on now.
+///
+/// # Panics
+/// When there is none.
+pub async fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     listener.local_addr().expect("a bound socket").port()
 }
