@@ -89,7 +89,9 @@ async fn a_waiter_gets_what_there_is_at_the_deadline_and_what_is_blocked_at_once
     let mut agent = Agent::new("one", "eu");
     agent.floors(1, 1).line().exceptions = vec![(range(1, 1), schemas::Outcome::Refused)];
     publisher.hear(&mut agent).await;
+    let began = Instant::now();
     assert_eq!(publisher.wait(1, Until::Applied, 60).await, ProgressState::Blocked);
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited for what will not come");
     let began = Instant::now();
     assert_eq!(publisher.wait(2, Until::Applied, 5).await, ProgressState::Published);
     assert_eq!(began.elapsed().as_secs(), 5);
