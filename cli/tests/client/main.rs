@@ -136,6 +136,14 @@ async fn a_publisher_that_leaves_while_we_wait_does_not_make_it_unpublished() {
 }
 
 #[tokio::test]
+async fn a_publisher_that_comes_back_while_we_wait_is_asked_again() {
+    let gets = [progress("published"), problem(503, &json!([])), progress("applied")];
+    let publisher = FakePublisher::answering([accepted()], gets).await;
+    let ended = run(&publisher, &["purge", URL, "--wait", "applied"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn scripts_get_one_document_for_each_request() {
     let publisher = FakePublisher::answering([accepted()], [progress("applied")]).await;
     for (flags, key) in [(&["--json"][..], "durable"), (&["--json", "--wait", "applied"], "state")]
