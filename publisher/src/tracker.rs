@@ -103,6 +103,9 @@ impl Tracker {
     pub(crate) fn accepted(&mut self, place: Place, invalidation: &Invalidation) {
         let (scope, awaited) = self.awaited(Scope::of(invalidation));
         let accepted_at = invalidation.accepted_at;
+        if !self.own_lines.contains_key(&place.line) {
+            self.registry.begin_line(place.line, invalidation.priority, accepted_at);
+        }
         let line = self.own_line(place.line, invalidation.priority, accepted_at);
         if place.number > line.head {
             line.head = place.number;

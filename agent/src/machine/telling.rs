@@ -1,6 +1,6 @@
 //! What a lane tells: its cursor to the shelf, its progress to the report, what it has settled to an outer lane.
 
-use schemas::{Cursor, LaneReport, LineId, NumberRange};
+use schemas::{Cursor, LaneReport, LineId, LineReport, NumberRange};
 
 use super::{Machine, Start};
 use crate::Moment;
@@ -38,6 +38,10 @@ impl Machine {
 
     /// The latest word.
     pub(crate) fn report(&mut self, now: Moment) -> LaneReport {
+        let mut lines = self.ledger.reports(now, self.purpose.config.hole_grace);
+        if !self.has_cursor() {
+            lines.iter_mut().for_each(not_final_up_to_base);
+        }
         let oldest = self.ledger.oldest_unsettled();
         let age = oldest.map(|since| now.saturating_sub(since).as_micros());
         LaneReport {
@@ -49,7 +53,7 @@ impl Machine {
             lag: self.ledger.lag(),
             oldest_unsettled_us: age.map(|us| u64::try_from(us).unwrap_or(u64::MAX)),
             outcomes: self.ledger.outcomes(),
-            lines: self.ledger.reports(now, self.purpose.config.hole_grace),
+            lines,
         }
     }
 
@@ -89,4 +93,13 @@ impl Machine {
         let error = self.last_error.as_ref().map(|error| format!(": {error}"));
         Some(format!("{because}{}", error.unwrap_or_default()))
     }
+}
+
+/// What lies up to the base is made up for by a flush, and final no sooner than that flush's last pass.
+fn not_final_up_to_base(line: &mut LineReport) {
+    if line.finished > line.base {
+        let above = NumberRange { first: line.base + 1, last: line.finished };
+        line.finished_above.insert(0, above);
+    }
+    line.finished = 0;
 }

@@ -114,7 +114,7 @@ impl Lane {
         self.heard_at = at;
         self.departed = false;
         if relapsed {
-            self.forget_lines_but(&report.lines);
+            self.take_back_lines_but(&report.lines);
         }
         let mut news = Vec::new();
         for shown in report.lines {
@@ -124,6 +124,12 @@ impl Lane {
         }
         self.limit_lines();
         news
+    }
+
+    /// A line that begins now.
+    pub(super) fn begin_line(&mut self, line: LineId, at: Timestamp) {
+        self.lines.entry(line).or_insert_with(|| Line::new(0, at));
+        self.limit_lines();
     }
 
     /// How it stands to the invalidation at `place`, if its region is concerned.
@@ -153,11 +159,12 @@ impl Lane {
         }
     }
 
-    /// A new life does not know what an old one had settled on lines that it does not show.
-    fn forget_lines_but(&mut self, shown: &[LineReport]) {
+    /// A new life does not know what an old one had settled on lines that it does not show, and owes it.
+    fn take_back_lines_but(&mut self, shown: &[LineReport]) {
         let shown: BTreeSet<LineId> = shown.iter().map(|line| line.line).collect();
-        self.forgotten.extend(self.lines.keys().filter(|line| !shown.contains(line)));
-        self.lines.retain(|line, _| shown.contains(line));
+        for (_, line) in self.lines.iter_mut().filter(|(line, _)| !shown.contains(line)) {
+            line.take_back();
+        }
     }
 
     /// Over the limit, the lines not shown for longest are forgotten.

@@ -119,6 +119,17 @@ impl Line {
         News { line: report.line, applied, finished }
     }
 
+    /// A new life shows nothing of it: nothing is settled, and what was owed still is.
+    pub(super) fn take_back(&mut self) {
+        self.base = self.owed_from;
+        self.applied.relapse(0, &[]);
+        self.finished.relapse(0, &[]);
+        self.holes.clear();
+        self.exceptions.clear();
+        self.judged.clear();
+        self.unstored = true;
+    }
+
     /// How a lane with this duty stands to `number`.
     pub(super) fn standing(&self, number: Number, duty: Duty, lane_ready: bool) -> Standing {
         if number <= self.owed_from {

@@ -87,6 +87,14 @@ impl Registry {
         news
     }
 
+    /// A line begins: whoever is registered owes it from its first number on, wherever a later life joins it.
+    pub(super) fn begin_line(&mut self, line: LineId, priority: Priority, at: Timestamp) {
+        let caches = self.agents.values_mut().flat_map(|agent| agent.caches.values_mut());
+        for lane in caches.filter_map(|cache| cache.lanes.get_mut(&priority)) {
+            lane.begin_line(line, at);
+        }
+    }
+
     /// Takes back an agent from a store.
     pub(super) fn restore(&mut self, name: AgentName, agent: Agent) {
         self.agents.insert(name, agent);

@@ -241,6 +241,34 @@ fn a_successor_that_lost_its_cursor_owes_a_flush_for_what_its_predecessor_owed()
 }
 
 #[test]
+fn a_line_that_began_after_a_lane_was_registered_is_owed_wherever_a_later_life_joins_it() {
+    let mut bus = Bus::new();
+    let mut agent = Agent::new("one", "eu");
+    bus.hear(&mut agent);
+    bus.tracker.accepted(place(1), &invalidation());
+    agent.floors(1, 1).line().base = 1;
+    agent.lane().ready = false;
+    bus.hear(&mut agent);
+    assert_eq!(bus.reason(1), "the cache is not flushed yet");
+}
+
+#[test]
+fn a_successor_that_lost_its_cursor_owes_the_same_though_it_shows_no_line_at_first() {
+    let mut bus = Bus::with_accepted(5);
+    let mut agent = Agent::new("one", "eu");
+    bus.hear(agent.floors(2, 2));
+    bus.pass(60_000);
+    agent.report.instance = Uuid::from_u128(2);
+    agent.lane().lines.clear();
+    bus.hear(&mut agent);
+    assert_eq!(bus.state(1), ProgressState::Published);
+    agent.floors(5, 5).line().base = 5;
+    bus.hear(&mut agent);
+    let progress = bus.progress(1);
+    assert_eq!(progress.regions[0].caches[0].outcome, Some(Outcome::Flushed));
+}
+
+#[test]
 fn numbers_of_another_publisher_are_timed_by_two_clocks() {
     let mut bus = Bus::new();
     bus.hear(Agent::new("one", "eu").floors(1, 0));
