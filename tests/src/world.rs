@@ -49,6 +49,8 @@ pub use wish::{everything, prefix, tag, url};
 
 /// Longest wait for anything, in paused time: longer than every deadline of the bus together.
 const PATIENCE: Duration = Duration::from_mins(30);
+/// Publishers speak at least so often.
+const HEARTBEATS: Duration = Duration::from_secs(2);
 /// How often the world looks whether something has come true.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -157,9 +159,11 @@ impl World {
     }
 
     /// From now on a region hears nothing and is not heard; its caches serve on.
-    pub fn cut_off(&self, region: &str) {
+    pub async fn cut_off(&self, region: &str) {
         let nothing = Misbehaviour { fail: 1.0, read_fail: 1.0, ..Misbehaviour::default() };
         self.links[region].set(nothing);
+        // A read that waits already ends well, with the next heartbeat.
+        sleep(HEARTBEATS).await;
     }
 
     /// A region that was cut off hears and is heard again.

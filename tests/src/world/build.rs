@@ -37,7 +37,7 @@ struct Log {
 }
 
 impl Plan {
-    /// Starts everything, and waits until every lane is ready.
+    /// Starts everything, and waits until every lane is ready and every cache is full.
     pub async fn start(self) -> World {
         let mut rng = Rng::with_seed(self.seed);
         let beginning = Timestamp::UNIX_EPOCH.checked_add(BEGINNING).expect("a time");
@@ -78,6 +78,7 @@ impl Plan {
             watch: JoinSet::new(),
         };
         world.until_ready().await;
+        world.read_everything().await;
         world.open_to_the_public(self.reads_every);
         world
     }

@@ -1,0 +1,82 @@
+//! Agents and publishers killed at random points lose nothing that was accepted.
+
+use schemas::Outcome;
+use schemas::api::ProgressState;
+use tests::world::{World, url};
+use tokio::time::Instant;
+
+use crate::{SECOND, outcomes, seeds, two_regions};
+
+#[tokio::test(start_paused = true)]
+async fn agents_killed_at_random_lose_nothing() {
+    for seed in seeds(3_000, 4) {
+        let mut world = two_regions(seed).start().await;
+        world.edit_every(SECOND / 5);
+        for _ in 0..10 {
+            world.pass_up_to(5 * SECOND).await;
+            world.crash_some_agent(5 * SECOND).await;
+        }
+        let verdict = world.settle().await;
+        verdict.must_be_clean();
+        assert!(verdict.accepted > 50 && verdict.late > 0, "{verdict:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_of_chained_caches_killed_at_random_lose_nothing() {
+    for seed in seeds(3_500, 4) {
+        let plan = World::seeded(seed).region("eu", |region| {
+            region.agent("e1", |agent| {
+                let agent = agent.cache_with("redis", |cache| cache.passes(&[1]));
+                agent.cache_after("web", "redis")
+            })
+        });
+        let mut world = plan.start().await;
+        world.edit_every(SECOND / 5);
+        for _ in 0..10 {
+            world.pass_up_to(10 * SECOND).await;
+            world.crash_some_agent(SECOND).await;
+        }
+        world.settle().await.must_be_clean();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_life_without_a_cursor_is_final_after_its_flush_and_last_pass() {
+    let mut world = two_regions(46).start().await;
+    world.kill_agent("u1").await;
+    let id = world.change(&url("/blog/0")).await;
+    world.pass(5 * SECOND).await;
+    world.start_agent("u1");
+    let started = Instant::now();
+    let finished = world.until(id, ProgressState::Final).await;
+    assert_eq!(outcomes(&finished), [Outcome::Purged, Outcome::Purged, Outcome::Flushed].map(Some));
+    assert!(started.elapsed() > 65 * SECOND, "{:?}", started.elapsed());
+    world.settle().await.must_be_clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_killed_at_random_keeps_all_that_it_accepted() {
+    for seed in seeds(4_000, 4) {
+        let mut world = two_regions(seed).start().await;
+        world.edit_every(SECOND / 5);
+        for _ in 0..10 {
+            world.pass_up_to(3 * SECOND).await;
+            world.crash_publisher(3 * SECOND).await;
+        }
+        let verdict = world.settle().await;
+        verdict.must_be_clean();
+        assert!(verdict.accepted > 20, "{verdict:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_accepted_just_before_the_publisher_dies_becomes_final() {
+    let mut world = two_regions(45).start().await;
+    world.cut_off("us").await;
+    let id = world.change(&url("/blog/0")).await;
+    world.crash_publisher(SECOND).await;
+    world.reconnect("us");
+    world.until(id, ProgressState::Final).await;
+    world.settle().await.must_be_clean();
+}
