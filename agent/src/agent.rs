@@ -220,6 +220,7 @@ fn lane(
         inner,
         clock: setup.clock,
         condition: setup.health.condition(format!("lane {name}")),
+        stale_budget: setup.config.stale_budget,
         metrics: metrics.of_lane(&cache.name, priority),
         jitter: fastrand::Rng::new(),
         name,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use broker_adapter::{Bounds, Broker, Delivery, Partition, Positions, Start, Topic};
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use futures::StreamExt;
-use schemas::{Cursor, wire};
+use schemas::{Cursor, LaneReport, wire};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
@@ -51,6 +51,7 @@ pub(crate) struct LaneSetup {
     pub(crate) inner: Option<Arc<Progress>>,
     pub(crate) clock: Clock,
     pub(crate) condition: Condition,
+    pub(crate) stale_budget: Duration,
     pub(crate) metrics: LaneMetrics,
     pub(crate) jitter: fastrand::Rng,
 }
@@ -64,6 +65,7 @@ pub(crate) struct Lane {
     shelf: Shelf,
     progress: Arc<Progress>,
     condition: Condition,
+    stale_budget: Duration,
     metrics: LaneMetrics,
     begun: Instant,
     shown: Option<Instant>,
@@ -117,6 +119,7 @@ impl Lane {
             shelf: setup.shelf,
             progress: setup.progress,
             condition: setup.condition,
+            stale_budget: setup.stale_budget,
             metrics: setup.metrics,
             begun,
             shown: None,
@@ -191,11 +194,21 @@ impl Lane {
         self.unshown = false;
         let report = self.machine.report(self.now());
         self.metrics.show(&report, self.machine.sizes());
-        self.condition.set(match self.machine.not_ready_because() {
-            Some(reason) => Readiness::NotReady(reason),
-            None => Readiness::Ready,
-        });
+        self.condition.set(self.readiness(&report));
         self.progress.show(report, self.machine.abilities().cloned());
+    }
+
+    fn readiness(&self, report: &LaneReport) -> Readiness {
+        let age = report.oldest_unsettled_us.map(Duration::from_micros);
+        match (self.machine.not_ready_because(), age) {
+            (Some(reason), _) => Readiness::NotReady(reason),
+            (None, Some(age)) if age > self.stale_budget => Readiness::Degraded(format!(
+                "the oldest unsettled invalidation is {} s old{}",
+                age.as_secs(),
+                report.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
+            )),
+            (None, _) => Readiness::Ready,
+        }
     }
 
     fn hear(&mut self, deliveries: &[Delivery]) {

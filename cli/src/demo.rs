@@ -49,7 +49,7 @@ const EDGES_PER_REGION: usize = 2;
 /// The edge that is purged by hand.
 const NAIVE: &str = "naive";
 /// Longest wait until all lanes are ready, and until all tasks have ended.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Connections to the origin at once.
 const CONNECTIONS_MAX: usize = 1_024;
 
@@ -247,7 +247,7 @@ async fn edge_at(
 }
 
 fn driver(address: SocketAddr) -> anyhow::Result<EdgeConfig> {
-    Ok(EdgeConfig { url: endpoint(address)?, timeout: Duration::from_secs(2) })
+    Ok(EdgeConfig { url: endpoint(address)?, timeout: Duration::from_secs(5) })
 }
 
 /// A cache whose later passes come after the origin's longest fetch, not after that of an origin anywhere.

@@ -1,6 +1,7 @@
 //! How the process ends, in codes that scripts can act on.
 
 use std::fmt::{self, Display};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What `--help` says about them.
@@ -67,6 +68,14 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether it is only that the reader of our output has gone, as in `purgebus caches | head`.
+    fn nobody_reads(&self) -> bool {
+        let error = self.why.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
 impl Display for Failure {
     /// The message with its causes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,10 +89,18 @@ impl From<std::io::Error> for Failure {
     }
 }
 
+/// A line on stderr. That nobody reads it is no reason to stop.
+pub(crate) fn tell(text: impl Display) {
+    writeln!(anstream::stderr(), "{text}").ok();
+}
+
 /// Tells a failure on stderr; the only place that does.
 pub(crate) fn code(ended: Result<Exit, Failure>) -> ExitCode {
     let exit = ended.unwrap_or_else(|failure| {
-        anstream::eprintln!("purgebus: {failure}");
+        if failure.nobody_reads() {
+            return Exit::Done;
+        }
+        tell(format_args!("purgebus: {failure}"));
         failure.exit
     });
     exit.number().into()

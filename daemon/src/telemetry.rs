@@ -72,8 +72,12 @@ pub fn init(format: Format, level: &Level) -> Result<(), TelemetryError> {
     };
     let colour = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder =
-        Subscriber::builder().with_env_filter(level).with_writer(std::io::stderr).with_ansi(colour);
+    // A closed stderr must not end the process: what cannot be logged is lost in silence.
+    let builder = Subscriber::builder()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .log_internal_errors(false);
     match format {
         Format::Text => builder.finish().try_init(),
         Format::Json => builder.json().finish().try_init(),

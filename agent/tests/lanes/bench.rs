@@ -9,7 +9,7 @@ use agent::{Agent, AgentConfig, AgentSetup, Cache, LaneConfig};
 use async_trait::async_trait;
 use broker_adapter::{Broker, Embedded, EmbeddedConfig, Message, Partition, Start, Topic};
 use bytes::Bytes;
-use daemon::{Clock, Health, Stop};
+use daemon::{Clock, Health, Readiness, Stop};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -113,6 +113,7 @@ pub(crate) struct Bench {
     behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
     purges: Arc<Mutex<Vec<(String, String)>>>,
     registry: Arc<Mutex<Registry>>,
+    health: Health,
     heads: Arc<Mutex<BTreeMap<Priority, Number>>>,
     agent: JoinSet<()>,
     heartbeats: JoinSet<()>,
@@ -166,6 +167,7 @@ impl Bench {
             behaviours: Arc::default(),
             purges: Arc::default(),
             registry: Arc::default(),
+            health: Health::default(),
             heads: Arc::default(),
             agent: JoinSet::new(),
             heartbeats: JoinSet::new(),
@@ -229,7 +231,7 @@ impl Bench {
             sites: Arc::new(Sites::new([site])),
             broker: self.broker.clone(),
             clock: Clock::following(Timestamp::UNIX_EPOCH + self.began.elapsed()),
-            health: Health::default(),
+            health: self.health.clone(),
             metrics: self.registry.clone(),
         });
         let running = agent.expect("an agent").run(self.stop.clone());
@@ -400,6 +402,19 @@ impl Bench {
 
     pub(crate) fn forget_purges(&self) {
         self.purges.lock().clear();
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.health.ready()
+    }
+
+    /// The conditions that are degraded.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        let conditions = self.health.conditions().into_iter();
+        conditions
+            .filter(|(_, readiness)| matches!(readiness, Readiness::Degraded(_)))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     pub(crate) fn metrics(&self) -> String {

@@ -201,3 +201,20 @@ async fn a_shared_cache_without_a_cursor_is_purged_of_all_that_the_log_holds_and
     assert!(!bench.purges("web").contains(&"everything".to_owned()));
     bench.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ready_lane_that_falls_behind_is_degraded_but_stays_ready() {
+    let mut bench = Bench::new().cache("web", |_| {});
+    bench.start().await;
+    bench.behave("web", Behaviour::Down);
+    bench.publish(&[tag("a")]).await;
+    bench.pass(20 * SECOND).await;
+    assert_eq!(bench.degraded(), Vec::<String>::new());
+    bench.pass(20 * SECOND).await;
+    assert_eq!(bench.degraded(), ["lane web.normal"]);
+    assert!(bench.is_ready());
+    bench.behave("web", Behaviour::Works);
+    bench.pass(20 * SECOND).await;
+    assert_eq!(bench.degraded(), Vec::<String>::new());
+    bench.stop().await;
+}

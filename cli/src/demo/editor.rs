@@ -12,13 +12,14 @@ use schemas::api::{InvalidationRequest, ProgressState, UrlRequest};
 use schemas::{Mode, QueryMatch, Selector};
 use tokio::task::JoinSet;
 use tokio::time::interval;
+use tracing::debug;
 
 use super::stage::{HOST, PAGES, SECTIONS, SITE, Stage, path};
 
 /// Time between two changes.
 const CHANGE_EVERY: Duration = Duration::from_millis(100);
 /// Longest wait until a change is final, once it is published.
-const FINAL_WITHIN: Duration = Duration::from_secs(30);
+const FINAL_WITHIN: Duration = Duration::from_mins(1);
 
 /// What the editor has done.
 #[derive(Debug, Default)]
@@ -71,7 +72,12 @@ impl Editor {
         let (batch, request) = (naive_batch(page)?, request(page));
         let (by_hand, accepted) =
             tokio::join!(self.naive.purge(&batch), self.publisher.accept(&request));
-        by_hand?;
+        if let Err(error) = by_hand {
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "the purge by hand failed, as they do"
+            );
+        }
         let accepted = accepted?;
         self.changes.published.fetch_add(1, Ordering::Relaxed);
         self.finish(accepted.id, page, version).await

@@ -68,8 +68,12 @@ impl Readers {
     async fn judge(&self, place: usize, page: usize) -> Result<(), BoxError> {
         let place = &self.places[place];
         let began = self.stage.now();
-        let version = self.read(place, page).await?;
-        self.stage.read(&place.name, page, version, began);
+        match self.read(place, page).await {
+            Ok(version) => drop(self.stage.read(&place.name, page, version, began)),
+            // A slow machine makes fewer reads, not a broken demo.
+            Err(error) if timed_out(error.as_ref()) => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
@@ -97,4 +101,8 @@ impl Readers {
         }
         Ok(old)
     }
+}
+
+fn timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
 }

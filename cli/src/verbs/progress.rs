@@ -9,7 +9,7 @@ use crate::output;
 /// What it is, where it stands in every region, and who is missing.
 pub(super) fn show(progress: &Progress) -> Result<(), Failure> {
     let selectors: Vec<_> =
-        progress.selectors.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        progress.selectors.iter().map(|(kind, count)| counted(*count, kind)).collect();
     output::line(format!(
         "{} of {}: {}, {}, {}; published {}",
         progress.id,
@@ -68,4 +68,30 @@ fn missing(missing: &Missing) -> Result<(), Failure> {
     let Missing { region, agent, cache, reason, since } = missing;
     let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
     output::line(format!("missing: {region}/{agent}/{cache}: {reason}{since}"))
+}
+
+/// `1 url`, `2 urls`: the API's words are plurals.
+fn counted(count: usize, kind: &str) -> String {
+    let singular = match kind {
+        "prefixes" => "prefix",
+        kind => kind.strip_suffix('s').unwrap_or(kind),
+    };
+    match (count, kind) {
+        (_, "everything") => kind.to_owned(),
+        (1, _) => format!("1 {singular}"),
+        _ => format!("{count} {kind}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_told_in_the_singular() {
+        assert_eq!(counted(1, "urls"), "1 url");
+        assert_eq!(counted(1, "prefixes"), "1 prefix");
+        assert_eq!(counted(2, "tags"), "2 tags");
+        assert_eq!(counted(1, "everything"), "everything");
+    }
 }

@@ -9,7 +9,7 @@ use daemon::{Stop, stop_on_signals};
 use serde_json::json;
 
 use crate::config::Config;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, tell};
 use crate::installation::Installation;
 
 use super::check::wrong;
@@ -60,7 +60,7 @@ impl Serve {
 fn announce(format: Format, what: &str, address: SocketAddr) {
     let url = format!("http://{address}");
     match format {
-        Format::Text => anstream::eprintln!("{what} listens on {url}"),
-        Format::Json => anstream::eprintln!("{}", json!({"listening": what, "url": url})),
+        Format::Text => tell(format_args!("{what} listens on {url}")),
+        Format::Json => tell(json!({"listening": what, "url": url})),
     }
 }
