@@ -20,14 +20,14 @@ use crate::measure::{Latencies, ratio};
 
 /// Bytes of the baseline's record: about those of a frame of one URL.
 const RECORD_BYTES: usize = 512;
-/// Time between two invalidations, whether or not the last one has come back.
-const EVERY: Duration = Duration::from_millis(20);
+/// Time between two invalidations, whether or not the last one has come back: long enough to be idle between.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Publish to applied with nothing else going on.
 #[derive(Debug, Args)]
 pub(crate) struct Idle {
     /// Rounds, each of a baseline and of ours
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Invalidations a round
     #[arg(long, default_value_t = 100)]
