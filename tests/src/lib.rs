@@ -1,5 +1,8 @@
 //! The whole system under test: world, oracle, real servers
 
 pub mod book;
+pub mod serve;
 pub mod servers;
+pub mod shop;
+pub mod witness;
 pub mod world;

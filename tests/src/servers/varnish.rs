@@ -54,9 +54,21 @@ impl Varnish {
         self.administer(&["vcl.use", &name]);
     }
 
+    /// Sets a run-time parameter; it is back at its default after a restart.
+    ///
+    /// # Panics
+    /// When varnishd does not take it.
+    pub fn set_parameter(&self, name: &str, value: &str) {
+        self.administer(&["param.set", name, value]);
+    }
+
+    /// The working folder by which its tools find it.
+    pub fn instance(&self) -> PathBuf {
+        self.server.folder().join("varnishd")
+    }
+
     fn administer(&self, command: &[&str]) {
-        let folder = self.server.folder().join("varnishd");
-        let said = Command::new("varnishadm").arg("-n").arg(folder).args(command).output();
+        let said = Command::new("varnishadm").arg("-n").arg(self.instance()).args(command).output();
         let said = said.expect("varnishadm is installed with varnishd");
         assert!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stdout));
     }

@@ -1,0 +1,78 @@
+//! What a test configures; everything else has the defaults of the product.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::Api;
+
+/// Redis holds pages too.
+pub const PAGES: &str = "url = \"page:{host}{path}\", tag = \"tag:{tag}\", key = \"{site}:{key}\"";
+/// Redis holds no pages.
+pub const DATA: &str = "tag = \"tag:{tag}\", key = \"{site}:{key}\"";
+/// The host of the one site.
+const HOST: &str = "www.example.com";
+
+/// The configuration of a `serve` with one site, `main`, and one agent, `edge-1`, in the region `local`.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    regions: Option<&'static [&'static str]>,
+    caches: String,
+}
+
+impl Settings {
+    /// With Redis, named as `keys` says: [`PAGES`] or [`DATA`]. `more` holds further keys of its table.
+    #[must_use]
+    pub fn redis(mut self, address: SocketAddr, keys: &str, more: &str) -> Self {
+        writeln!(
+            self.caches,
+            "[[agent.cache]]\nname = \"redis\"\ndriver = \"redis\"\nurl = \"redis://{address}\"\n\
+             keys = {{ {keys} }}\n{more}\n"
+        )
+        .expect("text takes text");
+        self
+    }
+
+    /// With Varnish. `more` holds further keys of its table.
+    #[must_use]
+    pub fn varnish(self, address: SocketAddr, more: &str) -> Self {
+        self.http("varnish", address, more)
+    }
+
+    /// With an edge. `more` holds further keys of its table.
+    #[must_use]
+    pub fn edge(self, address: SocketAddr, more: &str) -> Self {
+        self.http("edge", address, more)
+    }
+
+    /// The site is held in these regions.
+    #[must_use]
+    pub fn regions(self, regions: &'static [&'static str]) -> Self {
+        Self { regions: Some(regions), ..self }
+    }
+
+    fn http(mut self, driver: &str, address: SocketAddr, more: &str) -> Self {
+        writeln!(
+            self.caches,
+            "[[agent.cache]]\nname = \"{driver}\"\ndriver = \"{driver}\"\nurl = \"http://{address}\"\n\
+             {more}\n"
+        )
+        .expect("text takes text");
+        self
+    }
+
+    /// As a file.
+    pub(super) fn toml(&self, api: &Api, journal: &Path, state: &Path) -> String {
+        let Self { regions, caches } = self;
+        let (journal, state) = (journal.display(), state.display());
+        let regions = regions.map_or(String::new(), |regions| format!("regions = {regions:?}\n"));
+        format!(
+            "grace = \"15s\"\n\n\
+             [publisher]\nname = \"publisher-1\"\nlisten = \"{listen}\"\nadmin = \"{admin}\"\njournal = \"{journal}\"\n\n\
+             [[site]]\nname = \"main\"\nhosts = [\"{HOST}\"]\n{regions}\n\
+             [agent]\nname = \"edge-1\"\nadmin = \"{admin}\"\nstate = \"{state}\"\n\n{caches}",
+            listen = api.address(),
+            admin = api.admin_address(),
+        )
+    }
+}

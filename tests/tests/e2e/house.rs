@@ -1,0 +1,81 @@
+//! An origin, both caches, and the process that purges them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::serve::{Api, Caches, PAGES, Serve, Settings};
+use tests::servers::origin::{Origin, Page};
+use tokio::time::{Instant, sleep};
+
+/// Passes short enough for a test, of caches that are empty at the first start.
+pub(crate) const REBOUNDS: &str = "rebounds = [\"300ms\", \"1s\"]\nstarts_empty = true";
+
+/// Longest wait for something to come true.
+const PATIENCE: Duration = Duration::from_mins(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) origin: Origin,
+    pub(crate) caches: Caches,
+    pub(crate) serve: Serve,
+}
+
+impl House {
+    /// With Varnish after Redis, which holds pages.
+    pub(crate) async fn start() -> Self {
+        Self::with(|caches| caches.settings(PAGES, REBOUNDS)).await
+    }
+
+    pub(crate) async fn with(settings: impl FnOnce(&Caches) -> Settings) -> Self {
+        let origin = Origin::start().await;
+        let caches = Caches::start(origin.address()).await;
+        let serve = Serve::start_ready(settings(&caches)).await;
+        Self { origin, caches, serve }
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        self.serve.api()
+    }
+
+    /// The editor stores a new version of a page.
+    pub(crate) fn change(&self, path: &str, page: Page) -> u64 {
+        self.origin.publish(&format!("www.example.com{path}"), page)
+    }
+
+    /// A new version of a page with these tags, and then Varnish has it.
+    pub(crate) async fn cached(&self, path: &str, tags: &[&str]) {
+        let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let version = self.change(path, Page { tags, ..Page::default() });
+        assert_eq!(self.caches.version(path).await, version, "{path} was cached before");
+    }
+}
+
+/// Wants one URL purged.
+pub(crate) fn url(path: &str) -> Value {
+    json!({"urls": [format!("https://www.example.com{path}")]})
+}
+
+/// Wants one tag purged.
+pub(crate) fn tag(tag: &str) -> Value {
+    json!({"site": "main", "tags": [tag]})
+}
+
+/// How Varnish is told to purge a tag.
+pub(crate) fn varnish_key(tag: &str) -> String {
+    format!("t:www.example.com/{tag}")
+}
+
+/// How Redis is told to purge a tag.
+pub(crate) fn redis_key(tag: &str) -> String {
+    format!("tag:{tag}")
+}
+
+/// Looks until `true_now`.
+pub(crate) async fn eventually(what: &str, mut true_now: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !true_now().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        sleep(LOOK_EVERY).await;
+    }
+}
