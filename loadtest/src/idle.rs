@@ -23,14 +23,14 @@ const RECORD_BYTES: usize = 512;
 /// Time between two invalidations, whether or not the last one has come back: long enough to be idle between.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// Samples that are not counted, first.
+const WARM_UP: u32 = 20;
+
 /// Publish to applied with nothing else going on.
 #[derive(Debug, Args)]
 pub(crate) struct Idle {
-    /// Rounds, each of a baseline and of ours
-    #[arg(long, default_value_t = 5)]
-    rounds: u32,
-    /// Invalidations a round
-    #[arg(long, default_value_t = 100)]
+    /// Samples of the baseline and of ours, in turn
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
 }
 
@@ -43,19 +43,15 @@ impl Idle {
         let bus = Serve::start_ready(bus).await;
         let mut parts = Parts::open(varnish.address()).await?;
         let (mut ours, mut raw) = (Latencies::new()?, Latencies::new()?);
-        // The first round warms up.
-        for round in 0..=self.rounds {
-            let mut next = Instant::now();
-            for _ in 0..self.count {
-                sleep_until(next).await;
-                raw.record_if(round > 0, parts.once().await?);
-                next += EVERY;
-            }
-            for _ in 0..self.count {
-                sleep_until(next).await;
-                ours.record_if(round > 0, applied(&bus).await?);
-                next += EVERY;
-            }
+        let mut next = Instant::now();
+        for sample in 0..WARM_UP + self.count {
+            let counts = sample >= WARM_UP;
+            sleep_until(next).await;
+            raw.record_if(counts, parts.once().await?);
+            next += EVERY;
+            sleep_until(next).await;
+            ours.record_if(counts, applied(&bus).await?);
+            next += EVERY;
         }
         let (ours, raw) = (ours.percentiles(), raw.percentiles());
         Ok(json!({
