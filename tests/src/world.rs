@@ -127,6 +127,9 @@ impl World {
     }
 
     /// From now on that cache, `region/agent/cache`, answers purges so.
+    ///
+    /// # Panics
+    /// When there is none at that place.
     pub fn behave(&self, place: &str, behaviour: Behaviour) {
         let mut caches = self.caches();
         let cache = caches.find(|cache| cache.place() == place).expect("a cache at that place");

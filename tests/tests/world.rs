@@ -32,6 +32,16 @@ fn two_regions(seed: u64) -> Plan {
     plan.region("us", |region| region.edge("u1"))
 }
 
+/// One agent with a cache in front of another.
+fn chained(seed: u64) -> Plan {
+    World::seeded(seed).region("eu", |region| {
+        region.agent("e1", |agent| {
+            let agent = agent.cache_with("redis", |cache| cache.passes(&[1]));
+            agent.cache_after("web", "redis")
+        })
+    })
+}
+
 /// The one region of that name.
 fn region<'a>(progress: &'a Progress, name: &str) -> &'a RegionProgress {
     let mut regions = progress.regions.iter();

@@ -38,6 +38,9 @@ struct Log {
 
 impl Plan {
     /// Starts everything, and waits until every lane is ready and every cache is full.
+    ///
+    /// # Panics
+    /// When the plan names what is not there, or a lane never gets ready.
     pub async fn start(self) -> World {
         let mut rng = Rng::with_seed(self.seed);
         let beginning = Timestamp::UNIX_EPOCH.checked_add(BEGINNING).expect("a time");
@@ -100,7 +103,12 @@ impl World {
 
 impl Log {
     /// Within the journal's own store, or at a broker of its own if that shall misbehave.
-    fn new(store: &JournalStore, clock: Clock, misbehaviour: Option<Misbehaviour>, seed: u64) -> Self {
+    fn new(
+        store: &JournalStore,
+        clock: Clock,
+        misbehaviour: Option<Misbehaviour>,
+        seed: u64,
+    ) -> Self {
         let tally = Arc::new(Tally::default());
         let (config, now) = (EmbeddedConfig::default(), move || clock.now());
         let Some(misbehaviour) = misbehaviour else {

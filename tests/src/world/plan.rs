@@ -145,6 +145,9 @@ impl CachePlan {
     }
 
     /// It is purged after `inner`.
+    ///
+    /// # Panics
+    /// When that is no name.
     #[must_use]
     pub fn after(mut self, inner: &str) -> Self {
         self.lane.after = Some(inner.parse().expect("a name"));

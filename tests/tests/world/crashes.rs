@@ -2,10 +2,10 @@
 
 use schemas::Outcome;
 use schemas::api::ProgressState;
-use tests::world::{World, url};
+use tests::world::url;
 use tokio::time::Instant;
 
-use crate::{SECOND, outcomes, seeds, two_regions};
+use crate::{SECOND, chained, outcomes, seeds, two_regions};
 
 #[tokio::test(start_paused = true)]
 async fn agents_killed_at_random_lose_nothing() {
@@ -25,13 +25,7 @@ async fn agents_killed_at_random_lose_nothing() {
 #[tokio::test(start_paused = true)]
 async fn agents_of_chained_caches_killed_at_random_lose_nothing() {
     for seed in seeds(3_500, 4) {
-        let plan = World::seeded(seed).region("eu", |region| {
-            region.agent("e1", |agent| {
-                let agent = agent.cache_with("redis", |cache| cache.passes(&[1]));
-                agent.cache_after("web", "redis")
-            })
-        });
-        let mut world = plan.start().await;
+        let mut world = chained(seed).start().await;
         world.edit_every(SECOND / 5);
         for _ in 0..10 {
             world.pass_up_to(10 * SECOND).await;
