@@ -1,4 +1,4 @@
-//! Figures: percentiles by HdrHistogram, and what the kernel says of a process.
+//! Figures: percentiles of latencies, and what the kernel says of a process.
 
 use std::time::Duration;
 
