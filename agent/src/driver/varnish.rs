@@ -4,7 +4,7 @@
 //! the origin, whose 200 or 404 means nothing. So only answers of Varnish itself count, and only after it was seen to
 //! store an object, purge it and fetch it again.
 //!
-//! Requests are written all at once and answered in order ([`connection`]): hyper's client sends the next request only
+//! Requests are written all at once and answered in order (`connection`): hyper's client sends the next request only
 //! after the last answer, which costs a plain batch a round trip for each URL.
 
 mod answer;
