@@ -161,6 +161,14 @@ impl World {
         self.publisher.start().await;
     }
 
+    /// From now on the broker misbehaves otherwise.
+    ///
+    /// # Panics
+    /// When it was not planned to misbehave at all.
+    pub fn misbehave(&self, misbehaviour: Misbehaviour) {
+        self.broker.as_ref().expect("a broker that may misbehave").set(misbehaviour);
+    }
+
     /// From now on a region hears nothing and is not heard; its caches serve on.
     pub async fn cut_off(&self, region: &str) {
         let nothing = Misbehaviour { fail: 1.0, read_fail: 1.0, ..Misbehaviour::default() };

@@ -1,11 +1,12 @@
 //! Agents and publishers killed at random points lose nothing that was accepted.
 
+use broker_adapter::Misbehaviour;
 use schemas::Outcome;
 use schemas::api::ProgressState;
 use tests::world::url;
 use tokio::time::Instant;
 
-use crate::{SECOND, chained, outcomes, seeds, two_regions};
+use crate::{SECOND, chained, missing, outcomes, seeds, two_regions};
 
 #[tokio::test(start_paused = true)]
 async fn agents_killed_at_random_lose_nothing() {
@@ -65,12 +66,27 @@ async fn a_publisher_killed_at_random_keeps_all_that_it_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_accepted_just_before_the_publisher_dies_becomes_final() {
-    let mut world = two_regions(45).start().await;
-    world.cut_off("us").await;
+async fn a_change_accepted_while_the_broker_is_down_survives_the_publisher_too() {
+    let plan = two_regions(45).misbehaving(Misbehaviour::default());
+    let mut world = plan.start().await;
+    world.misbehave(Misbehaviour { fail: 1.0, ..Misbehaviour::default() });
     let id = world.change(&url("/blog/0")).await;
     world.crash_publisher(SECOND).await;
-    world.reconnect("us");
+    world.misbehave(Misbehaviour::default());
+    world.until(id, ProgressState::Final).await;
+    world.settle().await.must_be_clean();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_publisher_still_knows_who_is_gone() {
+    let mut world = two_regions(47).start().await;
+    world.pass(100 * SECOND).await;
+    world.kill_agent("u1").await;
+    world.crash_publisher(SECOND).await;
+    let id = world.change(&url("/blog/0")).await;
+    world.pass(100 * SECOND).await;
+    assert_eq!(missing(&world.status(id).await), ["us/u1/web: agent gone"]);
+    world.start_agent("u1");
     world.until(id, ProgressState::Final).await;
     world.settle().await.must_be_clean();
 }
