@@ -202,6 +202,11 @@ impl Journal {
         self.read(move |database| lookup::heads(database, priority, forwarded)).await
     }
 
+    /// Every line that has numbers.
+    pub(crate) async fn lines(&self) -> Result<Vec<(LineId, Priority)>, JournalError> {
+        self.read(lookup::lines).await
+    }
+
     /// What the board says of this publisher, once an incarnation has begun.
     pub(crate) async fn announced(&self) -> Result<Option<Bytes>, JournalError> {
         self.read(lookup::announced).await

@@ -124,6 +124,7 @@ impl Publisher {
             on_accepted: Box::new(move |place, invalidation| told.accepted(place, invalidation)),
         };
         let (journal, writer) = journal.open()?;
+        tracking.resume(journal.lines().await?);
         let metrics = {
             let mut registry = setup.metrics.lock();
             tracking.metrics().register(&mut registry);

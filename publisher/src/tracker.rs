@@ -103,13 +103,20 @@ impl Tracker {
     pub(crate) fn accepted(&mut self, place: Place, invalidation: &Invalidation) {
         let (scope, awaited) = self.awaited(Scope::of(invalidation));
         let accepted_at = invalidation.accepted_at;
-        if !self.own_lines.contains_key(&place.line) {
-            self.registry.begin_line(place.line, invalidation.priority, accepted_at);
-        }
-        let line = self.own_line(place.line, invalidation.priority, accepted_at);
+        let line = self.begin_line(place.line, invalidation.priority, accepted_at);
         if place.number > line.head {
             line.head = place.number;
             line.pending.accepted(place.number, accepted_at, scope, awaited);
+        }
+    }
+
+    /// Takes back the lines of this publisher's journal: one that began right before a crash is not stored here.
+    pub(crate) fn resume(&mut self, lines: Vec<(LineId, Priority)>, now: Timestamp) {
+        for (line, priority) in lines {
+            // At the limit, a line that is not known has been forgotten on purpose.
+            if self.own_lines.len() < OWN_LINES_MAX {
+                self.begin_line(line, priority, now);
+            }
         }
     }
 
@@ -193,6 +200,14 @@ impl Tracker {
         }
         self.measured.push((region.clone(), Latencies::new()));
         Some(self.measured.len() - 1)
+    }
+
+    /// The line of that id; whoever is registered when it is new owes all of it.
+    fn begin_line(&mut self, line: LineId, priority: Priority, at: Timestamp) -> &mut OwnLine {
+        if !self.own_lines.contains_key(&line) {
+            self.registry.begin_line(line, priority, at);
+        }
+        self.own_line(line, priority, at)
     }
 
     fn own_line(&mut self, line: LineId, priority: Priority, since: Timestamp) -> &mut OwnLine {

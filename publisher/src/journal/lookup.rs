@@ -139,6 +139,19 @@ pub(super) fn heads(
     Ok((heads, unforwarded))
 }
 
+/// Every line that has numbers.
+pub(super) fn lines(database: &Database) -> Result<Vec<(LineId, Priority)>, Error> {
+    let mut lines = Vec::new();
+    for row in database.begin_read()?.open_table(LINES)?.iter()? {
+        let (line, row) = row?;
+        let (topic, _, last, _) = row.value();
+        let priority = Priority::ALL.into_iter().find(|priority| priority.as_str() == topic);
+        let numbered = priority.filter(|_| last > 0);
+        lines.extend(numbered.map(|priority| (line_of(line.value()), priority)));
+    }
+    Ok(lines)
+}
+
 /// What stands on the board for this publisher, once an incarnation has begun.
 pub(super) fn announced(database: &Database) -> Result<Option<Bytes>, Error> {
     let announced = database.begin_read()?.open_table(ANNOUNCED)?;

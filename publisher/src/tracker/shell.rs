@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use redb::Database;
 use schemas::api::{CacheSummary, DryRunCache, Progress, ProgressState, RegionSummary};
 use schemas::wire::decode_board;
-use schemas::{BoardMessage, Invalidation, Place, REPORTS_BOARD, Report, Sites};
+use schemas::{BoardMessage, Invalidation, LineId, Place, Priority, REPORTS_BOARD, Report, Sites};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tracing::warn;
@@ -86,6 +86,11 @@ impl Tracking {
         tracker.restore(stored);
         let shared = Shared { tracker: Mutex::new(tracker), clock, folded: watch::Sender::new(()) };
         Ok(Self { shared: Arc::new(shared), database, broker })
+    }
+
+    /// Takes back the lines of this publisher's journal: one that began right before a crash is not stored here.
+    pub(crate) fn resume(&self, lines: Vec<(LineId, Priority)>) {
+        self.shared.tracker.lock().resume(lines, self.shared.clock.now());
     }
 
     /// For those who ask.

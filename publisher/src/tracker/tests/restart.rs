@@ -138,3 +138,21 @@ fn lines_that_a_new_life_does_not_know_are_forgotten_on_disk() {
     restarted(&mut bus, file.path());
     assert_eq!(bus.state(1), ProgressState::Published);
 }
+
+#[test]
+fn a_line_that_began_right_before_a_crash_is_owed_though_it_was_not_stored() {
+    let file = file();
+    let mut bus = Bus::new();
+    let mut agent = Agent::new("one", "eu");
+    agent.lane().lines.clear();
+    bus.hear(&mut agent);
+    restarted(&mut bus, file.path());
+    bus.tracker.resume(vec![(place(1).line, Priority::Normal)], at(bus.now));
+    let mut newcomer = Agent::new("two", "us");
+    newcomer.floors(1, 1).line().base = 1;
+    bus.hear(&mut newcomer);
+    let progress = bus.progress(1);
+    assert_eq!((progress.state, progress.clock), (ProgressState::Published, Clock::One));
+    let owing: Vec<_> = progress.regions.iter().map(|region| region.region.as_str()).collect();
+    assert_eq!(owing, ["eu"], "who came later does not owe it");
+}
