@@ -78,14 +78,17 @@ async fn a_change_accepted_while_the_broker_is_down_survives_the_publisher_too()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restarted_publisher_still_knows_who_is_gone() {
+async fn a_restarted_publisher_still_knows_who_is_gone_and_since_when() {
     let mut world = two_regions(47).start().await;
     world.pass(100 * SECOND).await;
     world.kill_agent("u1").await;
+    world.pass(60 * SECOND).await;
     world.crash_publisher(SECOND).await;
     let id = world.change(&url("/blog/0")).await;
     world.pass(100 * SECOND).await;
-    assert_eq!(missing(&world.status(id).await), ["us/u1/web: agent gone"]);
+    let status = world.status(id).await;
+    assert_eq!(missing(&status), ["us/u1/web: agent gone"]);
+    assert!(status.missing[0].since.is_some_and(|since| since + 50 * SECOND < status.published_at));
     world.start_agent("u1");
     world.until(id, ProgressState::Final).await;
     world.settle().await.must_be_clean();
