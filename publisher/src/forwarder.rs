@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::error_chain;
-use crate::journal::{Journal, StoredFrame};
+use crate::journal::{Journal, Reach, StoredFrame};
 use crate::outlet::frame_message;
 
 /// Most frames on their way at once: a reader's grace for holes covers what lands out of order.
@@ -50,11 +50,13 @@ impl Forwarder {
         let mut in_flight = InFlight::new();
         let mut announced = None;
         loop {
-            // A shared log gets frames without the forwarder.
-            next = next.max(reach.borrow().forwarded);
-            if in_flight.len() < IN_FLIGHT_MAX && read.is_empty() {
+            // A shared log gets frames without the forwarder, which must not overtake the writer's word of it:
+            // a commit can be read a moment before it is told.
+            let Reach { end, forwarded } = *reach.borrow();
+            next = next.max(forwarded);
+            if in_flight.len() < IN_FLIGHT_MAX && read.is_empty() && next < end {
                 let frames = self.journal.frames_from(self.priority, next, READ_BYTES_MAX).await?;
-                read.extend(frames);
+                read.extend(frames.into_iter().take_while(|frame| frame.sequence < end));
             }
             while in_flight.len() < IN_FLIGHT_MAX
                 && let Some(frame) = read.pop_front()
