@@ -1,8 +1,11 @@
 //! The whole system under test: world, oracle, real servers
 
 pub mod book;
+mod eventually;
 pub mod serve;
 pub mod servers;
 pub mod shop;
 pub mod witness;
 pub mod world;
+
+pub use eventually::eventually;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use redis::AsyncCommands;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::servers::redis::Redis;
 use crate::servers::varnish::Varnish;
@@ -30,6 +32,7 @@ type Sightings = Arc<Mutex<HashMap<String, Vec<Seconds>>>>;
 #[derive(Debug)]
 pub struct Witness {
     seen: Sightings,
+    http: reqwest::Client,
     _listening: JoinSet<()>,
     _varnishlog: Option<Child>,
 }
@@ -72,7 +75,7 @@ impl Witness {
         let mut began = 0.0;
         let told = move |line: &str| told(line, &mut began);
         let witness = Self::listen(Some(varnishlog), BufReader::new(lines), told);
-        witness.awake(varnish).await;
+        witness.catch_up_with_varnish(varnish).await;
         witness
     }
 
@@ -114,19 +117,35 @@ impl Witness {
                 }
             }
         });
-        Self { seen, _listening: listening, _varnishlog: varnishlog }
+        let http = reqwest::Client::new();
+        Self { seen, http, _listening: listening, _varnishlog: varnishlog }
     }
 
-    /// Waits until the log is being read.
-    async fn awake(&self, varnish: &Varnish) {
+    /// Waits until it has seen all that Redis did before.
+    ///
+    /// # Panics
+    /// When Redis does not answer.
+    pub async fn catch_up_with_redis(&self, redis: &Redis) {
+        let nothing = format!("nothing:{}", Uuid::new_v4());
+        let mut connection = redis.connect().await;
+        connection.unlink::<_, ()>(&nothing).await.expect("an answer");
+        self.saw(&nothing).await;
+    }
+
+    /// Waits until it has seen all that Varnish did before.
+    ///
+    /// # Panics
+    /// When Varnish does not answer.
+    pub async fn catch_up_with_varnish(&self, varnish: &Varnish) {
         let purge = reqwest::Method::from_bytes(b"PURGE").expect("a method");
-        let client = reqwest::Client::new();
+        let url = format!("http://{}/", varnish.address());
+        let nothing = Uuid::new_v4().to_string();
         let deadline = Instant::now() + PATIENCE;
-        while self.sightings("nothing").is_empty() {
+        // Repeated, since a log that is just being opened shows nothing of before.
+        while self.sightings(&nothing).is_empty() {
             assert!(Instant::now() < deadline, "varnishlog shows nothing");
-            let url = format!("http://{}/", varnish.address());
-            let request = client.request(purge.clone(), url).header("x-purgebus-soft", "nothing");
-            request.send().await.expect("an answer");
+            let request = self.http.request(purge.clone(), &url);
+            request.header("x-purgebus-soft", &nothing).send().await.expect("an answer");
             sleep(LOOK_EVERY * 10).await;
         }
     }

@@ -80,6 +80,15 @@ impl Caches {
             .varnish(self.way_to_varnish.address(), &outer)
     }
 
+    /// Waits until the witnesses have seen all that the caches did before.
+    ///
+    /// # Panics
+    /// When a cache does not answer.
+    pub async fn catch_up(&self) {
+        self.redis_witness.catch_up_with_redis(&self.redis).await;
+        self.varnish_witness.catch_up_with_varnish(&self.varnish).await;
+    }
+
     /// A reader.
     pub fn reader(&self) -> Reader {
         self.reader.clone()

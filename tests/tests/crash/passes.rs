@@ -4,22 +4,13 @@ use std::time::Duration;
 
 use schemas::api::ProgressState;
 use serde_json::json;
+use tests::eventually;
 use tests::serve::{Caches, PAGES, Serve};
 use tests::servers::origin::{Origin, Page};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-const PATIENCE: Duration = Duration::from_mins(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Slow enough that a process can be killed meanwhile, after its cursor was stored.
 const RENDERING: Duration = Duration::from_secs(4);
-
-async fn eventually(what: &str, mut true_now: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !true_now().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        sleep(LOOK_EVERY).await;
-    }
-}
 
 #[tokio::test]
 async fn a_kill_between_two_passes_does_not_save_what_a_late_fetch_stores() {

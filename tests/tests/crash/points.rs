@@ -9,7 +9,7 @@ use schemas::{Invalidation, Selector};
 use tests::serve::{Caches, Remains, is_finished};
 use tests::witness::{Seconds, Witness};
 
-use crate::load::Edit;
+use crate::editors::Edit;
 
 /// A 202 that came so shortly before counts as just answered.
 const JUST: Duration = Duration::from_millis(20);

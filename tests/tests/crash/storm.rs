@@ -6,8 +6,9 @@ use fastrand::Rng;
 use tests::serve::Serve;
 use tokio::time::{Instant, sleep};
 
-use crate::load::{Editors, Town};
+use crate::editors::Editors;
 use crate::points::{Moment, Point, Points, marker};
+use crate::town::Town;
 
 /// Set it to a number to repeat a run.
 const SEED: &str = "PURGEBUS_CRASH_SEED";
@@ -27,7 +28,7 @@ enum Aim {
     RedisSlow,
     /// While Varnish is slow.
     VarnishSlow,
-    /// Some time after everything has become quiet enough to be final.
+    /// Some time later, when a part of the work is final.
     Anywhere,
 }
 
@@ -122,6 +123,7 @@ async fn strike(aim: Aim, town: &Town, serve: &mut Serve, rng: &mut Rng) -> Poin
     for way in [&caches.way_to_redis, &caches.way_to_varnish] {
         way.pass_answers();
     }
+    caches.catch_up().await;
     let life = moment.at - born;
     let edits = editors.accepted();
     Point::of(moment, life, &serve.remains().await, &edits, caches)

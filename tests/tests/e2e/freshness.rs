@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use purgebus::oracle::{Judgement, Oracle};
 use schemas::api::{Clock, ProgressState};
+use tests::eventually;
 use tests::servers::origin::Page;
 use tokio::time::Instant;
 
-use crate::house::{House, eventually, url};
+use crate::house::{House, url};
 
 #[tokio::test]
 async fn what_a_late_fetch_stores_again_is_gone_by_final() {

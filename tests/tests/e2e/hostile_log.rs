@@ -6,10 +6,11 @@ use schemas::{
     Audience, Frame, Invalidation, LineId, LogMessage, Mode, Outcome, Path, Priority, QueryMatch,
     Scheme, Selector, wire,
 };
+use tests::eventually;
 use tests::serve::DATA;
 use uuid::Uuid;
 
-use crate::house::{House, REBOUNDS, eventually, tag, varnish_key};
+use crate::house::{House, REBOUNDS, tag, varnish_key};
 
 /// A whole message of one invalidation, on a line of its own.
 fn message(selectors: Vec<Selector>) -> Bytes {
@@ -120,6 +121,7 @@ async fn hostile_bytes_on_the_log_are_parked_and_what_follows_is_purged() {
 
     let after = house.api().publish_until("final", &tag("after")).await;
     assert_eq!(after.state, ProgressState::Final);
+    house.caches.catch_up().await;
     assert_eq!(house.caches.varnish_witness.sightings(&varnish_key("after")).len(), 3);
     assert_eq!(house.caches.version("/victim").await, 1, "no hostile purge has reached it");
     for key in ["u:www.example.net/victim", "u:WWW.EXAMPLE.COM/victim--x", "s:www.example.com"] {

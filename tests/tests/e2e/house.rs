@@ -1,18 +1,11 @@
 //! An origin, both caches, and the process that purges them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tests::serve::{Api, Caches, PAGES, Serve, Settings};
 use tests::servers::origin::{Origin, Page};
-use tokio::time::{Instant, sleep};
 
 /// Passes short enough for a test, of caches that are empty at the first start.
 pub(crate) const REBOUNDS: &str = "rebounds = [\"300ms\", \"1s\"]\nstarts_empty = true";
-
-/// Longest wait for something to come true.
-const PATIENCE: Duration = Duration::from_mins(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(crate) struct House {
@@ -69,13 +62,4 @@ pub(crate) fn varnish_key(tag: &str) -> String {
 /// How Redis is told to purge a tag.
 pub(crate) fn redis_key(tag: &str) -> String {
     format!("tag:{tag}")
-}
-
-/// Looks until `true_now`.
-pub(crate) async fn eventually(what: &str, mut true_now: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !true_now().await {
-        assert!(Instant::now() < deadline, "never: {what}");
-        sleep(LOOK_EVERY).await;
-    }
 }

@@ -26,6 +26,7 @@ async fn a_dry_run_shows_what_each_cache_would_do_and_publishes_nothing() {
     }
     // A real one goes the whole way; the rehearsed one has left no trace.
     house.api().publish_until("final", &tag("real")).await;
+    house.caches.catch_up().await;
     assert!(house.caches.redis_witness.sightings(&redis_key("t")).is_empty());
     assert!(house.caches.varnish_witness.sightings(&varnish_key("t")).is_empty());
     assert_eq!(house.api().count("purgebus_published_total", &[]).await, 1);

@@ -2,10 +2,11 @@
 
 use schemas::api::ProgressState;
 use serde_json::{Value, json};
+use tests::eventually;
 use tests::serve::DATA;
 use tests::servers::origin::Page;
 
-use crate::house::{House, REBOUNDS, eventually, redis_key, tag, varnish_key};
+use crate::house::{House, REBOUNDS, redis_key, tag, varnish_key};
 
 /// One kind of selector, and what is gone when it is applied.
 struct Case {
@@ -50,7 +51,9 @@ fn cases() -> [Case; 6] {
 async fn each_kind_of_selector_removes_what_it_names_and_nothing_else() {
     let removes_all = async |wait, priority| {
         let house = House::with(|caches| caches.settings(DATA, REBOUNDS)).await;
-        PAGES_CACHED.iter().for_each(|path| edit(&house, path));
+        for path in PAGES_CACHED {
+            edit(&house, path);
+        }
         for case in cases() {
             removes(&house, case, wait, priority).await;
         }
@@ -127,6 +130,7 @@ async fn varnish_waits_for_a_silent_redis_no_longer_than_the_barrier() {
 async fn each_is_purged_at_once_and_once_more_for_each_later_pass() {
     let house = House::with(|caches| caches.settings(DATA, REBOUNDS)).await;
     let progress = house.api().publish_until("final", &tag("a")).await;
+    house.caches.catch_up().await;
     for sightings in [
         house.caches.redis_witness.sightings("tag:a"),
         house.caches.varnish_witness.sightings(&varnish_key("a")),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use schemas::api::ProgressState;
+use tests::eventually;
 use tests::serve::{DATA, is_finished};
 
-use crate::house::{House, REBOUNDS, eventually, redis_key, tag, url, varnish_key};
+use crate::house::{House, REBOUNDS, redis_key, tag, url, varnish_key};
 
 /// What the configuration grants.
 const GRACE: Duration = Duration::from_secs(15);
@@ -72,6 +73,7 @@ async fn who_is_asked_to_leave_stores_the_cursors_and_repeats_nothing_that_was_f
     house.serve.restart().await;
     house.serve.ready().await;
     house.api().publish_until("final", &tag("after")).await;
+    house.caches.catch_up().await;
     for name in ["early-0", "early-19", "early", "late", "pending", "after"] {
         let redis = house.caches.redis_witness.sightings(&redis_key(name)).len();
         let varnish = house.caches.varnish_witness.sightings(&varnish_key(name)).len();
@@ -99,10 +101,11 @@ async fn it_leaves_within_its_grace_though_a_cache_hangs_and_somebody_waits() {
     assert!(status.success(), "{status}:\n{}", house.serve.log_tail());
     assert!(took < GRACE, "it took {took:?}");
 
-    house.caches.way_to_varnish.pass_answers();
-    house.serve.restart().await;
+    house.caches.catch_up().await;
     let remains_to_do = varnish_key("a");
     let before = house.caches.varnish_witness.sightings(&remains_to_do).len();
+    house.caches.way_to_varnish.pass_answers();
+    house.serve.restart().await;
     eventually("what was under way is done again", async || {
         house.caches.varnish_witness.sightings(&remains_to_do).len() > before
     })

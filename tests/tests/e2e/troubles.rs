@@ -5,12 +5,13 @@ use std::time::Duration;
 use schemas::CircuitState;
 use schemas::api::{CacheSummary, ProgressState};
 use serde_json::json;
+use tests::eventually;
 use tests::serve::Serve;
 use tests::serve::{DATA, PAGES, Settings};
 use tests::servers::origin::{Origin, Page};
 use tests::servers::varnish::Varnish;
 
-use crate::house::{House, REBOUNDS, eventually, tag, url};
+use crate::house::{House, REBOUNDS, tag, url};
 
 async fn lane(house: &House, cache: &str) -> CacheSummary {
     let lanes = house.api().lanes(cache).await;
