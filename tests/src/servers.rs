@@ -8,6 +8,7 @@ pub mod varnish;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -114,6 +115,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| {
                 panic!("cannot run {} (is it installed?): {error}", self.program)
@@ -132,7 +134,10 @@ impl Server {
 
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // An error means that it is dead already.
+            // Its children with it: a worker that outlives its manager goes on answering kept connections.
+            // An error means that they are dead already.
+            let group = format!("-{}", child.id());
+            Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status().ok();
             child.kill().ok();
             child.wait().ok();
         }
