@@ -13,7 +13,7 @@ use super::JournalError;
 const FILE: &str = "journal.redb";
 
 /// Memory that the store may use for pages.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 16 << 20;
 
 /// The store of a journal, which the embedded log and the tracker share. Cheap to clone.
 #[derive(Debug, Clone)]
