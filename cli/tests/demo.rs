@@ -5,7 +5,7 @@ use std::process::Command;
 #[test]
 fn the_demo_loses_nothing_and_a_naive_purge_leaves_stale_pages() {
     let output = Command::new(env!("CARGO_BIN_EXE_purgebus"))
-        .args(["demo", "--seconds", "6", "--json"])
+        .args(["demo", "--seconds", "8", "--json"])
         .output()
         .expect("the demo runs");
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -12,7 +12,7 @@ pub(crate) const HOST: &str = "www.example.com";
 /// The name of the demo's one site.
 pub(crate) const SITE: &str = "main";
 /// How many pages change and are read.
-pub(crate) const PAGES: usize = 40;
+pub(crate) const PAGES: usize = 10;
 /// How many sections they lie in: the prefixes and half of the tags.
 pub(crate) const SECTIONS: usize = 5;
 
