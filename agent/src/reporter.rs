@@ -104,6 +104,7 @@ impl Reporter {
             region: self.region.clone(),
             at: self.clock.now(),
             caches: caches.collect(),
+            clocks: Vec::new(),
         }
     }
 }

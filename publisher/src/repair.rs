@@ -129,7 +129,7 @@ fn holes(deliveries: &[Delivery]) -> Vec<(LineId, NumberRange)> {
         .iter()
         .filter_map(|delivery| match wire::decode_board(&delivery.body) {
             Ok(BoardMessage::Report(report)) => Some(report),
-            Ok(BoardMessage::Incarnation(_)) | Err(_) => None,
+            Ok(BoardMessage::Incarnation(_) | BoardMessage::Retirement(_)) | Err(_) => None,
         })
         .flat_map(|report| report.caches)
         .flat_map(|cache| cache.lanes)

@@ -1,11 +1,11 @@
 //! The sums of what may stand on a log topic and on a board.
 
-use crate::{Frame, Heartbeat, Incarnation, Lost, Report};
+use crate::{Frame, Heartbeat, Incarnation, Lost, Report, Retired, Retirement};
 
 /// The board of agents' reports.
 pub const REPORTS_BOARD: &str = "reports";
 
-/// The board of publishers' incarnations.
+/// The board of what publishers say: their incarnations, and retirements.
 pub const PUBLISHERS_BOARD: &str = "publishers";
 
 /// What a log topic carries; the topic's name is the priority's word.
@@ -26,4 +26,28 @@ pub enum BoardMessage {
     Report(Box<Report>),
     /// A publisher's present incarnation; its key is the publisher's name.
     Incarnation(Incarnation),
+    /// A retirement; its key begins with what no name begins with.
+    Retirement(Retirement),
+}
+
+impl BoardMessage {
+    /// Its key on its board.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Report(report) => report.agent.to_string(),
+            Self::Incarnation(incarnation) => incarnation.publisher.to_string(),
+            Self::Retirement(Retirement { retired, .. }) => match retired {
+                Retired::Agent { name, .. } => format!("-agent.{name}"),
+                Retired::Publisher { name, .. } => format!("-publisher.{name}"),
+            },
+        }
+    }
+
+    /// The board it stands on.
+    pub fn board(&self) -> &'static str {
+        match self {
+            Self::Report(_) => REPORTS_BOARD,
+            Self::Incarnation(_) | Self::Retirement(_) => PUBLISHERS_BOARD,
+        }
+    }
 }

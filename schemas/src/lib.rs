@@ -12,6 +12,7 @@ mod name;
 mod outcome;
 mod refusal;
 mod report;
+mod retirement;
 mod selector;
 mod site;
 mod text;
@@ -27,8 +28,10 @@ pub use name::{AgentName, CacheName, PublisherName, Region, SiteName};
 pub use outcome::Outcome;
 pub use refusal::Refusal;
 pub use report::{
-    Abilities, Ability, CacheReport, CircuitState, LaneReport, LineReport, OutcomeCounts, Report,
+    Abilities, Ability, CacheReport, CircuitState, ClockReading, LaneReport, LineReport,
+    OutcomeCounts, Report,
 };
+pub use retirement::{Retired, Retirement};
 pub use selector::{Key, QueryMatch, Selector, SelectorKind, Tag};
 pub use site::{Site, Sites};
 pub use url::{Host, Path, Query, Scheme, Url};

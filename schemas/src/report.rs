@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AgentName, CacheName, LineId, Mode, Number, NumberRange, Outcome, Priority, Region,
-    SelectorKind, SiteName,
+    AgentName, CacheName, LineId, Mode, Number, NumberRange, Outcome, Priority, PublisherName,
+    Region, SelectorKind, SiteName,
 };
 
 /// One agent's latest word.
@@ -26,6 +26,18 @@ pub struct Report {
     pub at: Timestamp,
     /// Its caches.
     pub caches: Vec<CacheReport>,
+    /// How its clock stands to those of the publishers it hears; ascending by publisher, one each.
+    pub clocks: Vec<ClockReading>,
+}
+
+/// One agent's view of one publisher's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockReading {
+    /// Whose clock.
+    pub publisher: PublisherName,
+    /// The least of (agent's clock when it heard a heartbeat) - (publisher's clock in it) of late, in microseconds:
+    /// the agent's lead plus the shortest way here. Together with the way back it bounds the lead.
+    pub heard_after_us: i64,
 }
 
 /// One cache and its two lanes.

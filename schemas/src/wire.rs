@@ -88,6 +88,9 @@ pub fn encode_board(message: &BoardMessage) -> Bytes {
         BoardMessage::Incarnation(incarnation) => {
             envelope::seal(kind::INCARNATION, v1::SCHEMA, &v1::Incarnation::from(incarnation))
         }
+        BoardMessage::Retirement(retirement) => {
+            envelope::seal(kind::RETIREMENT, v1::SCHEMA, &v1::Retirement::from(retirement))
+        }
     }
 }
 
@@ -102,7 +105,12 @@ pub fn decode_board(bytes: &[u8]) -> Result<BoardMessage, WireError> {
         (kind::INCARNATION, v1::SCHEMA) => {
             Ok(BoardMessage::Incarnation(envelope.body::<v1::Incarnation>()?.try_into()?))
         }
-        (kind::REPORT | kind::INCARNATION, schema) => Err(WireError::unknown("schema", schema)),
+        (kind::RETIREMENT, v1::SCHEMA) => {
+            Ok(BoardMessage::Retirement(envelope.body::<v1::Retirement>()?.try_into()?))
+        }
+        (kind::REPORT | kind::INCARNATION | kind::RETIREMENT, schema) => {
+            Err(WireError::unknown("schema", schema))
+        }
         (kind, _) => Err(WireError::unknown("kind of board message", kind)),
     }
 }

@@ -270,6 +270,7 @@ async fn report(bus: &Bus, sequence: u64, line: LineId, holes: Vec<NumberRange>)
             abilities: None,
             lanes: vec![reported],
         }],
+        clocks: Vec::new(),
     };
     let body = wire::encode_board(&BoardMessage::Report(Box::new(report)));
     let message = Message { key: Some("edge-1".to_owned()), id: None, body };

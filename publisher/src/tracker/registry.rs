@@ -65,7 +65,7 @@ impl Registry {
     /// Takes a report; answers what it settles, per priority. A report that is not newer than the latest
     /// of its instance is no news.
     pub(super) fn report(&mut self, report: Report, at: Timestamp) -> Vec<(Priority, News)> {
-        let Report { agent: name, instance, sequence, region, at: _, caches } = report;
+        let Report { agent: name, instance, sequence, region, at: _, caches, clocks: _ } = report;
         let heard = Instance { id: instance, sequence, heard_at: at };
         let agent = match self.agents.entry(name) {
             Entry::Vacant(vacant) => vacant.insert(Agent::new(region.clone(), heard)),

@@ -232,7 +232,9 @@ impl Parked {
     fn decode(&mut self, delivery: &Delivery) -> Option<Report> {
         let reason = match decode_board(&delivery.body) {
             Ok(BoardMessage::Report(report)) => return Some(*report),
-            Ok(BoardMessage::Incarnation(_)) => "not a report".to_owned(),
+            Ok(BoardMessage::Incarnation(_) | BoardMessage::Retirement(_)) => {
+                "not a report".to_owned()
+            }
             Err(error) => error.to_string(),
         };
         self.metrics.parked.inc();

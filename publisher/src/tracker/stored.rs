@@ -222,6 +222,7 @@ fn lane_row(registered: &Registered<'_>) -> LaneRow {
                 abilities: cache.abilities.clone(),
                 lanes: vec![lane_report],
             }],
+            clocks: Vec::new(),
         },
     }
 }

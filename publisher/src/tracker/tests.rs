@@ -127,6 +127,7 @@ impl Agent {
                 region: region.parse().unwrap(),
                 at: at(0),
                 caches: vec![cache],
+                clocks: Vec::new(),
             },
         }
     }

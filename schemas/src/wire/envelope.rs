@@ -24,6 +24,7 @@ pub(super) mod kind {
     pub(in crate::wire) const LOST: u8 = 3;
     pub(in crate::wire) const REPORT: u8 = 16;
     pub(in crate::wire) const INCARNATION: u8 = 17;
+    pub(in crate::wire) const RETIREMENT: u8 = 18;
     pub(in crate::wire) const CURSOR: u8 = 32;
 }
 
@@ -48,8 +49,7 @@ pub(super) struct Envelope<'a> {
 /// The bytes of `body` in its envelope.
 pub(super) fn seal(kind: u8, schema: u16, body: &impl Encode) -> Bytes {
     let mut sealed = vec![0; HEADER_BYTES];
-    bincode::encode_into_std_write(body, &mut sealed, BODY)
-        .expect("a vector takes every byte, and frozen structs hold only numbers, text and lists");
+    pack(body, &mut sealed);
     let length = u32::try_from(sealed.len() - HEADER_BYTES).unwrap_or(u32::MAX);
     let [s0, s1] = schema.to_be_bytes();
     let [l0, l1, l2, l3] = length.to_be_bytes();
@@ -91,13 +91,24 @@ impl<'a> Envelope<'a> {
 
     /// The body as a frozen struct that borrows from these bytes.
     pub(super) fn body<T: BorrowDecode<'a, ()>>(&self) -> Result<T, WireError> {
-        let (body, consumed) = bincode::borrow_decode_from_slice(self.body, BODY)
-            .map_err(|error| WireError::Invalid(error.to_string()))?;
-        if consumed == self.body.len() {
-            Ok(body)
-        } else {
-            Err(WireError::Invalid("more bytes than its fields take".into()))
-        }
+        unpack(self.body)
+    }
+}
+
+/// Appends the bytes of a frozen struct, without an envelope.
+pub(super) fn pack(body: &impl Encode, bytes: &mut Vec<u8>) {
+    bincode::encode_into_std_write(body, bytes, BODY)
+        .expect("a vector takes every byte, and frozen structs hold only numbers, text and lists");
+}
+
+/// The frozen struct in these bytes, all of them; it borrows from them.
+pub(super) fn unpack<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, WireError> {
+    let (body, consumed) = bincode::borrow_decode_from_slice(bytes, BODY)
+        .map_err(|error| WireError::Invalid(error.to_string()))?;
+    if consumed == bytes.len() {
+        Ok(body)
+    } else {
+        Err(WireError::Invalid("more bytes than its fields take".into()))
     }
 }
 

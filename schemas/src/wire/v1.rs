@@ -5,10 +5,12 @@
 //! `from_canonical`: what is not canonical is refused, never repaired.
 
 mod cursor;
+mod fact;
 mod frame;
 mod invalidation;
 mod line;
 mod report;
+mod retirement;
 mod selector;
 mod time;
 mod word;
@@ -17,13 +19,16 @@ pub(super) use self::cursor::Cursor;
 pub(super) use self::frame::Frame;
 pub(super) use self::line::{Heartbeat, Incarnation, Lost};
 pub(super) use self::report::Report;
+pub(super) use self::retirement::Retirement;
+use std::borrow::Cow;
+
 use super::WireError;
 
 /// The number of this schema in the envelope.
 pub(super) const SCHEMA: u16 = 1;
 
 /// What later releases add without a new schema: numbered facts; readers skip those they do not know.
-type Ext<'a> = Vec<(u16, &'a [u8])>;
+type Ext<'a> = Vec<(u16, Cow<'a, [u8]>)>;
 
 /// Refuses a set or map that is not in strictly ascending order, so that equal values have equal bytes.
 fn ascending<T, K: Ord>(what: &str, items: &[T], key: impl Fn(&T) -> K) -> Result<(), WireError> {

@@ -8,10 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, Cursor, Frame, Gate,
-    Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport, LogMessage,
-    Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint,
-    Selector, Url,
+    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading, Cursor,
+    Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport,
+    LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report,
+    ResumeHint, Retired, Retirement, Selector, Url,
 };
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         lost().prop_map(LogMessage::Lost).prop_map(Message::Log),
         report().prop_map(|report| Message::Board(BoardMessage::Report(Box::new(report)))),
         incarnation().prop_map(BoardMessage::Incarnation).prop_map(Message::Board),
+        retirement().prop_map(BoardMessage::Retirement).prop_map(Message::Board),
         cursor().prop_map(Message::Cursor),
     ]
 }
@@ -148,6 +149,22 @@ fn incarnation() -> impl Strategy<Value = Incarnation> {
     )
 }
 
+fn retirement() -> impl Strategy<Value = Retirement> {
+    let agent = (name(), btree_map(any::<u128>().prop_map(Uuid::from_u128), any::<u64>(), 0..3));
+    let publisher = (name(), btree_map(line(), any::<u64>(), 0..3));
+    let retired = prop_oneof![
+        agent.prop_map(|(name, instances)| Retired::Agent {
+            name,
+            instances: instances.into_iter().collect(),
+        }),
+        publisher.prop_map(|(name, lines)| Retired::Publisher {
+            name,
+            lines: lines.into_iter().collect(),
+        }),
+    ];
+    (retired, time(), name()).prop_map(|(retired, at, by)| Retirement { retired, at, by })
+}
+
 fn cursor() -> impl Strategy<Value = Cursor> {
     let numbers = (any::<u64>(), any::<u64>(), vec(range(), 0..3));
     let line = (line(), numbers, vec((any::<u64>(), any::<String>()), 0..3)).prop_map(
@@ -180,14 +197,19 @@ fn cursor() -> impl Strategy<Value = Cursor> {
 }
 
 fn report() -> impl Strategy<Value = Report> {
-    (name(), any::<u128>(), any::<u64>(), name(), time(), vec(cache(), 0..3)).prop_map(
-        |(agent, instance, sequence, region, at, caches)| Report {
+    let clocks = btree_map(name(), any::<i64>(), 0..3);
+    (name(), any::<u128>(), any::<u64>(), name(), time(), vec(cache(), 0..3), clocks).prop_map(
+        |(agent, instance, sequence, region, at, caches, clocks)| Report {
             agent,
             instance: Uuid::from_u128(instance),
             sequence,
             region,
             at,
             caches,
+            clocks: clocks
+                .into_iter()
+                .map(|(publisher, heard_after_us)| ClockReading { publisher, heard_after_us })
+                .collect(),
         },
     )
 }

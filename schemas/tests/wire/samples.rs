@@ -5,23 +5,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, Cursor, Frame, Gate,
-    Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport, LogMessage,
-    Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint,
-    SIGNATURE_BYTES, Scheme, Selector,
+    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading, Cursor,
+    Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport,
+    LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report,
+    ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme, Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 6] {
+pub(crate) fn samples() -> [(&'static str, Message); 9] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
         ("v1-lost", Message::Log(LogMessage::Lost(lost()))),
         ("v1-report", Message::Board(BoardMessage::Report(Box::new(report())))),
+        ("v1-report-clocks", Message::Board(BoardMessage::Report(Box::new(report_with_clocks())))),
         ("v1-incarnation", Message::Board(BoardMessage::Incarnation(incarnation()))),
+        ("v1-retired-agent", Message::Board(BoardMessage::Retirement(retired_agent()))),
+        ("v1-retired-publisher", Message::Board(BoardMessage::Retirement(retired_publisher()))),
         ("v1-cursor", Message::Cursor(cursor())),
     ]
 }
@@ -131,6 +134,31 @@ fn incarnation() -> Incarnation {
     }
 }
 
+fn retired_agent() -> Retirement {
+    let id = |digit| Uuid::from_u128(digit);
+    Retirement {
+        retired: Retired::Agent { name: text("edge-1"), instances: vec![(id(1), 900), (id(2), 7)] },
+        at: time("2026-11-21T10:05:00Z"),
+        by: text("publisher-1"),
+    }
+}
+
+fn retired_publisher() -> Retirement {
+    Retirement {
+        retired: Retired::Publisher {
+            name: text("publisher-2"),
+            lines: vec![(line(0x11), 70_001), (line(0x22), 0)],
+        },
+        at: time("2026-11-21T10:06:00Z"),
+        by: text("publisher-1"),
+    }
+}
+
+fn report_with_clocks() -> Report {
+    let clock = |name, heard_after_us| ClockReading { publisher: text(name), heard_after_us };
+    Report { clocks: vec![clock("publisher-1", -1_500), clock("publisher-2", 250)], ..report() }
+}
+
 pub(crate) fn cursor() -> Cursor {
     Cursor {
         life: 3,
@@ -175,6 +203,7 @@ pub(crate) fn report() -> Report {
                 lanes: Vec::new(),
             },
         ],
+        clocks: Vec::new(),
     }
 }
 

@@ -6,9 +6,11 @@ use uuid::Uuid;
 use super::line::{Line, Range};
 use super::time::Time;
 use super::word::{Ability, CircuitState, Outcome, Priority};
-use super::{Ext, ascending, each};
+use super::{Ext, ascending, each, fact};
 use crate::wire::WireError;
-use crate::{AgentName, CacheName, NumberRange, OutcomeCounts, Region, SiteName};
+use crate::{
+    AgentName, CacheName, ClockReading, NumberRange, OutcomeCounts, PublisherName, Region, SiteName,
+};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Report<'a> {
@@ -20,6 +22,12 @@ pub(in crate::wire) struct Report<'a> {
     caches: Vec<CacheReport<'a>>,
     ext: Ext<'a>,
 }
+
+/// The fact of a report's `ext` that holds its clocks.
+const CLOCKS: u16 = 1;
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Clocks<'a>(Vec<(&'a str, i64)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct CacheReport<'a> {
@@ -74,7 +82,9 @@ struct LineReport {
 
 impl<'a> From<&'a crate::Report> for Report<'a> {
     fn from(report: &'a crate::Report) -> Self {
-        let crate::Report { agent, instance, sequence, region, at, caches } = report;
+        let crate::Report { agent, instance, sequence, region, at, caches, clocks } = report;
+        let clocks: Vec<_> =
+            clocks.iter().map(|clock| (clock.publisher.as_str(), clock.heard_after_us)).collect();
         Self {
             agent: agent.as_str(),
             instance: instance.into_bytes(),
@@ -82,7 +92,7 @@ impl<'a> From<&'a crate::Report> for Report<'a> {
             region: region.as_str(),
             at: (*at).into(),
             caches: caches.iter().map(CacheReport::from).collect(),
-            ext: Ext::new(),
+            ext: if clocks.is_empty() { Ext::new() } else { fact::of(CLOCKS, &Clocks(clocks)) },
         }
     }
 }
@@ -91,7 +101,9 @@ impl TryFrom<Report<'_>> for crate::Report {
     type Error = WireError;
 
     fn try_from(report: Report<'_>) -> Result<Self, WireError> {
-        let Report { agent, instance, sequence, region, at, caches, ext: _ } = report;
+        let Report { agent, instance, sequence, region, at, caches, ext } = report;
+        let clocks = fact::find::<Clocks>(&ext, CLOCKS)?.map(|clocks| clocks.0).unwrap_or_default();
+        ascending("clocks", &clocks, |(publisher, _)| *publisher)?;
         Ok(Self {
             agent: AgentName::from_canonical(agent)?,
             instance: Uuid::from_bytes(instance),
@@ -99,7 +111,16 @@ impl TryFrom<Report<'_>> for crate::Report {
             region: Region::from_canonical(region)?,
             at: at.try_into()?,
             caches: each(caches)?,
+            clocks: each(clocks)?,
         })
+    }
+}
+
+impl TryFrom<(&str, i64)> for ClockReading {
+    type Error = WireError;
+
+    fn try_from((publisher, heard_after_us): (&str, i64)) -> Result<Self, WireError> {
+        Ok(Self { publisher: PublisherName::from_canonical(publisher)?, heard_after_us })
     }
 }
 
