@@ -9,7 +9,7 @@ pub mod varnish;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ type Arguments = Box<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>;
 
 /// A child process that listens on a loopback port.
 pub struct Server {
-    program: &'static str,
+    program: PathBuf,
     arguments: Arguments,
     folder: TempDir,
     port: u16,
@@ -37,7 +37,7 @@ pub struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} on port {}", self.program, self.port)
+        write!(f, "{} on port {}", self.program.display(), self.port)
     }
 }
 
@@ -47,14 +47,14 @@ impl Server {
     /// # Panics
     /// When it does not accept connections in time; with the end of its log.
     pub async fn start(
-        program: &'static str,
+        program: impl Into<PathBuf>,
         prepare: impl FnOnce(&Path),
         arguments: impl Fn(&Path, u16) -> Vec<String> + Send + Sync + 'static,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a fresh folder");
         prepare(folder.path());
         let arguments = Box::new(arguments);
-        let mut server = Self { program, arguments, folder, port: 0, child: None };
+        let mut server = Self { program: program.into(), arguments, folder, port: 0, child: None };
         for _ in 0..PORTS_TRIED {
             server.port = free_port().await;
             if server.try_restart().await {
@@ -95,6 +95,29 @@ impl Server {
         assert!(self.try_restart().await, "{self:?} does not start again:\n{}", self.log_tail());
     }
 
+    /// Stops its processes where they are, connections open: whoever waits for an answer waits.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets its processes go on.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().expect("it runs");
+        let group = format!("-{}", child.id());
+        let sent = Command::new("kill").args([signal, "--", &group]).status();
+        assert!(sent.expect("kill is installed").success(), "{self:?} is dead");
+    }
+
     /// The end of what it printed.
     pub fn log_tail(&self) -> String {
         let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
@@ -109,7 +132,7 @@ impl Server {
             .append(true)
             .open(self.folder.path().join("log"))
             .expect("a log file");
-        let child = Command::new(self.program)
+        let child = Command::new(&self.program)
             .args((self.arguments)(self.folder.path(), self.port))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -118,7 +141,7 @@ impl Server {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("cannot run {} (is it installed?): {error}", self.program)
+                panic!("cannot run {} (is it installed?): {error}", self.program.display())
             });
         let child = self.child.insert(child);
         let deadline = Instant::now() + PATIENCE;
