@@ -88,6 +88,7 @@ impl Demo {
             sites: sites.clone(),
             store,
             outlet: Outlet::Shared(log.clone()),
+            partitions: 1,
             retention: EmbeddedConfig::default().retention,
             clock,
             health: health.clone(),

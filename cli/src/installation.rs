@@ -43,6 +43,7 @@ impl Installation {
             sites: sites.clone(),
             store,
             outlet: Outlet::Shared(log),
+            partitions: 1,
             retention: config.broker.retention,
             clock,
             health: health.clone(),

@@ -50,6 +50,8 @@ pub struct PublisherSetup {
     pub store: JournalStore,
     /// Where the journal's frames go.
     pub outlet: Outlet,
+    /// How many partitions every topic of the log has; the embedded log has one.
+    pub partitions: u32,
     /// How long the broker keeps a message; the journal keeps it as long for repairs.
     pub retention: Duration,
     /// The wall clock.

@@ -46,6 +46,7 @@ impl Running {
             sites: Arc::new(Sites::new([site])),
             store,
             outlet,
+            partitions: 1,
             retention: Duration::from_hours(1),
             clock,
             health: health.clone(),

@@ -91,6 +91,7 @@ impl PublisherProcess {
             sites: self.sites.clone(),
             store: self.store.clone(),
             outlet: self.outlet.clone(),
+            partitions: 1,
             retention: RETENTION,
             clock: self.clock,
             health: Health::default(),

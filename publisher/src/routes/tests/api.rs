@@ -88,6 +88,7 @@ impl Api {
             sites: Arc::new(sites()),
             store,
             outlet: Outlet::Shared(log.clone()),
+            partitions: 1,
             retention: std::time::Duration::from_hours(1),
             clock,
             health: Health::default(),
