@@ -1,5 +1,6 @@
 //! The whole system under test: world, oracle, real servers
 
+pub mod authority;
 pub mod book;
 mod eventually;
 pub mod serve;
