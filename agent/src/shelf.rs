@@ -110,6 +110,8 @@ mod tests {
             templates: ["key={site}:{key}".to_owned()].into(),
             lines: Vec::new(),
             hints: Vec::new(),
+            flushed: None,
+            closed: Vec::new(),
         }
     }
 

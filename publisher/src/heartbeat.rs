@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::error_chain;
 use crate::journal::{Journal, JournalError};
 use crate::metrics::Metrics;
+use crate::tracker::TrackerHandle;
 
 /// Readers that hear nothing for a few of these subscribe anew.
 const EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ pub(crate) struct Pulse {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) tracker: TrackerHandle,
     pub(crate) condition: Condition,
 }
 
@@ -61,7 +63,8 @@ impl Pulse {
     async fn beat(&self, priority: Priority) -> Result<Beat, JournalError> {
         let (lines, unforwarded) = self.journal.heads(priority).await?;
         let publisher = self.journal.publisher().clone();
-        let heartbeat = Heartbeat { publisher, at: self.clock.now(), lines };
+        let agents = Some(self.tracker.agents());
+        let heartbeat = Heartbeat { publisher, at: self.clock.now(), lines, agents };
         let body = wire::encode_log(&LogMessage::Heartbeat(heartbeat));
         let topic = Topic::log(priority.as_str());
         let message = Message { key: None, id: None, body };

@@ -202,6 +202,7 @@ impl Publisher {
         let Self { journal, writer, outlet, tracking, clock, metrics, condition, .. } = self;
         let broker = outlet.broker();
         crew.spawn("journal", writer.run(crew.stop()));
+        let tracker = tracking.handle();
         crew.spawn("tracker", tracking.run(crew.stop()));
         for priority in Priority::ALL {
             let (journal, broker) = (journal.clone(), Arc::clone(&broker));
@@ -210,7 +211,7 @@ impl Publisher {
         }
         let repairer = Repairer::new(journal.clone(), Arc::clone(&broker), metrics.clone());
         crew.spawn("repairs", repairer.run(crew.stop()));
-        let pulse = Pulse { journal, broker, clock, metrics, condition };
+        let pulse = Pulse { journal, broker, clock, metrics, tracker, condition };
         crew.spawn("heartbeat", pulse.run(crew.stop()));
         if let Outlet::Shared(log) = outlet {
             crew.spawn("log retention", retain(log, clock, crew.stop()));

@@ -99,6 +99,11 @@ impl Tracker {
         &self.metrics
     }
 
+    /// How many agents are registered.
+    pub(crate) fn agents(&self) -> u32 {
+        u32::try_from(self.registry.agents().count()).unwrap_or(u32::MAX)
+    }
+
     /// This publisher accepted `invalidation` at `place`: to be called in the order of numbers, per line.
     pub(crate) fn accepted(&mut self, place: Place, invalidation: &Invalidation) {
         let (scope, awaited) = self.awaited(Scope::of(invalidation));

@@ -1,14 +1,18 @@
 //! Bodies of the HTTP API, shared by publisher and command line. The contract with users.
 
 mod accepted;
+mod agent;
 mod problem;
 mod progress;
+mod publisher;
 mod request;
 mod summary;
 
 pub use self::accepted::{Accepted, DryRun, DryRunCache, Durable};
+pub use self::agent::{AgentCache, AgentInstance, AgentState, AgentSummary, ClockOffset};
 pub use self::problem::{Mistake, Problem};
 pub use self::progress::{CacheProgress, Clock, Missing, Progress, ProgressState, RegionProgress};
+pub use self::publisher::{PublisherLine, PublisherState, PublisherSummary};
 pub use self::request::{
     BODY_BYTES_MAX, InvalidationRequest, QueryRequest, SELECTORS_MAX, TAGS_MAX, UrlRequest,
     UrlWithQuery,

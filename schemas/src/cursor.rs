@@ -21,6 +21,32 @@ pub struct Cursor {
     pub lines: Vec<LineCursor>,
     /// Where to resume reading, per partition: only a hint.
     pub hints: Vec<ResumeHint>,
+    /// A flush that was carried out and lacks its last pass.
+    pub flushed: Option<Flushed>,
+    /// Lines on which nothing comes any more; ascending by line.
+    pub closed: Vec<ClosedLine>,
+}
+
+/// What a flush made up for: applied, and final after its last pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flushed {
+    /// What was flushed.
+    pub sites: BTreeSet<SiteName>,
+    /// Whether it makes up for all that lies up to the bases too.
+    pub bases: bool,
+    /// The numbers that it makes up for, besides.
+    pub numbers: Vec<(LineId, NumberRange)>,
+}
+
+/// A line whose publisher has gone on to others, or is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedLine {
+    /// The line.
+    pub line: LineId,
+    /// Its last number.
+    pub last: Number,
+    /// Since when, on the clock of who said so.
+    pub since: Timestamp,
 }
 
 /// One line in a cursor. Everything at or below `floor`, or in `settled`, is finally settled.

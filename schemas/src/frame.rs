@@ -44,6 +44,8 @@ pub struct Heartbeat {
     pub at: Timestamp,
     /// Every line of this publisher on this topic partition, with its last committed number.
     pub lines: Vec<(LineId, Number)>,
+    /// How many agents report, as far as this publisher knows: together they share what the board can carry.
+    pub agents: Option<u32>,
 }
 
 /// "Nobody can give you these numbers any more": who lacks them must flush.

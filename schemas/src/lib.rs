@@ -20,7 +20,7 @@ mod url;
 pub mod wire;
 
 pub use board::{BoardMessage, LogMessage, PUBLISHERS_BOARD, REPORTS_BOARD};
-pub use cursor::{Cursor, LineCursor, ResumeHint};
+pub use cursor::{ClosedLine, Cursor, Flushed, LineCursor, ResumeHint};
 pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost, SIGNATURE_BYTES};
 pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority};
 pub use line::{LineId, Number, NumberRange, Place};

@@ -213,6 +213,7 @@ impl World {
             publisher: "p".parse().expect("a name"),
             at: Timestamp::UNIX_EPOCH,
             lines: vec![(self.line, self.committed.len() as Number)],
+            agents: None,
         }));
     }
 

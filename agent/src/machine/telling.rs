@@ -27,6 +27,8 @@ impl Machine {
             templates: self.purpose.templates.clone(),
             lines: self.ledger.cursors(),
             hints: self.ledger.hints(),
+            flushed: None,
+            closed: Vec::new(),
         }
     }
 

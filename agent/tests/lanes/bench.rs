@@ -183,6 +183,7 @@ impl Bench {
                         publisher: "p".parse().expect("a name"),
                         at: Timestamp::UNIX_EPOCH,
                         lines: head.into_iter().map(|head| (line(priority), head)).collect(),
+                        agents: None,
                     });
                     append(&broker, priority, wire::encode_log(&heartbeat)).await;
                 }

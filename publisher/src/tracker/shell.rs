@@ -123,6 +123,11 @@ impl TrackerHandle {
         self.0.tracker.lock().progress(place, invalidation, self.0.clock.now())
     }
 
+    /// How many agents are registered.
+    pub(crate) fn agents(&self) -> u32 {
+        self.0.tracker.lock().agents()
+    }
+
     /// One row per region.
     pub(crate) fn regions(&self) -> Vec<RegionSummary> {
         self.0.tracker.lock().regions(self.0.clock.now())

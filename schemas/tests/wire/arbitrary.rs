@@ -8,10 +8,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading, Cursor,
-    Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport,
-    LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report,
-    ResumeHint, Retired, Retirement, Selector, Url,
+    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
+    ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts,
+    Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, Selector, Url,
 };
 use uuid::Uuid;
 
@@ -131,8 +131,8 @@ fn frame() -> impl Strategy<Value = Frame> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    (name(), time(), vec((line(), any::<u64>()), 0..4))
-        .prop_map(|(publisher, at, lines)| Heartbeat { publisher, at, lines })
+    (name(), time(), vec((line(), any::<u64>()), 0..4), option::of(any::<u32>()))
+        .prop_map(|(publisher, at, lines, agents)| Heartbeat { publisher, at, lines, agents })
 }
 
 fn lost() -> impl Strategy<Value = Lost> {
@@ -185,15 +185,30 @@ fn cursor() -> impl Strategy<Value = Cursor> {
         btree_set(any::<String>(), 0..3),
         vec(line, 0..3),
         vec(hint, 0..3),
+        option::of(flushed()),
+        closed(),
     )
-        .prop_map(|(life, region, sites, templates, lines, hints)| Cursor {
+        .prop_map(|(life, region, sites, templates, lines, hints, flushed, closed)| Cursor {
             life,
             region,
             sites,
             templates,
             lines,
             hints,
+            flushed,
+            closed,
         })
+}
+
+fn flushed() -> impl Strategy<Value = Flushed> {
+    (btree_set(name(), 0..3), any::<bool>(), vec((line(), range()), 0..3))
+        .prop_map(|(sites, bases, numbers)| Flushed { sites, bases, numbers })
+}
+
+fn closed() -> impl Strategy<Value = Vec<ClosedLine>> {
+    btree_map(line(), (any::<u64>(), time()), 0..3).prop_map(|lines| {
+        lines.into_iter().map(|(line, (last, since))| ClosedLine { line, last, since }).collect()
+    })
 }
 
 fn report() -> impl Strategy<Value = Report> {

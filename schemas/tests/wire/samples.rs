@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading, Cursor,
-    Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport, LineCursor, LineId, LineReport,
-    LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts, Priority, QueryMatch, Report,
-    ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme, Selector,
+    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
+    ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts,
+    Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme,
+    Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 9] {
+pub(crate) fn samples() -> [(&'static str, Message); 11] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
+        ("v1-heartbeat-agents", Message::Log(LogMessage::Heartbeat(heartbeat_with_agents()))),
         ("v1-lost", Message::Log(LogMessage::Lost(lost()))),
         ("v1-report", Message::Board(BoardMessage::Report(Box::new(report())))),
         ("v1-report-clocks", Message::Board(BoardMessage::Report(Box::new(report_with_clocks())))),
@@ -26,6 +28,7 @@ pub(crate) fn samples() -> [(&'static str, Message); 9] {
         ("v1-retired-agent", Message::Board(BoardMessage::Retirement(retired_agent()))),
         ("v1-retired-publisher", Message::Board(BoardMessage::Retirement(retired_publisher()))),
         ("v1-cursor", Message::Cursor(cursor())),
+        ("v1-cursor-flushed", Message::Cursor(cursor_of_flushed_cache())),
     ]
 }
 
@@ -118,7 +121,12 @@ fn heartbeat() -> Heartbeat {
         publisher: text("publisher-1"),
         at: time("2026-11-21T10:00:01Z"),
         lines: vec![(line(0x11), 70_001), (line(0x22), 0), (line(0x33), u64::MAX)],
+        agents: None,
     }
+}
+
+fn heartbeat_with_agents() -> Heartbeat {
+    Heartbeat { agents: Some(1_200), ..heartbeat() }
 }
 
 pub(crate) fn lost() -> Lost {
@@ -177,6 +185,22 @@ pub(crate) fn cursor() -> Cursor {
             position: 123_456,
             time: time("2026-11-21T09:58:00Z"),
         }],
+        flushed: None,
+        closed: Vec::new(),
+    }
+}
+
+fn cursor_of_flushed_cache() -> Cursor {
+    let closed =
+        |digit, last| ClosedLine { line: line(digit), last, since: time("2026-11-20T09:58:00.5Z") };
+    Cursor {
+        flushed: Some(Flushed {
+            sites: BTreeSet::from([text("main"), text("shop")]),
+            bases: true,
+            numbers: vec![(line(0x11), range(69_001, 69_001)), (line(0x22), range(1, 7))],
+        }),
+        closed: vec![closed(0x11, 70_001), closed(0x22, 0)],
+        ..cursor()
     }
 }
 

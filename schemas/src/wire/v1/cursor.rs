@@ -4,9 +4,9 @@ use bincode::{BorrowDecode, Encode};
 
 use super::line::{Line, Range};
 use super::time::Time;
-use super::{Ext, ascending, each};
+use super::{Ext, ascending, each, fact};
 use crate::wire::WireError;
-use crate::{Region, SiteName};
+use crate::{NumberRange, Region, SiteName};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Cursor<'a> {
@@ -18,6 +18,20 @@ pub(in crate::wire) struct Cursor<'a> {
     hints: Vec<ResumeHint>,
     ext: Ext<'a>,
 }
+
+/// The facts of a cursor's `ext`: a flush that lacks its last pass, and closed lines.
+const FLUSHED: u16 = 1;
+const CLOSED: u16 = 2;
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Flushed<'a> {
+    sites: Vec<&'a str>,
+    bases: bool,
+    numbers: Vec<(Line, Range)>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Closed(Vec<(Line, u64, Time)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct LineCursor<'a> {
@@ -37,7 +51,8 @@ struct ResumeHint {
 
 impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
     fn from(cursor: &'a crate::Cursor) -> Self {
-        let crate::Cursor { life, region, sites, templates, lines, hints } = cursor;
+        let crate::Cursor { life, region, sites, templates, lines, hints, flushed, closed } =
+            cursor;
         Self {
             life: *life,
             region: region.as_str(),
@@ -45,7 +60,11 @@ impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
             templates: templates.iter().map(String::as_str).collect(),
             lines: lines.iter().map(LineCursor::from).collect(),
             hints: hints.iter().map(ResumeHint::from).collect(),
-            ext: Ext::new(),
+            ext: flushed
+                .iter()
+                .map(|flushed| fact::one(FLUSHED, &Flushed::from(flushed)))
+                .chain((!closed.is_empty()).then(|| fact::one(CLOSED, &Closed::from(&closed[..]))))
+                .collect(),
         }
     }
 }
@@ -54,7 +73,7 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
     type Error = WireError;
 
     fn try_from(cursor: Cursor<'_>) -> Result<Self, WireError> {
-        let Cursor { life, region, sites, templates, lines, hints, ext: _ } = cursor;
+        let Cursor { life, region, sites, templates, lines, hints, ext } = cursor;
         ascending("sites", &sites, |site| *site)?;
         ascending("templates", &templates, |template| *template)?;
         let sites: Result<_, _> = sites.into_iter().map(SiteName::from_canonical).collect();
@@ -65,7 +84,60 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
             templates: templates.into_iter().map(ToOwned::to_owned).collect(),
             lines: each(lines)?,
             hints: each(hints)?,
+            flushed: fact::find::<Flushed>(&ext, FLUSHED)?.map(TryInto::try_into).transpose()?,
+            closed: fact::find::<Closed>(&ext, CLOSED)?
+                .map(TryInto::try_into)
+                .transpose()?
+                .unwrap_or_default(),
         })
+    }
+}
+
+impl<'a> From<&'a crate::Flushed> for Flushed<'a> {
+    fn from(flushed: &'a crate::Flushed) -> Self {
+        let crate::Flushed { sites, bases, numbers } = flushed;
+        Self {
+            sites: sites.iter().map(SiteName::as_str).collect(),
+            bases: *bases,
+            numbers: numbers.iter().map(|(line, range)| ((*line).into(), range.into())).collect(),
+        }
+    }
+}
+
+impl TryFrom<Flushed<'_>> for crate::Flushed {
+    type Error = WireError;
+
+    fn try_from(Flushed { sites, bases, numbers }: Flushed<'_>) -> Result<Self, WireError> {
+        ascending("flushed sites", &sites, |site| *site)?;
+        let sites: Result<_, _> = sites.into_iter().map(SiteName::from_canonical).collect();
+        let numbers: Result<_, WireError> = numbers
+            .into_iter()
+            .map(|(line, range)| Ok((line.into(), NumberRange::try_from(range)?)))
+            .collect();
+        Ok(Self { sites: sites?, bases, numbers: numbers? })
+    }
+}
+
+impl From<&[crate::ClosedLine]> for Closed {
+    fn from(closed: &[crate::ClosedLine]) -> Self {
+        let rows = closed.iter().map(|line| (line.line.into(), line.last, line.since.into()));
+        Self(rows.collect())
+    }
+}
+
+impl TryFrom<Closed> for Vec<crate::ClosedLine> {
+    type Error = WireError;
+
+    fn try_from(Closed(rows): Closed) -> Result<Self, WireError> {
+        let closed: Result<Self, WireError> = rows
+            .into_iter()
+            .map(|(line, last, since)| {
+                Ok(crate::ClosedLine { line: line.into(), last, since: since.try_into()? })
+            })
+            .collect();
+        let closed = closed?;
+        ascending("closed lines", &closed, |closed| closed.line)?;
+        Ok(closed)
     }
 }
 

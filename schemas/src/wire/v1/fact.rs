@@ -9,9 +9,14 @@ use crate::wire::{WireError, envelope};
 
 /// An `ext` of one fact.
 pub(super) fn of<'a>(number: u16, fact: &impl Encode) -> Ext<'a> {
+    vec![one(number, fact)]
+}
+
+/// One fact for an `ext`.
+pub(super) fn one<'a>(number: u16, fact: &impl Encode) -> (u16, Cow<'a, [u8]>) {
     let mut bytes = Vec::new();
     envelope::pack(fact, &mut bytes);
-    vec![(number, Cow::Owned(bytes))]
+    (number, Cow::Owned(bytes))
 }
 
 /// The fact of that number, if it was said.

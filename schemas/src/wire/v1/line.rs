@@ -2,8 +2,8 @@
 
 use bincode::{BorrowDecode, Encode};
 
-use super::Ext;
 use super::time::Time;
+use super::{Ext, fact};
 use crate::wire::WireError;
 use crate::{LineId, NumberRange, PublisherName};
 
@@ -56,6 +56,9 @@ fn domain_numbers(lines: LastNumbers) -> Vec<(LineId, u64)> {
     lines.into_iter().map(|(line, number)| (line.into(), number)).collect()
 }
 
+/// The fact of a heartbeat's `ext` that says how many agents report.
+const AGENTS: u16 = 1;
+
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Heartbeat<'a> {
     publisher: &'a str,
@@ -66,12 +69,12 @@ pub(in crate::wire) struct Heartbeat<'a> {
 
 impl<'a> From<&'a crate::Heartbeat> for Heartbeat<'a> {
     fn from(heartbeat: &'a crate::Heartbeat) -> Self {
-        let crate::Heartbeat { publisher, at, lines } = heartbeat;
+        let crate::Heartbeat { publisher, at, lines, agents } = heartbeat;
         Self {
             publisher: publisher.as_str(),
             at: (*at).into(),
             lines: last_numbers(lines),
-            ext: Ext::new(),
+            ext: agents.map_or_else(Ext::new, |agents| fact::of(AGENTS, &agents)),
         }
     }
 }
@@ -83,6 +86,7 @@ impl TryFrom<Heartbeat<'_>> for crate::Heartbeat {
         Ok(Self {
             publisher: PublisherName::from_canonical(heartbeat.publisher)?,
             at: heartbeat.at.try_into()?,
+            agents: fact::find(&heartbeat.ext, AGENTS)?,
             lines: domain_numbers(heartbeat.lines),
         })
     }
