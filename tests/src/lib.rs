@@ -6,6 +6,7 @@ mod eventually;
 pub mod serve;
 pub mod servers;
 pub mod shop;
+pub mod town;
 pub mod witness;
 pub mod world;
 

@@ -1,10 +1,10 @@
-//! An application behind Varnish that keeps its pages in Redis, its editors and its readers. What readers get goes to
-//! the oracle.
+//! An application behind a cache, that may keep its pages in Redis; its editors and its readers. What readers get goes
+//! to the oracle. Several shops may share one desk: regions with the same pages.
 //!
 //! ```text
-//! editors --commit--> shop <--fetch-- Varnish <--read-- readers
-//!                      | ^---fill---
-//!                      +--> Redis --- hits ------------------------> oracle
+//! editors --commit--> desk <--newest-- shop <--fetch-- HTTP cache <--read-- readers
+//!                       ^               | ^--fill--
+//!                       +-- hits judged +--> Redis
 //! ```
 
 use std::net::SocketAddr;
@@ -28,27 +28,30 @@ use tokio::time::{Instant, sleep};
 use crate::serve::Reader;
 use crate::servers::origin::VERSION;
 
-/// Where the readers of Varnish are counted.
-pub const VARNISH: &str = "varnish";
-/// Where the application's reads of Redis are counted.
-pub const REDIS: &str = "redis";
-
 /// One in so many renderings is slow.
 const SLOW_ONE_IN: u32 = 4;
 
-/// The application; it ends when dropped.
+/// The application at one place; it ends when dropped.
 #[derive(Debug)]
 pub struct Shop {
     address: SocketAddr,
-    desk: Arc<Desk>,
+    counter: Arc<Counter>,
     _server: JoinSet<()>,
 }
 
-/// What the application, its editors and its readers share.
+/// What all shops, editors and readers share: who knows what was committed and read.
 #[derive(Debug)]
 pub struct Desk {
     opened: Instant,
     oracle: Mutex<Oracle>,
+}
+
+/// What one shop sells from.
+#[derive(Debug)]
+struct Counter {
+    desk: Arc<Desk>,
+    /// Where its reads of Redis are counted.
+    place: String,
     /// Redis, once it is connected.
     redis: Mutex<Option<MultiplexedConnection>>,
     rng: Mutex<Rng>,
@@ -56,24 +59,24 @@ pub struct Desk {
 }
 
 impl Shop {
-    /// Opens on a free loopback port, with no page. Rendering takes up to `slowest`.
+    /// Opens on a free loopback port. Rendering takes up to `slowest`; what it reads in Redis is counted at `place`.
     ///
     /// # Panics
     /// When no port is free.
-    pub async fn open(rng: Rng, slowest: Duration) -> Self {
-        let desk = Arc::new(Desk {
-            opened: Instant::now(),
-            oracle: Mutex::default(),
-            redis: Mutex::default(),
-            rng: Mutex::new(rng),
-            slowest,
-        });
+    pub async fn open(
+        desk: Arc<Desk>,
+        place: impl Into<String>,
+        rng: Rng,
+        slowest: Duration,
+    ) -> Self {
+        let (redis, rng) = (Mutex::default(), Mutex::new(rng));
+        let counter = Arc::new(Counter { desk, place: place.into(), redis, rng, slowest });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let router = Router::new().fallback(answer).with_state(desk.clone());
+        let router = Router::new().fallback(answer).with_state(counter.clone());
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-        Self { address, desk, _server: server }
+        Self { address, counter, _server: server }
     }
 
     /// Where it listens.
@@ -83,16 +86,21 @@ impl Shop {
 
     /// From now on it keeps its pages there. Without Redis it renders each time.
     pub fn keep_pages_in(&self, redis: MultiplexedConnection) {
-        *self.desk.redis.lock() = Some(redis);
+        *self.counter.redis.lock() = Some(redis);
     }
 
-    /// Its desk.
-    pub fn desk(&self) -> Arc<Desk> {
-        self.desk.clone()
+    /// The version of a page that its Redis keeps.
+    pub async fn kept(&self, page: &str) -> Option<Version> {
+        self.counter.kept(page).await
     }
 }
 
 impl Desk {
+    /// With no page.
+    pub fn open() -> Arc<Self> {
+        Arc::new(Self { opened: Instant::now(), oracle: Mutex::default() })
+    }
+
     /// A page changes.
     pub fn commit(&self, page: &str) -> Version {
         let now = self.opened.elapsed();
@@ -105,11 +113,11 @@ impl Desk {
         self.oracle.lock().finished(page, version, now);
     }
 
-    /// A reader gets `page` through Varnish; the oracle judges it.
-    pub async fn read(&self, reader: &Reader, page: &str) {
+    /// A reader gets `page`; the oracle judges it, and counts it at `place`.
+    pub async fn read(&self, place: &str, reader: &Reader, page: &str) {
         let began = self.opened.elapsed();
         if let Some(version) = reader.try_version(page).await {
-            self.oracle.lock().read(VARNISH, page, version, began);
+            self.oracle.lock().read(place, page, version, began);
         }
     }
 
@@ -123,20 +131,21 @@ impl Desk {
         let oracle = self.oracle.lock();
         oracle.pages().map(|(page, version)| (page.to_owned(), version)).collect()
     }
+}
 
-    /// The version of a page that Redis keeps.
-    pub async fn kept(&self, page: &str) -> Option<Version> {
+impl Counter {
+    async fn kept(&self, page: &str) -> Option<Version> {
         let redis = self.redis.lock().clone();
         redis?.get(key(page)).await.ok().flatten()
     }
 
     async fn version(&self, page: &str) -> Version {
-        let began = self.opened.elapsed();
+        let began = self.desk.opened.elapsed();
         if let Some(version) = self.kept(page).await {
-            self.oracle.lock().read(REDIS, page, version, began);
+            self.desk.oracle.lock().read(&self.place, page, version, began);
             return version;
         }
-        let version = self.oracle.lock().newest(page);
+        let version = self.desk.oracle.lock().newest(page);
         sleep(self.rendering_time()).await;
         let redis = self.redis.lock().clone();
         if let Some(mut redis) = redis {
@@ -159,8 +168,8 @@ fn key(page: &str) -> String {
     format!("page:www.example.com{page}")
 }
 
-async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response<Body> {
-    let version = desk.version(request.uri().path()).await;
+async fn answer(State(counter): State<Arc<Counter>>, request: Request) -> Response<Body> {
+    let version = counter.version(request.uri().path()).await;
     Response::builder()
         .status(StatusCode::OK)
         .header(CACHE_CONTROL, "max-age=3600")

@@ -3,14 +3,10 @@
 
 #[path = "crash/caches.rs"]
 mod caches;
-#[path = "crash/editors.rs"]
-mod editors;
 #[path = "crash/passes.rs"]
 mod passes;
 #[path = "crash/points.rs"]
 mod points;
-#[path = "crash/rest.rs"]
-mod rest;
 #[path = "crash/storm.rs"]
 mod storm;
 #[path = "crash/town.rs"]

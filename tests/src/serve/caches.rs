@@ -33,17 +33,22 @@ pub struct Caches {
     reader: Reader,
 }
 
-/// Whoever gets pages of `www.example.com` through Varnish. Cheap to clone.
+/// Whoever gets pages of `www.example.com` at some address, such as Varnish's. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reader {
     http: Client,
-    varnish: SocketAddr,
+    address: SocketAddr,
 }
 
 impl Reader {
-    /// The version of a page; `None` where Varnish does not answer with one.
+    /// Who reads there.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { http: Client::new(), address }
+    }
+
+    /// The version of a page; `None` where nobody answers with one.
     pub async fn try_version(&self, path: &str) -> Option<u64> {
-        let url = format!("http://{}{path}", self.varnish);
+        let url = format!("http://{}{path}", self.address);
         let answer = self.http.get(url).header("host", "www.example.com").send().await.ok()?;
         answer.headers().get(VERSION)?.to_str().ok()?.parse().ok()
     }
@@ -65,7 +70,7 @@ impl Caches {
             way_to_varnish: Proxy::start(varnish.address()).await,
             redis_witness: Witness::of_redis(&redis).await,
             varnish_witness: Witness::of_varnish(&varnish).await,
-            reader: Reader { http: Client::new(), varnish: varnish.address() },
+            reader: Reader::at(varnish.address()),
             redis,
             varnish,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::sleep;
 
-use crate::town::Town;
+use crate::town::{Town, is_sound};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_the_caches_are_killed_under_load() {
@@ -22,7 +22,7 @@ async fn nothing_is_lost_when_the_caches_are_killed_under_load() {
         town.caches.redis.stop().await;
         sleep(Duration::from_millis(rng.u64(0..1_500))).await;
         town.caches.redis.restart().await;
-        town.shop.keep_pages_in(town.caches.redis.connect().await);
+        town.places[0].shop().keep_pages_in(town.caches.redis.connect().await);
     }
-    town.come_to_rest().await.is_sound();
+    is_sound(&town.come_to_rest().await);
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use schemas::{Invalidation, Selector};
 use tests::serve::{Caches, Remains, is_finished};
+use tests::town::Edit;
 use tests::witness::{Seconds, Witness};
-
-use crate::editors::Edit;
 
 /// A 202 that came so shortly before counts as just answered.
 const JUST: Duration = Duration::from_millis(20);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tests::serve::Serve;
+use tests::town::Editors;
 use tokio::time::{Instant, sleep};
 
-use crate::editors::Editors;
 use crate::points::{Moment, Point, Points, marker};
-use crate::town::Town;
+use crate::town::{Town, is_sound};
 
 /// Set it to a number to repeat a run.
 const SEED: &str = "PURGEBUS_CRASH_SEED";
@@ -70,8 +70,8 @@ async fn nothing_accepted_is_lost_however_often_the_process_is_killed() {
     }
     serve.restart().await;
     let rest = town.come_to_rest().await;
-    points.show(seed, &rest.summary());
-    rest.is_sound();
+    points.show(seed, &rest.to_string());
+    is_sound(&rest);
     points.suffice();
 
     let flushes = serve.api().count("purgebus_flushes_total", &[]).await;
