@@ -1,11 +1,12 @@
 //! The configuration of a process: one TOML file, overlaid by the environment, checked as a whole before
-//! anything starts.
+//! anything starts. Of the file, a role reads what concerns it.
 
 mod blame;
 mod broker;
 mod cache;
 mod checks;
 mod document;
+mod draft;
 mod environment;
 mod explain;
 mod host_name;
@@ -13,6 +14,7 @@ mod keys;
 mod log;
 mod mistake;
 mod reader;
+mod role;
 mod sieve;
 mod site;
 
@@ -24,10 +26,9 @@ use agent::{AgentConfig, CacheConfig};
 use publisher::PublisherConfig;
 use schemas::{AgentName, Host, PublisherName, Sites};
 use serde::Deserialize;
-use toml::de::DeTable;
 
-use self::broker::NOT_YET;
 use self::document::Document;
+use self::draft::{AgentDraft, Draft};
 use self::environment::PREFIX;
 use self::mistake::{Field, Mistake, Place};
 use self::reader::Reader;
@@ -36,6 +37,7 @@ use self::site::SiteConfig;
 pub(crate) use self::broker::BrokerConfig;
 pub(crate) use self::log::LogConfig;
 pub(crate) use self::mistake::Mistakes;
+pub(crate) use self::role::Role;
 
 /// The tables of the file.
 const TABLES: [&str; 5] = ["log", "broker", "publisher", "site", "agent"];
@@ -43,14 +45,29 @@ const TABLES: [&str; 5] = ["log", "broker", "publisher", "site", "agent"];
 /// A configuration without mistakes.
 #[derive(Debug)]
 pub(crate) struct Config {
+    pub(crate) role: Role,
     pub(crate) process: ProcessConfig,
     pub(crate) log: LogConfig,
     pub(crate) broker: BrokerConfig,
-    pub(crate) publisher: PublisherConfig,
-    pub(crate) publisher_name: PublisherName,
     pub(crate) sites: Sites,
-    pub(crate) agent: AgentConfig,
-    pub(crate) agent_name: AgentName,
+    /// Where the role has one.
+    pub(crate) publisher: Option<PublisherPart>,
+    /// Where the role has one.
+    pub(crate) agent: Option<AgentPart>,
+}
+
+/// What a publisher is configured with.
+#[derive(Debug)]
+pub(crate) struct PublisherPart {
+    pub(crate) config: PublisherConfig,
+    pub(crate) name: PublisherName,
+}
+
+/// What an agent is configured with.
+#[derive(Debug)]
+pub(crate) struct AgentPart {
+    pub(crate) config: AgentConfig,
+    pub(crate) name: AgentName,
     pub(crate) caches: Vec<CacheConfig>,
 }
 
@@ -69,26 +86,20 @@ impl Default for ProcessConfig {
     }
 }
 
-/// What could be read, in spite of mistakes.
-struct Draft {
-    process: ProcessConfig,
-    log: LogConfig,
-    broker: BrokerConfig,
-    publisher: PublisherConfig,
-    sites: Vec<(Field, Option<SiteConfig>)>,
-    agent: AgentConfig,
-    caches: Vec<(Field, Option<CacheConfig>)>,
-}
-
 impl Config {
-    /// Reads `file` under `environment`; every mistake of both is told at once.
-    pub(crate) fn load(file: &Path, environment: &[(String, String)]) -> Result<Self, Mistakes> {
+    /// Reads `file` under `environment` for a role, or for the one that it is written for; every mistake of
+    /// both is told at once.
+    pub(crate) fn load(
+        file: &Path,
+        environment: &[(String, String)],
+        role: Option<Role>,
+    ) -> Result<Self, Mistakes> {
         let text = std::fs::read_to_string(file).map_err(|error| {
             let problem = format!("cannot read it: {error}");
             let mistake = Mistake { place: Place::File, field: Field::default(), problem };
             Mistakes { file: file.to_owned(), mistakes: vec![mistake] }
         })?;
-        Self::parse(&text, environment)
+        Self::parse(&text, environment, role)
             .map_err(|mistakes| Mistakes { file: file.to_owned(), mistakes })
     }
 
@@ -102,21 +113,31 @@ impl Config {
 
     /// What it would run, a line each.
     pub(crate) fn summary(&self) -> Vec<String> {
-        let Self { publisher, agent, .. } = self;
-        let ports = format!("API on {}, admin on {}", publisher.listen, publisher.admin);
-        let mut lines = vec![
-            format!(
-                "publisher  {}: {ports}, journal and log in {}",
-                self.publisher_name,
-                publisher.journal.display()
-            ),
-            format!("agent      {} in {}: admin on {}", self.agent_name, agent.region, agent.admin),
-        ];
+        let mut lines = Vec::new();
+        if let Some(PublisherPart { config, name }) = &self.publisher {
+            let embedded = matches!(self.broker, BrokerConfig::Embedded(_));
+            let kept = if embedded { "journal and log" } else { "journal" };
+            lines.push(format!(
+                "publisher  {name}: API on {}, admin on {}, {kept} in {}",
+                config.listen,
+                config.admin,
+                config.journal.display()
+            ));
+        }
+        if let Some(AgentPart { config, name, .. }) = &self.agent {
+            lines
+                .push(format!("agent      {name} in {}: admin on {}", config.region, config.admin));
+        }
+        if !matches!(self.broker, BrokerConfig::Embedded(_)) {
+            let (kind, servers) = (self.broker.kind(), self.broker.servers());
+            lines.push(format!("log        {kind}: {servers}"));
+        }
         lines.extend(self.sites.iter().map(|site| {
             let hosts: Vec<_> = site.hosts.iter().map(Host::as_str).collect();
             format!("site       {}: {}", site.name, hosts.join(", "))
         }));
-        lines.extend(self.caches.iter().map(|cache| {
+        let caches = self.agent.iter().flat_map(|agent| &agent.caches);
+        lines.extend(caches.map(|cache| {
             let after = cache.lane.after.as_ref();
             let after = after.map(|inner| format!(", after {inner}")).unwrap_or_default();
             format!("cache      {} ({}){after}", cache.name, cache.driver.kind())
@@ -124,9 +145,15 @@ impl Config {
         lines
     }
 
-    fn parse(text: &str, environment: &[(String, String)]) -> Result<Self, Vec<Mistake>> {
+    fn parse(
+        text: &str,
+        environment: &[(String, String)],
+        role: Option<Role>,
+    ) -> Result<Self, Vec<Mistake>> {
         let (mut document, syntax_errors) = Document::parse(text);
+        let written = ["publisher", "agent"].map(|table| document.has(&Field::top(table)));
         let misplaced = environment::overlay(&mut document, environment);
+        let role = role.unwrap_or_else(|| Role::of(&document, written));
         let mut reader = Reader::new(&document);
         for error in syntax_errors {
             reader.note(error.place, Field::default(), error.problem);
@@ -134,70 +161,60 @@ impl Config {
         for variable in misplaced {
             reader.note(Place::Variable(variable.name), Field::default(), variable.problem);
         }
-        let draft = Draft::read(&mut reader, document.table());
+        let draft = Draft::read(&mut reader, document.table(), role);
         checks::check(&mut reader, &document, &draft);
-        let publisher_name = name(&mut reader, "publisher", draft.publisher.name.clone());
-        let agent_name = name(&mut reader, "agent", draft.agent.name.clone());
-        match (publisher_name, agent_name, reader.into_mistakes()) {
-            (Some(publisher), Some(agent), none) if none.is_empty() => {
-                Ok(draft.finish(publisher, agent))
+        let parts = Parts::name(&mut reader, &draft);
+        match (draft.broker, reader.into_mistakes()) {
+            (Some(broker), none) if none.is_empty() => {
+                let sites = draft.sites.into_iter().filter_map(|(_, site)| site);
+                Ok(Self {
+                    role,
+                    process: draft.process,
+                    log: draft.log,
+                    sites: Sites::new(sites.map(SiteConfig::into_site)),
+                    publisher: parts.publisher(draft.publisher, broker.dir()),
+                    agent: parts.agent(draft.agent),
+                    broker,
+                })
             }
-            (_, _, mistakes) => Err(mistakes),
+            (_, mistakes) => Err(mistakes),
         }
     }
 }
 
-impl Draft {
-    fn read<'i>(reader: &mut Reader<'_, 'i>, top: &DeTable<'i>) -> Self {
-        let loose = |key: &str| !TABLES.contains(&key);
-        let process = top.iter().filter(|(key, _)| loose(key.get_ref()));
-        let process = process.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let (mut agent, agent_span) = reader.table("agent");
-        let caches = agent.remove("cache");
+/// The names of the parts on the bus, where they have one.
+struct Parts {
+    publisher: Option<PublisherName>,
+    agent: Option<AgentName>,
+}
+
+impl Parts {
+    fn name(reader: &mut Reader<'_, '_>, draft: &Draft) -> Self {
+        let publisher = draft.publisher.as_ref();
+        let agent = draft.agent.as_ref();
         Self {
-            process: reader.read(&Field::default(), &process, &(0..0), &TABLES).unwrap_or_default(),
-            log: section(reader, "log"),
-            broker: read_broker(reader),
-            publisher: section(reader, "publisher"),
-            sites: reader
-                .tables(&Field::top("site"), top.get("site"))
-                .into_iter()
-                .map(|(field, table, span)| {
-                    let site = reader.read(&field, &table, &span, &[]);
-                    (field, site)
-                })
-                .collect(),
-            agent: reader
-                .read(&Field::top("agent"), &agent, &agent_span, &["cache"])
-                .unwrap_or_default(),
-            caches: reader
-                .tables(&Field::top("agent").key("cache"), caches.as_ref())
-                .into_iter()
-                .map(|(field, table, span)| {
-                    let cache = cache::read(reader, &field, &table, &span);
-                    (field, cache)
-                })
-                .collect(),
+            publisher: publisher
+                .and_then(|publisher| name(reader, "publisher", publisher.name.clone())),
+            agent: agent.and_then(|agent| name(reader, "agent", agent.config.name.clone())),
         }
     }
 
-    fn finish(self, publisher_name: PublisherName, agent_name: AgentName) -> Config {
-        let sites = self.sites.into_iter().filter_map(|(_, site)| site).map(SiteConfig::into_site);
-        let mut publisher = self.publisher;
-        if let Some(dir) = &self.broker.dir {
-            publisher.journal.clone_from(dir);
+    fn publisher(
+        &self,
+        config: Option<PublisherConfig>,
+        dir: Option<&std::path::PathBuf>,
+    ) -> Option<PublisherPart> {
+        let mut config = config?;
+        if let Some(dir) = dir {
+            config.journal.clone_from(dir);
         }
-        Config {
-            process: self.process,
-            log: self.log,
-            broker: self.broker,
-            publisher,
-            publisher_name,
-            sites: Sites::new(sites),
-            agent: self.agent,
-            agent_name,
-            caches: self.caches.into_iter().filter_map(|(_, cache)| cache).collect(),
-        }
+        Some(PublisherPart { config, name: self.publisher.clone()? })
+    }
+
+    fn agent(&self, draft: Option<AgentDraft>) -> Option<AgentPart> {
+        let AgentDraft { config, caches } = draft?;
+        let caches = caches.into_iter().filter_map(|(_, cache)| cache).collect();
+        Some(AgentPart { config, name: self.agent.clone()?, caches })
     }
 }
 
@@ -209,23 +226,8 @@ fn name<T: FromStr>(reader: &mut Reader<'_, '_>, part: &str, written: Option<T>)
     })
 }
 
-fn section<'i, T: Deserialize<'i> + Default>(reader: &mut Reader<'_, 'i>, key: &str) -> T {
-    let (table, span) = reader.table(key);
-    reader.read(&Field::top(key), &table, &span, &[]).unwrap_or_default()
-}
-
-/// The keys of a broker that is not built in mean nothing here, so they are no mistakes of their own.
-fn read_broker(reader: &mut Reader<'_, '_>) -> BrokerConfig {
-    let (table, _) = reader.table("broker");
-    let kind = table.get("kind").and_then(|kind| kind.get_ref().as_str());
-    if let Some(kind) = kind.filter(|kind| NOT_YET.contains(kind)) {
-        let problem = format!("\"{kind}\" is not in this build yet; use \"embedded\"");
-        reader.object(&Field::top("broker").key("kind"), problem);
-        return BrokerConfig::default();
-    }
-    section(reader, "broker")
-}
-
+#[cfg(test)]
+mod broker_tests;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

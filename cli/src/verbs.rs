@@ -1,10 +1,13 @@
 //! The verbs, one file each.
 
+mod agent;
 mod caches;
 mod check;
 mod demo;
 mod dry_run;
+mod process;
 mod progress;
+mod publisher;
 mod purge;
 mod regions;
 mod serve;
@@ -24,6 +27,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 pub(crate) enum Verb {
     Demo(demo::Demo),
     Serve(serve::Serve),
+    Publisher(publisher::Publisher),
+    Agent(agent::Agent),
     Check(check::Check),
     Purge(Box<purge::Purge>),
     Status(status::Status),
@@ -37,6 +42,8 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run().await,
             Self::Serve(verb) => verb.run().await,
+            Self::Publisher(verb) => verb.run().await,
+            Self::Agent(verb) => verb.run().await,
             Self::Check(verb) => verb.run(),
             Self::Purge(verb) => verb.run().await,
             Self::Status(verb) => verb.run().await,

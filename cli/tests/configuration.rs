@@ -99,7 +99,7 @@ fn a_tokens_file_that_holds_no_tokens_is_a_mistake_of_the_configuration() {
 
 #[test]
 fn scripts_get_every_mistake_as_a_document() {
-    let output = purgebus(&["check", "--json"], "grace = 5\n[broker]\nkind = \"nats\"\n");
+    let output = purgebus(&["check", "--json"], "grace = 5\n[broker]\nkind = \"nots\"\n");
     assert_eq!(output.status.code(), Some(2));
     let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     let fields: Vec<_> = told["mistakes"]

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use agent::{CacheConfig, LaneConfig};
+use agent::{AgentConfig, CacheConfig, LaneConfig};
+use publisher::PublisherConfig;
 use schemas::{CacheName, Host, SiteName};
 
-use super::Draft;
+use super::broker::BrokerConfig;
 use super::document::Document;
+use super::draft::Draft;
 use super::explain::known_instead;
 use super::mistake::Field;
 use super::reader::Reader;
@@ -17,11 +19,16 @@ use super::site::SiteConfig;
 /// Notes all of them.
 pub(super) fn check(reader: &mut Reader<'_, '_>, document: &Document<'_>, draft: &Draft) {
     sites(reader, &draft.sites);
-    caches(reader, &draft.caches, &draft.sites);
-    order(reader, &draft.caches);
-    publisher(reader, draft);
-    ports(reader, draft);
-    folders(reader, document, draft);
+    if let Some(agent) = &draft.agent {
+        caches(reader, &agent.caches, &draft.sites);
+        order(reader, &agent.caches);
+        folder_can_be_had(reader, &Field::top("agent").key("state"), &agent.config.state);
+    }
+    if let Some(config) = &draft.publisher {
+        publisher(reader, config);
+        journal(reader, document, config, draft.broker.as_ref());
+    }
+    ports(reader, draft.publisher.as_ref(), draft.agent.as_ref().map(|agent| &agent.config));
 }
 
 fn sites(reader: &mut Reader<'_, '_>, sites: &[(Field, Option<SiteConfig>)]) {
@@ -146,9 +153,8 @@ fn cycle<'a>(
     Some(way[..=back].to_vec())
 }
 
-fn publisher(reader: &mut Reader<'_, '_>, draft: &Draft) {
+fn publisher(reader: &mut Reader<'_, '_>, publisher: &PublisherConfig) {
     let field = Field::top("publisher");
-    let publisher = &draft.publisher;
     match &publisher.tokens_file {
         None if !publisher.listen.ip().is_loopback() => {
             let problem = "anyone who reaches this address could purge; \
@@ -165,22 +171,25 @@ fn publisher(reader: &mut Reader<'_, '_>, draft: &Draft) {
     }
 }
 
-fn ports(reader: &mut Reader<'_, '_>, draft: &Draft) {
-    let listen = draft.publisher.listen;
-    let publisher_admin = draft.publisher.admin;
-    let agent_admin = draft.agent.admin;
-    let publisher = Field::top("publisher");
-    let agent = Field::top("agent");
-    if overlap(listen, publisher_admin) {
-        reader.object(&publisher.key("admin"), "is the port of publisher.listen; give another");
+fn ports(
+    reader: &mut Reader<'_, '_>,
+    publisher: Option<&PublisherConfig>,
+    agent: Option<&AgentConfig>,
+) {
+    let Some(PublisherConfig { listen, admin, .. }) = publisher else { return };
+    let publisher_field = Field::top("publisher").key("admin");
+    if overlap(*listen, *admin) {
+        reader.object(&publisher_field, "is the port of publisher.listen; give another");
     }
-    if overlap(listen, agent_admin) {
-        reader.object(&agent.key("admin"), "is the port of publisher.listen; give another");
+    let Some(agent) = agent else { return };
+    let agent_field = Field::top("agent").key("admin");
+    if overlap(*listen, agent.admin) {
+        reader.object(&agent_field, "is the port of publisher.listen; give another");
     }
-    if publisher_admin != agent_admin && overlap(publisher_admin, agent_admin) {
+    if *admin != agent.admin && overlap(*admin, agent.admin) {
         let problem = "is the port of publisher.admin at another address; \
                        make them equal to share one, or give another port";
-        reader.object(&agent.key("admin"), problem);
+        reader.object(&agent_field, problem);
     }
 }
 
@@ -189,21 +198,26 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
-fn folders(reader: &mut Reader<'_, '_>, document: &Document<'_>, draft: &Draft) {
+/// Whether the folder of the journal can be had, which is that of the embedded log too.
+fn journal(
+    reader: &mut Reader<'_, '_>,
+    document: &Document<'_>,
+    publisher: &PublisherConfig,
+    broker: Option<&BrokerConfig>,
+) {
     let journal = Field::top("publisher").key("journal");
     let dir = Field::top("broker").key("dir");
-    match &draft.broker.dir {
+    match broker.and_then(BrokerConfig::dir) {
         Some(folder) => {
-            if document.has(&journal) && *folder != draft.publisher.journal {
+            if document.has(&journal) && *folder != publisher.journal {
                 let problem = "the embedded log and the journal share one database: \
                                leave it out, or make it equal to publisher.journal";
                 reader.object(&dir, problem);
             }
             folder_can_be_had(reader, &dir, folder);
         }
-        None => folder_can_be_had(reader, &journal, &draft.publisher.journal),
+        None => folder_can_be_had(reader, &journal, &publisher.journal),
     }
-    folder_can_be_had(reader, &Field::top("agent").key("state"), &draft.agent.state);
 }
 
 /// Tries it on the nearest folder that exists, and leaves nothing behind.

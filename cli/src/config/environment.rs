@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::document::{Document, Value};
+use super::mistake::is_secret;
 
 /// What the names of all variables begin with; a single underscore would meet `PURGEBUS_PORT`, which
 /// Kubernetes sets for a service named purgebus.
@@ -30,7 +31,9 @@ pub(super) fn overlay<'i>(
         let span = document.add_variable(name.clone());
         let path = path.to_ascii_lowercase();
         let keys: Vec<_> = path.split("__").collect();
-        if let Err(problem) = write(document.table_mut(), &keys, parse(text, &span), &span) {
+        let secret = keys.last().is_some_and(|key| is_secret(key));
+        let value = if secret { verbatim(text, &span) } else { parse(text, &span) };
+        if let Err(problem) = write(document.table_mut(), &keys, value, &span) {
             misplaced.push(Misplaced { name: name.clone(), problem });
         }
     }
@@ -41,8 +44,13 @@ pub(super) fn overlay<'i>(
 fn parse<'i>(text: &'i str, span: &Range<usize>) -> Value<'i> {
     match DeValue::parse(text) {
         Ok(value) => respan(value.into_inner(), span),
-        Err(_) => Spanned::new(span.clone(), DeValue::String(Cow::Borrowed(text))),
+        Err(_) => verbatim(text, span),
     }
+}
+
+/// The string that it is. A password of digits is no number.
+fn verbatim<'i>(text: &'i str, span: &Range<usize>) -> Value<'i> {
+    Spanned::new(span.clone(), DeValue::String(Cow::Borrowed(text)))
 }
 
 /// Moves all of a value to where its variable stands.

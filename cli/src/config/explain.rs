@@ -4,11 +4,13 @@
 const SIMILAR: f64 = 0.8;
 
 /// Expectations of serde and of parsers, and what would satisfy them.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 7] = [
     ("a duration", "\"50ms\", \"10s\" or \"7d\""),
     ("duration unit", "\"50ms\", \"10s\" or \"7d\""),
     ("socket address", "\"127.0.0.1:8377\""),
     ("expected usize", "100"),
+    ("expected u32", "1"),
+    ("expected a sequence", "[\"a\", \"b\"]"),
     ("a size", "\"64MiB\" or \"4GiB\""),
 ];
 

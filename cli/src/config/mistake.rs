@@ -5,6 +5,14 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+/// Keys whose values nobody may see.
+const SECRETS: [&str; 2] = ["password", "token"];
+
+/// Whether the value of a key is a secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRETS.contains(&key)
+}
+
 /// Where a mistake stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Place {
@@ -53,6 +61,11 @@ impl Field {
     /// Its steps from the top.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0
+    }
+
+    /// Whether its value may not be seen.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.0.last(), Some(Step::Key(key)) if is_secret(key))
     }
 
     /// Whether this is `other` or lies within it.

@@ -13,6 +13,9 @@ use super::keys::keys_of;
 use super::mistake::{Field, Mistake, Place};
 use super::sieve::{Stumble, sift};
 
+/// Of a secret: serde would show it.
+const NO_TEXT: &str = "is no text; write it in quotes";
+
 /// Reads parts of one document and remembers what is wrong with them.
 #[derive(Debug)]
 pub(super) struct Reader<'d, 'i> {
@@ -55,7 +58,8 @@ impl<'d, 'i> Reader<'d, 'i> {
         for Stumble { span, steps, message } in stumbles {
             let field = steps.iter().fold(field.clone(), |field, step| field.step(step.clone()));
             let place = self.document.place(&span);
-            let told = explain(&message, siblings);
+            let secret = field.is_secret() && !message.starts_with("unknown field");
+            let told = if secret { NO_TEXT.to_owned() } else { explain(&message, siblings) };
             if steps.is_empty() {
                 self.note_table(&place, &field, &told, keys_of::<T>());
             } else {

@@ -7,8 +7,10 @@ use agent::LaneConfig;
 use agent::driver::edge::EdgeConfig;
 use agent::driver::redis::RedisConfig;
 use agent::driver::varnish::VarnishConfig;
+use broker_adapter::{NatsConfig, TlsConfig};
 use serde::de::DeserializeOwned;
 
+use super::broker::{EmbeddedLog, Head};
 use super::keys::keys_of;
 use super::*;
 
@@ -44,7 +46,10 @@ fn describes<T: DeserializeOwned + Debug>(heading: &str, required: &str) {
 fn the_reference_tells_every_key_and_its_default() {
     describes::<ProcessConfig>("Above all tables", "");
     describes::<LogConfig>("`[log]`", "");
-    describes::<BrokerConfig>("`[broker]`", "");
+    describes::<Head>("`[broker]`", "");
+    describes::<EmbeddedLog>("`kind = \"embedded\"`", "");
+    describes::<NatsConfig>("`kind = \"nats\"`", "");
+    describes::<TlsConfig>("`[broker.tls]`", "");
     describes::<PublisherConfig>("`[publisher]`", "");
     describes::<SiteConfig>("`[[site]]`", "");
     describes::<AgentConfig>("`[agent]`", "");
@@ -55,6 +60,17 @@ fn the_reference_tells_every_key_and_its_default() {
     describes::<RedisConfig>("`driver = \"redis\"`", redis);
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn the_reference_tells_every_key_of_kafka_and_its_default() {
+    use broker_adapter::{KafkaConfig, SaslConfig};
+
+    describes::<KafkaConfig>("`kind = \"kafka\"`", "");
+    let required = "mechanism = \"scram-sha-512\"\nuser = \"purgebus\"\n";
+    describes::<SaslConfig>("`[broker.sasl]`", required);
+}
+
+#[cfg(feature = "kafka")]
 #[test]
 fn the_examples_of_the_reference_have_no_mistakes() {
     let environment = [("STATE", "AGENT"), ("JOURNAL", "PUBLISHER")]
@@ -63,7 +79,7 @@ fn the_examples_of_the_reference_have_no_mistakes() {
     assert!(!examples.is_empty());
     for example in examples {
         let example = example.split("```").next().unwrap_or_default();
-        let read = Config::parse(example, &environment);
+        let read = Config::parse(example, &environment, None);
         assert!(read.is_ok(), "{read:#?} in\n{example}");
     }
 }

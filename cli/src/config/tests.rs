@@ -13,14 +13,22 @@ url = "http://127.0.0.1:6081"
 "#;
 
 /// The smallest configuration with folders that exist on every machine.
-fn environment(extra: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn environment(extra: &[(&str, &str)]) -> Vec<(String, String)> {
     let folders = [("PURGEBUS__AGENT__STATE", "/tmp"), ("PURGEBUS__PUBLISHER__JOURNAL", "/tmp")];
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     folders.iter().chain(extra).map(own).collect()
 }
 
+fn agent_of(config: &Config) -> &AgentPart {
+    config.agent.as_ref().expect("an agent")
+}
+
+fn publisher_of(config: &Config) -> &PublisherConfig {
+    &config.publisher.as_ref().expect("a publisher").config
+}
+
 fn mistakes(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    match Config::parse(text, &environment(variables)) {
+    match Config::parse(text, &environment(variables), None) {
         Ok(_) => Vec::new(),
         Err(mistakes) => {
             let told = Mistakes { file: "f".into(), mistakes }.to_string();
@@ -32,10 +40,10 @@ fn mistakes(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn the_smallest_configuration_is_complete() {
-    let config = Config::parse(SMALLEST, &environment(&[])).expect("no mistakes");
-    assert_eq!(config.agent.region.as_str(), "local");
+    let config = Config::parse(SMALLEST, &environment(&[]), None).expect("no mistakes");
+    assert_eq!(agent_of(&config).config.region.as_str(), "local");
     assert_eq!(config.sites.iter().next().map(|site| site.name.as_str()), Some("main"));
-    assert_eq!(config.caches[0].lane, agent::LaneConfig::default());
+    assert_eq!(agent_of(&config).caches[0].lane, agent::LaneConfig::default());
 }
 
 #[test]
@@ -44,7 +52,7 @@ fn mistakes_of_every_kind_are_told_at_once_and_in_order() {
 [log]
 level = loud
 [broker]
-kind = "kafka"
+kind = "kafak"
 brokers = ["127.0.0.1:9092"]
 [publisher]
 listen = "0.0.0.0:8377"
@@ -62,7 +70,7 @@ batch = { selectors = 0, wait = 5 }
     let starts = [
         "f:1:9: grace: ",
         "f:3:9: ",
-        "f:5:1: broker.kind: \"kafka\" is not in this build yet",
+        "f:5:8: broker.kind: there is no \"kafak\"; did you mean \"kafka\"?",
         "f:8:1: publisher.listen: anyone",
         "f:9:1: publisher.jurnal: unknown key; did you mean \"journal\"?",
         "f:11:29: site[0].hosts[1]: ",
@@ -84,10 +92,10 @@ fn the_environment_overlays_the_file_down_to_single_caches() {
         ("PURGEBUS__PUBLISHER__ACK_WAIT", "3s"),
         ("PURGEBUS_PORT", "tcp://10.0.0.1:80"),
     ];
-    let config = Config::parse(SMALLEST, &environment(&variables)).expect("no mistakes");
-    assert_eq!(config.agent.region.as_str(), "eu-west");
-    assert_eq!(config.caches[0].lane.window, 7);
-    assert_eq!(config.publisher.ack_wait, Duration::from_secs(3));
+    let config = Config::parse(SMALLEST, &environment(&variables), None).expect("no mistakes");
+    assert_eq!(agent_of(&config).config.region.as_str(), "eu-west");
+    assert_eq!(agent_of(&config).caches[0].lane.window, 7);
+    assert_eq!(publisher_of(&config).ack_wait, Duration::from_secs(3));
 }
 
 #[test]
@@ -178,8 +186,8 @@ fn the_log_and_the_journal_share_one_folder() {
         .into_iter()
         .filter(|(name, _)| name != "PURGEBUS__PUBLISHER__JOURNAL")
         .collect();
-    let config = Config::parse(SMALLEST, &only_dir).expect("no mistakes");
-    assert_eq!(config.publisher.journal, Path::new("/var/tmp"));
+    let config = Config::parse(SMALLEST, &only_dir, None).expect("no mistakes");
+    assert_eq!(publisher_of(&config).journal, Path::new("/var/tmp"));
 }
 
 #[test]

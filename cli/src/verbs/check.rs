@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, Mistakes, Role};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
@@ -21,6 +21,9 @@ pub(crate) struct Check {
     /// The configuration
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
+    /// What shall run with it; what the file is written for if left out
+    #[arg(long)]
+    role: Option<Role>,
     /// One JSON document instead of lines
     #[arg(long)]
     json: bool,
@@ -28,7 +31,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<Exit, Failure> {
-        match Config::load(&self.config, &Config::environment()) {
+        match Config::load(&self.config, &Config::environment(), self.role) {
             Ok(config) => self.approve(&config),
             Err(mistakes) if self.json => {
                 output::json(&mistakes.to_json())?;
@@ -40,7 +43,7 @@ impl Check {
 
     fn approve(&self, config: &Config) -> Result<Exit, Failure> {
         if self.json {
-            output::json(&json!({"ok": true, "mistakes": []}))?;
+            output::json(&json!({"ok": true, "role": config.role.to_string(), "mistakes": []}))?;
         } else {
             output::line("ok")?;
             config.summary().iter().try_for_each(output::line)?;

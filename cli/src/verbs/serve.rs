@@ -1,20 +1,13 @@
-//! `purgebus serve`: publisher and agent in one process, on a log in the same database as the journal.
-
-use std::net::SocketAddr;
-use std::path::PathBuf;
+//! `purgebus serve`: publisher and agent in one process.
 
 use clap::Args;
-use daemon::telemetry::{self, Format};
-use daemon::{Stop, stop_on_signals};
-use serde_json::json;
 
-use crate::config::Config;
-use crate::exit::{Exit, Failure, tell};
-use crate::installation::Installation;
+use crate::config::Role;
+use crate::exit::{Exit, Failure};
 
-use super::check::wrong;
+use super::process::Process;
 
-/// Runs publisher and agent in one process, on an embedded log: the small installation
+/// Runs publisher and agent in one process: the small installation
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,45 +15,16 @@ Examples:
   PURGEBUS_LOG=debug purgebus serve -c purgebus.toml
   PURGEBUS__AGENT__REGION=eu-west purgebus serve -c purgebus.toml
 
-Every mistake of the configuration is told before any port is bound. Prints a line for each port when
-it listens. SIGINT and SIGTERM stop it within its grace, a second one at once; a restart goes on where
-it was.")]
+The log is embedded, in the same database as the journal, unless [broker] names another. Every mistake of
+the configuration is told before any port is bound. Prints a line for each port when it listens. SIGINT
+and SIGTERM stop it within its grace, a second one at once; a restart goes on where it was.")]
 pub(crate) struct Serve {
-    /// The configuration
-    #[arg(short, long, value_name = "FILE")]
-    config: PathBuf,
-    /// Log in JSON lines, whatever the configuration says
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    process: Process,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let config = Config::load(&self.config, &Config::environment())
-            .map_err(|mistakes| wrong(&mistakes))?;
-        let format = if self.json { Format::Json } else { config.log.format };
-        telemetry::init(format, &config.log.level)
-            .map_err(|error| Failure::new(Exit::WrongUsage, error))?;
-        let grace = config.process.grace;
-        let stop = Stop::new();
-        let impatient = stop_on_signals(stop.clone())?;
-        let installation = Installation::open(config).await?;
-        for (what, address) in installation.ports() {
-            announce(format, what, address);
-        }
-        let crew = installation.crew(stop);
-        tokio::select! {
-            ended = crew.run(grace) => ended.map(|()| Exit::Done).map_err(Failure::failed),
-            second = impatient => Err(Failure::failed(second)),
-        }
-    }
-}
-
-/// A line on stderr, in the form of the log around it.
-fn announce(format: Format, what: &str, address: SocketAddr) {
-    let url = format!("http://{address}");
-    match format {
-        Format::Text => tell(format_args!("{what} listens on {url}")),
-        Format::Json => tell(json!({"listening": what, "url": url})),
+        self.process.run(Role::Serve).await
     }
 }

@@ -1,0 +1,75 @@
+//! The publisher and the agent of an installation.
+
+use std::sync::Arc;
+
+use agent::{Agent, AgentSetup, Cache};
+use anyhow::Context;
+use daemon::{Clock, Health};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use publisher::{Publisher, PublisherError, PublisherSetup};
+use schemas::Sites;
+
+use super::broker::Log;
+use crate::config::{AgentPart, BrokerConfig, PublisherPart};
+use crate::exit::{Exit, Failure};
+
+/// What all parts of a process share.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) sites: Arc<Sites>,
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+    pub(super) metrics: Arc<Mutex<Registry>>,
+}
+
+/// Opens the publisher.
+pub(super) async fn publisher(
+    part: PublisherPart,
+    broker: &BrokerConfig,
+    log: &Log,
+    surroundings: &Surroundings,
+) -> Result<Publisher, Failure> {
+    let store = log.store.clone().context("a publisher has a journal").map_err(Failure::failed)?;
+    let setup = PublisherSetup {
+        config: part.config,
+        name: part.name,
+        sites: surroundings.sites.clone(),
+        store,
+        outlet: log.outlet.clone(),
+        partitions: broker.partitions(),
+        retention: broker.retention(),
+        clock: surroundings.clock,
+        health: surroundings.health.clone(),
+        metrics: surroundings.metrics.clone(),
+    };
+    Publisher::open(setup).await.map_err(failure)
+}
+
+/// Opens the agent.
+pub(super) fn agent(
+    part: AgentPart,
+    log: &Log,
+    surroundings: &Surroundings,
+) -> Result<Agent, Failure> {
+    let setup = AgentSetup {
+        config: part.config,
+        name: part.name,
+        caches: part.caches.into_iter().map(Cache::from).collect(),
+        sites: surroundings.sites.clone(),
+        broker: log.broker(),
+        clock: surroundings.clock,
+        health: surroundings.health.clone(),
+        metrics: surroundings.metrics.clone(),
+    };
+    Agent::open(setup).map_err(Failure::failed)
+}
+
+/// A tokens file that cannot be used is a mistake of the configuration.
+fn failure(error: PublisherError) -> Failure {
+    let exit = match error {
+        PublisherError::Tokens(_) | PublisherError::Exposed(_) => Exit::WrongUsage,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error)
+}

@@ -1,0 +1,58 @@
+//! What every verb that runs a part of the bus does: read, open, listen, run, stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use daemon::telemetry::{self, Format};
+use daemon::{Stop, stop_on_signals};
+use serde_json::json;
+
+use crate::config::{Config, Role};
+use crate::exit::{Exit, Failure, tell};
+use crate::installation::Installation;
+
+use super::check::wrong;
+
+/// What every such verb is told.
+#[derive(Debug, Args)]
+pub(super) struct Process {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// Log in JSON lines, whatever the configuration says
+    #[arg(long)]
+    json: bool,
+}
+
+impl Process {
+    /// Runs it as `role` until it is told to stop.
+    pub(super) async fn run(self, role: Role) -> Result<Exit, Failure> {
+        let config = Config::load(&self.config, &Config::environment(), Some(role))
+            .map_err(|mistakes| wrong(&mistakes))?;
+        let format = if self.json { Format::Json } else { config.log.format };
+        telemetry::init(format, &config.log.level)
+            .map_err(|error| Failure::new(Exit::WrongUsage, error))?;
+        let grace = config.process.grace;
+        let stop = Stop::new();
+        let impatient = stop_on_signals(stop.clone())?;
+        let installation = Installation::open(config).await?;
+        for (what, address) in installation.ports() {
+            announce(format, what, address);
+        }
+        let crew = installation.crew(stop);
+        tokio::select! {
+            ended = crew.run(grace) => ended.map(|()| Exit::Done).map_err(Failure::failed),
+            second = impatient => Err(Failure::failed(second)),
+        }
+    }
+}
+
+/// A line on stderr, in the form of the log around it.
+fn announce(format: Format, what: &str, address: SocketAddr) {
+    let url = format!("http://{address}");
+    match format {
+        Format::Text => tell(format_args!("{what} listens on {url}")),
+        Format::Json => tell(json!({"listening": what, "url": url})),
+    }
+}
