@@ -1,6 +1,7 @@
 //! The one place that starts real servers: a free port, a fresh folder, ready when [`Server::start`] returns, dead and
 //! gone when dropped.
 
+pub mod kafka;
 pub mod nats;
 pub mod origin;
 pub mod proxy;
@@ -19,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
 /// Longest time a server may need to come up or go down.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How much of a server's log a panic message shows.
 const LOG_BYTES_SHOWN: usize = 4_000;
 /// Another process may take a free port first.
