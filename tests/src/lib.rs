@@ -2,7 +2,9 @@
 
 pub mod authority;
 pub mod book;
+pub mod bus;
 mod eventually;
+pub mod process;
 pub mod serve;
 pub mod servers;
 pub mod shop;

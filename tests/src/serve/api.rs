@@ -1,6 +1,6 @@
 //! A client of the process: its API and its admin port.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::process::Admin;
+
 /// Longer than the API makes anybody wait.
 const PATIENCE: Duration = Duration::from_secs(130);
 
@@ -16,25 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(130);
 #[derive(Debug, Clone)]
 pub struct Api {
     http: Client,
-    port: u16,
-    admin: u16,
+    address: SocketAddr,
+    admin: Admin,
 }
 
 impl Api {
-    pub(super) fn new(port: u16, admin: u16) -> Self {
+    /// Of the process that listens there.
+    ///
+    /// # Panics
+    /// When there can be no client.
+    pub fn new(address: SocketAddr, admin: Admin) -> Self {
         // A connection that died with the process would fail the next request.
         let http = Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build();
-        Self { http: http.expect("a client"), port, admin }
+        Self { http: http.expect("a client"), address, admin }
     }
 
     /// Where the API listens.
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.address
     }
 
     /// Where health and metrics are.
     pub fn admin_address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.admin).into()
+        self.admin.address()
     }
 
     /// A request to publish, with `query` such as `?dry_run=true`; to be given a body and sent.
@@ -91,7 +97,7 @@ impl Api {
 
     /// How far an accepted id has come; fails where the process does not answer, or does not know it.
     pub async fn try_status(&self, id: Uuid) -> reqwest::Result<Progress> {
-        self.get(self.port, &format!("/v1/invalidations/{id}")).await
+        self.get(&format!("/v1/invalidations/{id}")).await
     }
 
     /// How far an accepted id has come.
@@ -107,7 +113,7 @@ impl Api {
     /// # Panics
     /// When the process does not answer.
     pub async fn lanes(&self, cache: &str) -> Vec<CacheSummary> {
-        let page: Page<CacheSummary> = self.get(self.port, "/v1/caches").await.expect("a list");
+        let page: Page<CacheSummary> = self.get("/v1/caches").await.expect("a list");
         page.items.into_iter().filter(|lane| lane.cache.as_str() == cache).collect()
     }
 
@@ -116,7 +122,7 @@ impl Api {
     /// # Panics
     /// When the process does not answer.
     pub async fn regions(&self) -> Vec<RegionSummary> {
-        let page: Page<RegionSummary> = self.get(self.port, "/v1/regions").await.expect("a list");
+        let page: Page<RegionSummary> = self.get("/v1/regions").await.expect("a list");
         page.items
     }
 
@@ -126,30 +132,27 @@ impl Api {
     /// # Panics
     /// When the process does not answer.
     pub async fn count(&self, name: &str, labels: &[&str]) -> u64 {
-        let url = format!("http://{}/metrics", self.admin_address());
-        let text = self.http.get(url).send().await.expect("an answer").text().await;
-        let text = text.expect("a body");
-        let series = text.lines().filter_map(|line| line.strip_prefix(name));
-        series
-            .filter(|rest| rest.starts_with(['{', ' ']))
-            .filter(|rest| labels.iter().all(|label| rest.contains(label)))
-            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok())
-            .sum()
+        self.admin.count(name, labels).await
     }
 
     /// Whether it says that it is ready.
     pub async fn is_ready(&self) -> bool {
-        let url = format!("http://{}/health/ready", self.admin_address());
-        let answer = self.http.get(url).send().await;
-        answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+        self.admin.is_ready().await
+    }
+
+    /// Gets any other path, such as `/v1/agents`; fails where the process does not answer, or not well.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> reqwest::Result<T> {
+        let answer = self.http.get(format!("http://{}{path}", self.address)).send().await?;
+        answer.error_for_status()?.json().await
+    }
+
+    /// Deletes a path, such as `/v1/agents/edge-1`; fails where the process does not answer.
+    pub async fn delete(&self, path: &str) -> reqwest::Result<StatusCode> {
+        let answer = self.http.delete(format!("http://{}{path}", self.address)).send().await?;
+        Ok(answer.status())
     }
 
     pub(super) async fn answers(&self) -> bool {
-        self.get::<Value>(self.port, "/v1/regions").await.is_ok()
-    }
-
-    async fn get<T: DeserializeOwned>(&self, port: u16, path: &str) -> reqwest::Result<T> {
-        let answer = self.http.get(format!("http://127.0.0.1:{port}{path}")).send().await?;
-        answer.error_for_status()?.json().await
+        self.get::<Value>("/v1/regions").await.is_ok()
     }
 }

@@ -40,8 +40,11 @@ impl Serve {
     /// # Panics
     /// When that cannot be read.
     pub async fn remains(&self) -> Remains {
-        assert!(self.child.is_none(), "it runs");
-        Remains { numbered: numbered(&self.journal()).await, cursors: self.cursors() }
+        assert!(!self.process.is_started(), "it runs");
+        Remains {
+            numbered: numbered(&self.process.home().journal()).await,
+            cursors: self.cursors(),
+        }
     }
 
     /// The cursors that it has stored by now.
@@ -49,7 +52,7 @@ impl Serve {
     /// # Panics
     /// When one is not whole.
     pub fn cursors(&self) -> BTreeMap<String, Cursor> {
-        cursors(&self.state())
+        cursors(&self.process.home().state())
     }
 
     /// Appends messages to its log, as whoever owns the broker can. To be called while it is dead.
@@ -57,8 +60,8 @@ impl Serve {
     /// # Panics
     /// When the log does not take them.
     pub async fn inject(&self, bodies: impl IntoIterator<Item = Bytes>) {
-        assert!(self.child.is_none(), "it runs");
-        let log = open(&self.journal());
+        assert!(!self.process.is_started(), "it runs");
+        let log = open(&self.process.home().journal());
         let message = |body| Message { key: None, id: None, body };
         let messages = bodies.into_iter().map(message).collect();
         let taken = log.publish(topic(), Partition::default(), messages).await;

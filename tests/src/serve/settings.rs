@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 
-use super::Api;
+use crate::process::Home;
 
 /// Redis holds pages too.
 pub const PAGES: &str = "url = \"page:{host}{path}\", tag = \"tag:{tag}\", key = \"{site}:{key}\"";
@@ -13,7 +12,7 @@ pub const DATA: &str = "tag = \"tag:{tag}\", key = \"{site}:{key}\"";
 /// The host of the one site.
 const HOST: &str = "www.example.com";
 
-/// The configuration of a `serve` with one site, `main`, and one agent, `edge-1`, in the region `local`.
+/// The caches of an agent. In a `serve`: of `edge-1` in the region `local`, with one site, `main`.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     regions: Option<&'static [&'static str]>,
@@ -61,18 +60,29 @@ impl Settings {
         self
     }
 
-    /// As a file.
-    pub(super) fn toml(&self, api: &Api, journal: &Path, state: &Path) -> String {
-        let Self { regions, caches } = self;
+    /// Every `[[agent.cache]]`.
+    pub(crate) fn caches(&self) -> &str {
+        &self.caches
+    }
+
+    /// As the file of a `serve`.
+    pub(super) fn toml(&self, home: &Home) -> String {
+        let Home { api, admin, .. } = home;
+        let (journal, state) = (home.journal(), home.state());
         let (journal, state) = (journal.display(), state.display());
-        let regions = regions.map_or(String::new(), |regions| format!("regions = {regions:?}\n"));
         format!(
             "grace = \"15s\"\n\n\
-             [publisher]\nname = \"publisher-1\"\nlisten = \"{listen}\"\nadmin = \"{admin}\"\njournal = \"{journal}\"\n\n\
-             [[site]]\nname = \"main\"\nhosts = [\"{HOST}\"]\n{regions}\n\
+             [publisher]\nname = \"publisher-1\"\nlisten = \"{api}\"\nadmin = \"{admin}\"\n\
+             journal = \"{journal}\"\n\n{site}\n\
              [agent]\nname = \"edge-1\"\nadmin = \"{admin}\"\nstate = \"{state}\"\n\n{caches}",
-            listen = api.address(),
-            admin = api.admin_address(),
+            site = site(self.regions),
+            caches = self.caches,
         )
     }
+}
+
+/// The one site of all tests, held in these regions.
+pub(crate) fn site(regions: Option<&[&str]>) -> String {
+    let regions = regions.map_or(String::new(), |regions| format!("regions = {regions:?}\n"));
+    format!("[[site]]\nname = \"main\"\nhosts = [\"{HOST}\"]\n{regions}")
 }
