@@ -1,23 +1,25 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
+mod members;
+mod status;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use daemon::{Clock, Stop};
 use jiff::Timestamp;
-use schemas::api::{
-    Accepted, CacheSummary, DryRun, InvalidationRequest, Mistake, Progress, RegionSummary,
-};
-use schemas::{Audience, Invalidation, Place, Region, Site, SiteName, Sites};
+use schemas::api::{Accepted, CacheSummary, DryRun, InvalidationRequest, Mistake, RegionSummary};
+use schemas::{Audience, Invalidation, Region, Site, SiteName, Sites};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 use uuid::{NoContext, Uuid};
 
 use crate::intake::{self, Wanted};
-use crate::journal::{Idempotency, Journal, JournalError, Receipt, Refusal};
+use crate::journal::{Idempotency, Journal, Receipt, Refusal};
 use crate::metrics::Metrics;
-use crate::tracker::{TrackerHandle, Until};
+use crate::search::Searcher;
+use crate::tracker::TrackerHandle;
+
+pub use self::status::StatusError;
 
 /// Why a request was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,8 @@ struct Shared {
     tracker: TrackerHandle,
     clock: Clock,
     metrics: Metrics,
+    /// Where the log lies elsewhere: others publish there too.
+    searcher: Option<Searcher>,
     /// Requested when the publisher begins to stop: nobody shall wait any more.
     leaving: Stop,
 }
@@ -68,9 +72,10 @@ impl PublisherHandle {
         tracker: TrackerHandle,
         clock: Clock,
         metrics: Metrics,
+        searcher: Option<Searcher>,
         leaving: Stop,
     ) -> Self {
-        Self(Arc::new(Shared { sites, journal, tracker, clock, metrics, leaving }))
+        Self(Arc::new(Shared { sites, journal, tracker, clock, metrics, searcher, leaving }))
     }
 
     /// Publishes: when it returns, the invalidation has its number and is on disk.
@@ -127,28 +132,6 @@ impl PublisherHandle {
         })
     }
 
-    /// How far an invalidation has come; `None` if the journal does not have it, or not any more.
-    pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>, JournalError> {
-        let found = self.find(id).await?;
-        Ok(found.map(|(place, invalidation)| self.0.tracker.progress(place, &invalidation)))
-    }
-
-    /// Its progress once it has come as far as `until`, is blocked, `patience` is over, or the publisher stops.
-    pub async fn wait(
-        &self,
-        id: Uuid,
-        until: Until,
-        patience: Duration,
-    ) -> Result<Option<Progress>, JournalError> {
-        let Some((place, invalidation)) = self.find(id).await? else { return Ok(None) };
-        let deadline = Instant::now() + patience;
-        let tracker = &self.0.tracker;
-        Ok(Some(tokio::select! {
-            progress = tracker.wait(place, &invalidation, until, deadline) => progress,
-            () = self.0.leaving.requested() => tracker.progress(place, &invalidation),
-        }))
-    }
-
     /// One row per region.
     pub fn regions(&self) -> Vec<RegionSummary> {
         self.0.tracker.regions()
@@ -157,10 +140,6 @@ impl PublisherHandle {
     /// One row per lane.
     pub fn caches(&self) -> Vec<CacheSummary> {
         self.0.tracker.caches()
-    }
-
-    async fn find(&self, id: Uuid) -> Result<Option<(Place, Invalidation)>, JournalError> {
-        self.0.journal.find(id).await
     }
 
     fn check(&self, request: &InvalidationRequest) -> Result<Wanted, Vec<Mistake>> {

@@ -12,11 +12,12 @@ mod problem;
 mod publisher;
 mod repair;
 mod routes;
+mod search;
 mod tokens;
 mod tracker;
 
 pub use config::PublisherConfig;
-pub use handle::{AcceptError, PublisherHandle};
+pub use handle::{AcceptError, PublisherHandle, StatusError};
 pub use journal::{JournalError, JournalStore};
 pub use outlet::Outlet;
 pub use publisher::{Publisher, PublisherError, PublisherSetup};

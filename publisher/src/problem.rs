@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     MediaType,
     Invalid,
     Conflict,
+    Alive,
     Internal,
     Unavailable,
 }
@@ -59,6 +60,7 @@ impl Kind {
                 "idempotency_conflict",
                 "The idempotency key belongs to another request",
             ),
+            Self::Alive => (Code::CONFLICT, "alive", "It is not gone"),
             Self::Internal => {
                 (Code::INTERNAL_SERVER_ERROR, "internal", "The publisher made a mistake")
             }

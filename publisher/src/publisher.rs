@@ -27,8 +27,9 @@ use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::repair::Repairer;
 use crate::routes;
+use crate::search::Searcher;
 use crate::tokens::{Tokens, TokensError};
-use crate::tracker::Tracking;
+use crate::tracker::{Tracking, TrackingSetup};
 
 /// Most connections to the API at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -111,7 +112,15 @@ impl Publisher {
             None => return Err(PublisherError::Exposed(config.listen)),
         };
         let broker = outlet.broker();
-        let tracking = Tracking::open(store.database(), broker, Arc::clone(&sites), clock)
+        let tracking = TrackingSetup {
+            database: store.database(),
+            broker,
+            name: name.clone(),
+            sites: Arc::clone(&sites),
+            clock,
+            condition: setup.health.condition("tracker"),
+        };
+        let tracking = Tracking::open(tracking)
             .await
             .map_err(|error| PublisherError::Tracker(error.into()))?;
         let tracker = tracking.handle();
@@ -133,12 +142,18 @@ impl Publisher {
             Metrics::register(&mut registry)
         };
         let leaving = Stop::new();
+        // A log of our own holds nothing that the journal beside it does not.
+        let searcher = match &outlet {
+            Outlet::Shared(_) => None,
+            Outlet::Remote(broker) => Some(Searcher::new(Arc::clone(broker), clock)),
+        };
         let handle = PublisherHandle::new(
             sites,
             journal.clone(),
             tracker,
             clock,
             metrics.clone(),
+            searcher,
             leaving.clone(),
         );
         let (listen, condition) = (config.listen, setup.health.condition("publisher"));

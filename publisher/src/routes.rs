@@ -1,11 +1,13 @@
 //! The API over HTTP: one file for each resource, and what holds for all of them.
 
+mod agents;
 mod auth;
 mod body;
 mod caches;
 mod invalidation;
 mod invalidations;
 mod parameters;
+mod publishers;
 mod regions;
 #[cfg(test)]
 mod tests;
@@ -21,10 +23,9 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::error;
+use tracing::{error, warn};
 
-use crate::handle::PublisherHandle;
-use crate::journal::JournalError;
+use crate::handle::{PublisherHandle, StatusError};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Reason, Refused};
 use crate::tokens::Tokens;
@@ -43,6 +44,10 @@ pub(crate) fn router(
         .route("/v1/invalidations/{id}", invalidation::methods())
         .route("/v1/regions", regions::methods())
         .route("/v1/caches", caches::methods())
+        .route("/v1/agents", agents::methods())
+        .route("/v1/agents/{name}", agents::methods_of_one())
+        .route("/v1/publishers", publishers::methods())
+        .route("/v1/publishers/{name}", publishers::methods_of_one())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(handle)
@@ -86,9 +91,17 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Refused::new(Kind::Internal, "see the publisher's log; repeating may help").into_response()
 }
 
-impl From<JournalError> for Refused {
-    fn from(error: JournalError) -> Self {
-        error!(error = crate::error_chain(&error), "the journal cannot be read");
-        Self::new(Kind::Unavailable, "the journal cannot be read; repeat later")
+impl From<StatusError> for Refused {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Journal(_) => {
+                error!(error = crate::error_chain(&error), "the journal cannot be read");
+                Self::new(Kind::Unavailable, "the journal cannot be read; repeat later")
+            }
+            StatusError::Undecided { .. } => {
+                warn!(error = crate::error_chain(&error), "a status is not known");
+                Self::new(Kind::Unavailable, format!("{error}; repeat later"))
+            }
+        }
     }
 }

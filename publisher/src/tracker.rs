@@ -8,6 +8,9 @@
 //!
 //! [`Tracker`] is pure: time is an argument. [`Tracking`] feeds it from the board and keeps it on disk.
 
+mod agents;
+mod boards;
+mod clocks;
 mod lane;
 mod latency;
 mod line;
@@ -15,10 +18,14 @@ mod metrics;
 mod pass;
 mod pending;
 mod progress;
+mod publishers;
 mod range;
 mod registry;
+mod retire;
+mod retired;
 mod scope;
 mod shell;
+mod speakers;
 mod store;
 mod stored;
 mod summaries;
@@ -30,18 +37,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::{Invalidation, LineId, Number, Place, Priority, Region, Report, Sites};
+use schemas::{
+    Invalidation, LineId, Number, Place, Priority, PublisherName, Region, Report, Sites,
+};
 
 use self::latency::Latencies;
 use self::line::{News, Standing};
 use self::metrics::TrackerMetrics;
 use self::pending::{Entry, Pending, REGIONS_MAX, RegionBits, Stage};
+use self::publishers::Publishers;
 use self::range::Numbers;
 use self::registry::{Registered, Registry};
+use self::retired::RetiredAgents;
 use self::scope::Scope;
 
+pub(crate) use self::retire::RetireError;
 pub use self::shell::Until;
-pub(crate) use self::shell::{TrackerHandle, Tracking};
+pub(crate) use self::shell::{TrackerHandle, Tracking, TrackingSetup};
 
 /// Most lines of our own that are remembered as such.
 const OWN_LINES_MAX: usize = 1_024;
@@ -52,10 +64,14 @@ const SCOPES_MAX: usize = 4_096;
 /// Who owes what, who has done it, and how long that took. Pure: no clock, no await, no I/O.
 #[derive(Debug)]
 pub(crate) struct Tracker {
+    /// The publisher it belongs to.
+    name: PublisherName,
     sites: Arc<Sites>,
     /// It knows of nobody's silence before.
     listening_since: Timestamp,
     registry: Registry,
+    retired_agents: RetiredAgents,
+    publishers: Publishers,
     own_lines: BTreeMap<LineId, OwnLine>,
     measured: Vec<(Region, Latencies)>,
     awaited: Awaited,
@@ -81,12 +97,15 @@ struct Awaited {
 }
 
 impl Tracker {
-    /// Knows nobody, and begins to listen `now`.
-    pub(crate) fn new(sites: Arc<Sites>, now: Timestamp) -> Self {
+    /// That of the publisher `name`. Knows nobody, and begins to listen `now`.
+    pub(crate) fn new(name: PublisherName, sites: Arc<Sites>, now: Timestamp) -> Self {
         Self {
+            name,
             sites,
             listening_since: now,
             registry: Registry::default(),
+            retired_agents: RetiredAgents::default(),
+            publishers: Publishers::default(),
             own_lines: BTreeMap::new(),
             measured: Vec::new(),
             awaited: Awaited::default(),
@@ -125,13 +144,33 @@ impl Tracker {
         }
     }
 
-    /// An agent's word, received at `received_at`.
+    /// An agent's word, received at `received_at`. What it said before it was retired registers nobody.
     pub(crate) fn report(&mut self, report: Report, received_at: Timestamp) {
+        self.take_report(report, received_at, true);
+    }
+
+    /// An agent's word that has stood on the board for long: `at` is when it was put there.
+    pub(crate) fn old_report(&mut self, report: Report, at: Timestamp) {
+        self.take_report(report, at, false);
+    }
+
+    fn take_report(&mut self, report: Report, received_at: Timestamp, fresh: bool) {
+        if self.retired_agents.covers(&report.agent, report.instance, report.sequence) {
+            return;
+        }
+        self.retired_agents.returned(&report.agent, received_at);
         let region = report.region.clone();
-        let news = self.registry.report(report, received_at);
+        let news = self.registry.report(report, &self.name, received_at, fresh);
         for (priority, news) in &news {
             self.measure(&region, *priority, news, received_at);
         }
+    }
+
+    /// Shows what holds now: holes, agents, publishers, clocks.
+    fn show(&self, now: Timestamp) {
+        self.show_holes();
+        self.show_agents(now);
+        self.show_publishers();
     }
 
     /// Shows how many numbers lanes have missed for longer than the grace.

@@ -27,6 +27,7 @@ async fn progress(
         return Err(unknown("an invalidation's id is a UUID, as the answer to its request told"));
     };
     let progress = publisher.progress(id).await?;
-    let detail = "this publisher has not accepted it, or longer ago than its journal keeps";
+    let detail = "neither this publisher's journal nor the log has it: nobody has accepted it, or longer ago than they \
+                  keep it, or at a publisher that waits for its broker; ask that one";
     progress.map(Json).ok_or_else(|| unknown(detail))
 }

@@ -29,6 +29,15 @@ pub(super) struct Cache {
     pub(super) lanes: BTreeMap<Priority, Lane>,
 }
 
+/// Whether an earlier life or instance was registered in a lane's place: it may have owed more than the lane shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Descent {
+    /// Nobody was.
+    First,
+    /// Somebody was.
+    Successor,
+}
+
 /// One lane as last reported.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -50,6 +59,8 @@ pub(super) struct Lane {
     pub(super) heard_at: Timestamp,
     /// Whether its agent reports without naming it any more.
     pub(super) departed: bool,
+    /// Whether someone stood in its place before.
+    pub(super) descent: Descent,
     /// Its lines, those too that its reports no longer show.
     pub(super) lines: BTreeMap<LineId, Line>,
     /// Whether it is not stored as it stands here, its lines aside.
@@ -83,6 +94,7 @@ impl Lane {
             outcomes: OutcomeCounts::default(),
             heard_at: at,
             departed: false,
+            descent: Descent::First,
             lines: BTreeMap::new(),
             unstored: true,
             forgotten: Vec::new(),
@@ -114,12 +126,18 @@ impl Lane {
         self.heard_at = at;
         self.departed = false;
         if relapsed {
+            self.descent = Descent::Successor;
             self.take_back_lines_but(&report.lines);
         }
         let mut news = Vec::new();
         for shown in report.lines {
+            // Its predecessor was registered when the line began, for all that is known: then it owed all of it.
+            let owed_from = match self.descent {
+                Descent::First => shown.base,
+                Descent::Successor => 0,
+            };
             let known = self.lines.entry(shown.line);
-            let known = known.or_insert_with(|| Line::new(shown.base, at));
+            let known = known.or_insert_with(|| Line::new(owed_from, at));
             news.push(known.report(&shown, relapsed, change, at));
         }
         self.limit_lines();

@@ -143,6 +143,13 @@ impl Line {
         Standing::Settled { outcome, finished: self.finished.has(number) }
     }
 
+    /// The highest number that it shows to exist.
+    pub(super) fn highest(&self) -> Number {
+        let settled = self.applied.settled().last().map_or(0, |range| *range.end());
+        let missing = self.holes.last().map_or(0, |range| *range.end());
+        self.base.max(settled).max(missing)
+    }
+
     /// The kinds of selector it could purge when it settled `number`, if they were others than now.
     pub(super) fn judged(&self, number: Number) -> Option<KindAbilities> {
         self.judged.get(&number).copied()

@@ -1,5 +1,8 @@
 //! What the tracker shows to Prometheus.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
 use jiff::SignedDuration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -8,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use schemas::Region;
+use schemas::api::{AgentState, PublisherState};
 
 /// From below a millisecond to a quarter of an hour, with the later passes' times among them.
 const SECONDS: [f64; 20] = [
@@ -26,11 +30,20 @@ pub(crate) struct TrackerMetrics {
     pub(super) holes: Gauge,
     /// Messages on the board that were not understood.
     pub(super) parked: Counter,
+    agents: Family<StateLabel, Gauge>,
+    publishers: Family<StateLabel, Gauge>,
+    /// The largest distance of a live agent's clock from ours, in seconds.
+    pub(super) clock_offset: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RegionLabel {
     region: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
 }
 
 impl TrackerMetrics {
@@ -41,6 +54,9 @@ impl TrackerMetrics {
             finished: Family::new_with_constructor(histogram),
             holes: Gauge::default(),
             parked: Counter::default(),
+            agents: Family::default(),
+            publishers: Family::default(),
+            clock_offset: Gauge::default(),
         }
     }
 
@@ -68,9 +84,34 @@ impl TrackerMetrics {
         );
         registry.register(
             "purgebus_reports_parked",
-            "Messages on the board of reports that were not understood",
+            "Messages on the boards that were not understood",
             self.parked.clone(),
         );
+        registry.register("purgebus_agents", "Agents, by how they stand", self.agents.clone());
+        registry.register(
+            "purgebus_publishers",
+            "Publishers, by how they stand",
+            self.publishers.clone(),
+        );
+        registry.register(
+            "purgebus_clock_offset_seconds",
+            "Largest distance of a live agent's clock from this publisher's",
+            self.clock_offset.clone(),
+        );
+    }
+
+    /// So many agents stand so.
+    pub(super) fn agents(&self, counts: BTreeMap<AgentState, usize>) {
+        for (state, count) in counts {
+            show(&self.agents, state.as_str(), count);
+        }
+    }
+
+    /// So many publishers stand so.
+    pub(super) fn publishers(&self, counts: BTreeMap<PublisherState, usize>) {
+        for (state, count) in counts {
+            show(&self.publishers, state.as_str(), count);
+        }
     }
 
     pub(super) fn applied(&self, region: &Region, latency: SignedDuration, count: u64) {
@@ -80,6 +121,10 @@ impl TrackerMetrics {
     pub(super) fn finished(&self, region: &Region, latency: SignedDuration, count: u64) {
         observe(&self.finished, region, latency, count);
     }
+}
+
+fn show(family: &Family<StateLabel, Gauge>, state: &'static str, count: usize) {
+    family.get_or_create_owned(&StateLabel { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 fn observe(family: &PerRegion, region: &Region, latency: SignedDuration, count: u64) {

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::{AgentName, CacheName, CacheReport, LineId, Place, Priority, Region, Report, Sites};
+use schemas::{
+    AgentName, CacheName, CacheReport, LineId, Place, Priority, PublisherName, Region, Report,
+    Sites,
+};
 use uuid::Uuid;
 
-use super::lane::{Cache, Lane};
+use super::clocks::Clocks;
+use super::lane::{Cache, Descent, Lane};
 use super::line::{Change, News, Standing};
 use super::scope::{KindAbilities, Scope};
 
@@ -22,6 +26,8 @@ const OTHERS_MAX: usize = 8;
 pub(super) struct Registry {
     agents: BTreeMap<AgentName, Agent>,
     revision: u64,
+    /// Retired, to be removed from the store.
+    pub(super) removed: Vec<AgentName>,
 }
 
 /// One agent.
@@ -35,6 +41,8 @@ pub(super) struct Agent {
     pub(super) others: Vec<Instance>,
     /// Its caches with their lanes.
     pub(super) caches: BTreeMap<CacheName, Cache>,
+    /// How the latest one's clock stands to ours.
+    pub(super) clocks: Clocks,
     /// Whether it was heard since its instances were stored.
     pub(super) unstored: bool,
 }
@@ -62,10 +70,17 @@ pub(super) struct Registered<'a> {
 }
 
 impl Registry {
-    /// Takes a report; answers what it settles, per priority. A report that is not newer than the latest
-    /// of its instance is no news.
-    pub(super) fn report(&mut self, report: Report, at: Timestamp) -> Vec<(Priority, News)> {
-        let Report { agent: name, instance, sequence, region, at: _, caches, clocks: _ } = report;
+    /// Takes a report to the publisher `to`; answers what it settles, per priority. A report that is not newer
+    /// than the latest of its instance is no news. How long one took to come counts only where it is `fresh`.
+    pub(super) fn report(
+        &mut self,
+        report: Report,
+        to: &PublisherName,
+        at: Timestamp,
+        fresh: bool,
+    ) -> Vec<(Priority, News)> {
+        let Report { agent: name, instance, sequence, region, at: made_at, caches, clocks } =
+            report;
         let heard = Instance { id: instance, sequence, heard_at: at };
         let agent = match self.agents.entry(name) {
             Entry::Vacant(vacant) => vacant.insert(Agent::new(region.clone(), heard)),
@@ -77,6 +92,10 @@ impl Registry {
                 agent
             }
         };
+        if fresh {
+            let our_clock = clocks.iter().find(|reading| reading.publisher == *to);
+            agent.clocks.heard(made_at, our_clock.map(|reading| reading.heard_after_us), at);
+        }
         self.revision += u64::from(agent.region != region);
         agent.region = region;
         let mut news = Vec::new();
@@ -99,6 +118,19 @@ impl Registry {
     pub(super) fn restore(&mut self, name: AgentName, agent: Agent) {
         self.agents.insert(name, agent);
         self.revision += 1;
+    }
+
+    /// Someone retired it: it owes nothing any more.
+    pub(super) fn remove(&mut self, name: &AgentName) {
+        if self.agents.remove(name).is_some() {
+            self.removed.push(name.clone());
+            self.revision += 1;
+        }
+    }
+
+    /// An agent by its name.
+    pub(super) fn agent(&self, name: &AgentName) -> Option<&Agent> {
+        self.agents.get(name)
     }
 
     /// All agents.
@@ -138,7 +170,20 @@ impl Registry {
 impl Agent {
     /// One without caches.
     pub(super) fn new(region: Region, latest: Instance) -> Self {
-        Self { region, latest, others: Vec::new(), caches: BTreeMap::new(), unstored: true }
+        Self {
+            region,
+            latest,
+            others: Vec::new(),
+            caches: BTreeMap::new(),
+            clocks: Clocks::default(),
+            unstored: true,
+        }
+    }
+
+    /// Everyone who spoke under its name, with the sequence of the last report.
+    pub(super) fn instances(&self) -> Vec<(Uuid, u64)> {
+        let all = self.others.iter().chain([&self.latest]);
+        all.map(|instance| (instance.id, instance.sequence)).collect()
     }
 
     /// When it was last heard.
@@ -177,6 +222,7 @@ impl Agent {
                 self.others.remove(known);
             }
             self.others.push(self.latest);
+            self.clocks = Clocks::default();
             self.others.drain(..self.others.len().saturating_sub(OTHERS_MAX));
         } else if self.latest.sequence >= heard.sequence {
             return false;
@@ -205,9 +251,13 @@ impl Agent {
         cache.sites = report.sites;
         // A cache that does not answer now can still do what it could.
         cache.abilities = report.abilities.or(cache.abilities.take());
+        let succeeds = !self.others.is_empty();
         for lane_report in report.lanes {
             let (priority, life) = (lane_report.priority, (instance, lane_report.life));
             let lane = cache.lanes.entry(priority).or_insert_with(|| Lane::new(life, at));
+            if succeeds {
+                lane.descent = Descent::Successor;
+            }
             let lane_news = lane.report(instance, lane_report, change, at);
             lane.unstored |= changed;
             news.extend(lane_news.into_iter().map(|news| (priority, news)));

@@ -1,36 +1,25 @@
-//! The tracker at work: reads the board of reports, keeps its books on disk, answers and wakes whoever asks.
+//! The tracker at work: folds what is read, keeps its books on disk, answers and wakes whoever asks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, BrokerError, Delivery, Start, Topic};
-use daemon::{BoxError, Clock, Stop};
+use broker_adapter::Broker;
+use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use parking_lot::Mutex;
 use redb::Database;
 use schemas::api::{CacheSummary, DryRunCache, Progress, ProgressState, RegionSummary};
-use schemas::wire::decode_board;
-use schemas::{BoardMessage, Invalidation, LineId, Place, Priority, REPORTS_BOARD, Report, Sites};
+use schemas::{
+    BoardMessage, Invalidation, LineId, LogMessage, PUBLISHERS_BOARD, Place, Priority,
+    PublisherName, REPORTS_BOARD, Sites,
+};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
-use tracing::warn;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::Tracker;
+use super::boards::{HEARTBEATS, PUBLISHERS, REPORTS, Word};
 use super::metrics::TrackerMetrics;
 use super::store::{self, StoreError};
-
-const BOARD: Topic = Topic::board(REPORTS_BOARD);
-
-/// Most reports read at once.
-const READ_MAX: usize = 256;
-
-/// How long a broker that failed is left alone.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Agents speak each second: a board silent for this long has lost us, or there is nobody.
-const SILENCE: Duration = Duration::from_secs(5);
-
-/// How long a subscription may take to begin.
-const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often what has changed is stored.
 const STORE_EVERY: Duration = Duration::from_secs(1);
@@ -40,9 +29,6 @@ const HEARTBEATS_EVERY: u64 = 10;
 
 /// How often whoever waits looks again though no report came: agents may be gone by now.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How often a message that was not understood is logged, at most.
-const PARKED_LOGGED_EVERY: Duration = Duration::from_mins(1);
 
 /// How far a waiter wants an invalidation to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,35 +43,65 @@ pub enum Until {
 #[derive(Debug)]
 pub(crate) struct Tracking {
     shared: Arc<Shared>,
-    database: Arc<Database>,
-    broker: Arc<dyn Broker>,
+    condition: Condition,
+}
+
+/// What a tracker needs.
+#[derive(Debug)]
+pub(crate) struct TrackingSetup {
+    /// Where it keeps its books.
+    pub(crate) database: Arc<Database>,
+    /// Where the boards and the log are.
+    pub(crate) broker: Arc<dyn Broker>,
+    /// The publisher it belongs to.
+    pub(crate) name: PublisherName,
+    /// All sites of the installation.
+    pub(crate) sites: Arc<Sites>,
+    /// The wall clock.
+    pub(crate) clock: Clock,
+    /// Where it says what someone should look at.
+    pub(crate) condition: Condition,
 }
 
 /// Asks the tracker, and tells it what was accepted. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct TrackerHandle(Arc<Shared>);
+pub(crate) struct TrackerHandle(pub(super) Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    tracker: Mutex<Tracker>,
-    clock: Clock,
+pub(super) struct Shared {
+    pub(super) tracker: Mutex<Tracker>,
+    pub(super) database: Arc<Database>,
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) clock: Clock,
+    /// Held while something is stored, so that changes are stored in their order.
+    storing: tokio::sync::Mutex<()>,
     /// Changes with every report folded.
-    folded: watch::Sender<()>,
+    pub(super) folded: watch::Sender<()>,
+    /// Boards whose first content is folded.
+    caught_up: watch::Sender<BTreeSet<&'static str>>,
+    /// Topics that cannot be read, and why.
+    troubles: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl Tracking {
-    /// Reads the registry from `database`, so that nothing is answered without it.
-    pub(crate) async fn open(
-        database: Arc<Database>,
-        broker: Arc<dyn Broker>,
-        sites: Arc<Sites>,
-        clock: Clock,
-    ) -> Result<Self, StoreError> {
+    /// Reads the registry from the database, so that nothing is answered without it.
+    pub(crate) async fn open(setup: TrackingSetup) -> Result<Self, StoreError> {
+        let TrackingSetup { database, broker, name, sites, clock, condition } = setup;
         let stored = blocking(&database, store::load).await?;
-        let mut tracker = Tracker::new(sites, clock.now());
+        let mut tracker = Tracker::new(name, sites, clock.now());
         tracker.restore(stored);
-        let shared = Shared { tracker: Mutex::new(tracker), clock, folded: watch::Sender::new(()) };
-        Ok(Self { shared: Arc::new(shared), database, broker })
+        let shared = Shared {
+            tracker: Mutex::new(tracker),
+            database,
+            broker,
+            clock,
+            storing: tokio::sync::Mutex::new(()),
+            folded: watch::Sender::new(()),
+            caught_up: watch::Sender::default(),
+            troubles: Mutex::default(),
+        };
+        condition.set(Readiness::Ready);
+        Ok(Self { shared: Arc::new(shared), condition })
     }
 
     /// Takes back the lines of this publisher's journal: one that began right before a crash is not stored here.
@@ -100,14 +116,19 @@ impl Tracking {
 
     /// Its metrics, to be registered.
     pub(crate) fn metrics(&self) -> TrackerMetrics {
-        self.shared.tracker.lock().metrics().clone()
+        self.shared.metrics()
     }
 
-    /// Folds reports and stores what changes, until stopped. Fails when the disk or the broker does for good.
+    /// Folds what is said and stores what changes, until stopped. Fails when the disk does.
     pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
-        let folding = fold_reports(&self.shared, self.broker.as_ref(), &stop);
-        let storing = store_changes(&self.shared, &self.database, &stop);
-        tokio::try_join!(folding, storing)?;
+        let Self { shared, condition } = self;
+        let broker = shared.broker.as_ref();
+        tokio::try_join!(
+            REPORTS.fold(&shared, broker, &stop),
+            PUBLISHERS.fold(&shared, broker, &stop),
+            HEARTBEATS.fold(&shared, broker, &stop),
+            store_changes(&shared, &condition, &stop),
+        )?;
         Ok(())
     }
 }
@@ -136,6 +157,15 @@ impl TrackerHandle {
     /// One row per lane.
     pub(crate) fn caches(&self) -> Vec<CacheSummary> {
         self.0.tracker.lock().caches(self.0.clock.now())
+    }
+
+    /// Waits at most `patience` until the boards have been read once; answers whether they have.
+    pub(crate) async fn caught_up(&self, patience: Duration) -> bool {
+        let mut caught_up = self.0.caught_up.subscribe();
+        let both = |boards: &BTreeSet<&str>| {
+            boards.contains(REPORTS_BOARD) && boards.contains(PUBLISHERS_BOARD)
+        };
+        matches!(timeout(patience, caught_up.wait_for(both)).await, Ok(Ok(_)))
     }
 
     /// What each cache would do with `invalidation`.
@@ -176,85 +206,78 @@ impl Until {
     }
 }
 
-async fn fold_reports(shared: &Shared, broker: &dyn Broker, stop: &Stop) -> Result<(), BoxError> {
-    let mut parked = Parked { metrics: shared.tracker.lock().metrics().clone(), logged: None };
-    loop {
-        let read = tokio::select! {
-            () = stop.requested() => return Ok(()),
-            read = read_board(shared, broker, &mut parked) => read,
-        };
-        match read {
-            Ok(()) => continue,
-            Err(BrokerError::Unavailable(error)) => warn!(error, "board of reports unavailable"),
-            Err(refused @ BrokerError::Refused(_)) => return Err(refused.into()),
-        }
-        tokio::select! {
-            () = stop.requested() => return Ok(()),
-            () = sleep(RETRY_AFTER) => {}
-        }
-    }
-}
-
-/// Reads until the broker fails or falls silent; a board gives the latest of every agent first, so nothing is
-/// missed.
-async fn read_board(
-    shared: &Shared,
-    broker: &dyn Broker,
-    parked: &mut Parked,
-) -> Result<(), BrokerError> {
-    let subscribing = timeout(SUBSCRIBE_WITHIN, broker.subscribe(BOARD, Start::Oldest));
-    let mut board = match subscribing.await {
-        Ok(subscribed) => subscribed?,
-        Err(late) => return Err(BrokerError::Unavailable(late.into())),
-    };
-    while let Ok(deliveries) = timeout(SILENCE, board.read(READ_MAX)).await {
-        shared.fold(deliveries?, parked);
-    }
-    Ok(())
-}
-
 impl Shared {
-    fn fold(&self, deliveries: Vec<Delivery>, parked: &mut Parked) {
-        let received_at = self.clock.now();
-        let reports: Vec<Report> =
-            deliveries.into_iter().filter_map(|delivery| parked.decode(&delivery)).collect();
+    /// Folds what was read, and wakes who waits.
+    pub(super) fn fold(&self, words: Vec<Word>) {
+        let now = self.clock.now();
         let mut tracker = self.tracker.lock();
-        for report in reports {
-            tracker.report(report, received_at);
+        for word in words {
+            match word {
+                Word::Board(BoardMessage::Report(report)) => tracker.report(*report, now),
+                Word::Stood(BoardMessage::Report(report), at) => {
+                    tracker.old_report(*report, at.min(now));
+                }
+                Word::Board(BoardMessage::Incarnation(incarnation))
+                | Word::Stood(BoardMessage::Incarnation(incarnation), _) => {
+                    tracker.incarnation(incarnation);
+                }
+                Word::Board(BoardMessage::Retirement(retirement))
+                | Word::Stood(BoardMessage::Retirement(retirement), _) => {
+                    tracker.retirement(retirement, now);
+                }
+                Word::Log(LogMessage::Heartbeat(heartbeat)) => tracker.heartbeat(&heartbeat, now),
+                Word::Log(LogMessage::Frame(_) | LogMessage::Lost(_)) => {}
+            }
         }
         drop(tracker);
         self.folded.send_replace(());
     }
-}
 
-/// What on the board was not understood: counted, logged now and then, passed over.
-struct Parked {
-    metrics: TrackerMetrics,
-    logged: Option<Instant>,
-}
+    /// The first content of this board is folded.
+    pub(super) fn caught_up(&self, board: &'static str) {
+        self.caught_up.send_modify(|boards| {
+            boards.insert(board);
+        });
+    }
 
-impl Parked {
-    fn decode(&mut self, delivery: &Delivery) -> Option<Report> {
-        let reason = match decode_board(&delivery.body) {
-            Ok(BoardMessage::Report(report)) => return Some(*report),
-            Ok(BoardMessage::Incarnation(_) | BoardMessage::Retirement(_)) => {
-                "not a report".to_owned()
-            }
-            Err(error) => error.to_string(),
-        };
-        self.metrics.parked.inc();
-        let now = Instant::now();
-        if self.logged.is_none_or(|logged| now.duration_since(logged) >= PARKED_LOGGED_EVERY) {
-            self.logged = Some(now);
-            warn!(key = delivery.key, reason, "report not understood");
+    /// Every heartbeat is heard from now on.
+    pub(super) fn hears_publishers(&self) {
+        self.tracker.lock().listens_to_publishers(self.clock.now());
+    }
+
+    /// Why this topic cannot be read.
+    pub(super) fn in_trouble(&self, topic: &'static str, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock();
+        match trouble {
+            Some(trouble) => drop(troubles.insert(topic, trouble)),
+            None => drop(troubles.remove(topic)),
         }
-        None
+    }
+
+    pub(super) fn metrics(&self) -> TrackerMetrics {
+        self.tracker.lock().metrics().clone()
+    }
+
+    /// What someone should look at.
+    fn readiness(&self) -> Readiness {
+        let troubles = self.troubles.lock().clone();
+        if let Some((topic, trouble)) = troubles.first_key_value() {
+            return Readiness::Degraded(format!("the tracker cannot read {topic}: {trouble}"));
+        }
+        let doubled = self.tracker.lock().doubled_agents(self.clock.now());
+        match doubled.first() {
+            None => Readiness::Ready,
+            Some(name) => Readiness::Degraded(format!(
+                "two live instances report as agent {name} ({} such in all): nothing they say counts",
+                doubled.len()
+            )),
+        }
     }
 }
 
 async fn store_changes(
     shared: &Shared,
-    database: &Arc<Database>,
+    condition: &Condition,
     stop: &Stop,
 ) -> Result<(), BoxError> {
     let mut ticks = interval(STORE_EVERY);
@@ -264,19 +287,26 @@ async fn store_changes(
             () = stop.requested() => true,
             _ = ticks.tick() => false,
         };
-        let unstored = {
-            let mut tracker = shared.tracker.lock();
-            tracker.show_holes();
-            tracker.take_unstored(stopping || tick.is_multiple_of(HEARTBEATS_EVERY))
-        };
-        if !unstored.is_empty() {
-            blocking(database, move |database| store::save(database, &unstored)).await?;
-        }
+        condition.set(shared.readiness());
+        shared.tracker.lock().show(shared.clock.now());
+        shared.store(stopping || tick.is_multiple_of(HEARTBEATS_EVERY)).await?;
         if stopping {
             break;
         }
     }
     Ok(())
+}
+
+impl Shared {
+    /// Stores what has changed; on the disk when it returns.
+    pub(super) async fn store(&self, with_heartbeats: bool) -> Result<(), StoreError> {
+        let _alone = self.storing.lock().await;
+        let unstored = self.tracker.lock().take_unstored(with_heartbeats);
+        if unstored.is_empty() {
+            return Ok(());
+        }
+        blocking(&self.database, move |database| store::save(database, &unstored)).await
+    }
 }
 
 async fn blocking<T: Send + 'static>(

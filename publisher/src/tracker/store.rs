@@ -8,7 +8,9 @@
 //! tracker.own_lines  line                                          -> (priority, since)
 //! ```
 //!
-//! Times are microseconds; a pass is 0, the first, or 1, the last. A report is a board message.
+//! `store/members.rs` has the tables of retirements and publishers. Times are microseconds; a pass is 0, the first, or 1, the last. A report is a board message.
+
+mod members;
 
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -102,6 +104,7 @@ pub(super) fn load(database: &Database) -> Result<Stored, StoreError> {
         let (priority, since) = (priority_of(priority)?, time_of(since)?);
         stored.own_lines.push(OwnLineRow { line: line_of(key.value()), priority, since });
     }
+    members::load(&read, &mut stored)?;
     Ok(stored)
 }
 
@@ -109,6 +112,8 @@ pub(super) fn load(database: &Database) -> Result<Stored, StoreError> {
 pub(super) fn save(database: &Database, unstored: &Unstored) -> Result<(), StoreError> {
     let mut write = database.begin_write()?;
     write.set_quick_repair(true);
+    members::remove_agents(&write, &unstored.removed)?;
+    members::save(&write, unstored)?;
     save_agents(&write, unstored)?;
     forget_lines(&write, &unstored.forgotten)?;
     let mut lines = write.open_table(LINES)?;
@@ -132,6 +137,7 @@ fn create_tables(database: &Database) -> Result<(), StoreError> {
     write.open_table(LINES)?;
     write.open_table(TIMES)?;
     write.open_table(OWN_LINES)?;
+    members::create(&write)?;
     write.commit()?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::{
-    AgentName, CacheName, CacheReport, LaneReport, LineId, LineReport, Number, NumberRange,
-    Priority, Report,
+    AgentName, CacheName, CacheReport, Incarnation, LaneReport, LineId, LineReport, Number,
+    NumberRange, Priority, PublisherName, Report, Retirement,
 };
 
 use super::lane::Lane;
@@ -15,6 +15,8 @@ use super::range::within_bounds;
 use super::registry::{Agent, Instance, Registered};
 use super::scope::KindAbilities;
 use super::{OwnLine, Tracker};
+
+mod members;
 
 /// A lane's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +69,27 @@ pub(super) struct Unstored {
     pub(super) times: Vec<(PassKey, UnstoredTimes)>,
     pub(super) forgotten: Vec<(LaneKey, LineId)>,
     pub(super) own_lines: Vec<OwnLineRow>,
+    /// Agents to forget with all their lanes, before anything else is written.
+    pub(super) removed: Vec<AgentName>,
+    pub(super) retirements: Vec<RetirementRow>,
+    pub(super) publishers: Vec<PublisherRow>,
+    /// Keys of retirements, and names of publishers, to forget.
+    pub(super) forgotten_retirements: Vec<String>,
+    pub(super) forgotten_publishers: Vec<PublisherName>,
+}
+
+/// That someone was retired.
+#[derive(Debug)]
+pub(super) struct RetirementRow {
+    pub(super) retirement: Retirement,
+    pub(super) returned_at: Option<Timestamp>,
+}
+
+/// What a publisher announced.
+#[derive(Debug)]
+pub(super) struct PublisherRow {
+    pub(super) incarnation: Incarnation,
+    pub(super) heard_at: Option<Timestamp>,
 }
 
 /// All that is stored.
@@ -77,12 +100,18 @@ pub(super) struct Stored {
     pub(super) lines: Vec<LineRow>,
     pub(super) times: BTreeMap<PassKey, Vec<Timed>>,
     pub(super) own_lines: Vec<OwnLineRow>,
+    pub(super) retirements: Vec<RetirementRow>,
+    pub(super) publishers: Vec<PublisherRow>,
 }
 
 impl Unstored {
     /// Whether nothing has changed.
     pub(super) fn is_empty(&self) -> bool {
-        self.instances.is_empty() && self.own_lines.is_empty()
+        self.instances.is_empty()
+            && self.own_lines.is_empty()
+            && self.removed.is_empty()
+            && self.retirements.is_empty()
+            && self.publishers.is_empty()
     }
 }
 
@@ -104,12 +133,14 @@ impl Tracker {
             let OwnLine { priority, since, .. } = *own;
             unstored.own_lines.push(OwnLineRow { line: *line, priority, since });
         }
+        unstored.removed.append(&mut self.registry.removed);
+        self.take_unstored_members(&mut unstored);
         unstored
     }
 
     /// Takes back what was stored. To be called before anything else.
     pub(super) fn restore(&mut self, stored: Stored) {
-        let Stored { instances, lanes, lines, times, own_lines } = stored;
+        let Stored { instances, lanes, lines, times, own_lines, retirements, publishers } = stored;
         let mut agents = BTreeMap::new();
         for row in lanes {
             let instances = instances.get(&row.key.agent).map_or(&[][..], Vec::as_slice);
@@ -136,6 +167,7 @@ impl Tracker {
         for OwnLineRow { line, priority, since } in own_lines {
             self.own_line(line, priority, since).stored = true;
         }
+        self.restore_members(retirements, publishers);
     }
 }
 

@@ -184,7 +184,7 @@ struct Bus {
 
 impl Bus {
     fn new() -> Self {
-        Self { tracker: Tracker::new(sites(), at(0)), now: 0 }
+        Self { tracker: Tracker::new("p1".parse().unwrap(), sites(), at(0)), now: 0 }
     }
 
     /// Accepts numbers 1 to `last`, all of [`invalidation`], at 0.

@@ -73,7 +73,7 @@ impl Tracker {
         let Registered { agent, lane, .. } = *registered;
         let silence = |heard_at: Timestamp| now.duration_since(heard_at.max(self.listening_since));
         if agent.has_rivals() {
-            return Some(Trouble::waits("two instances report under this agent's name"));
+            return Some(Trouble::waits("two agents under one name"));
         }
         let (reason, heard_at) = if silence(agent.heard_at()) > GONE_AFTER {
             ("agent gone", agent.heard_at())
@@ -99,7 +99,12 @@ impl Tracker {
             return Trouble::waits(with_error("the cache is not flushed yet", lane));
         }
         if line.is_some_and(|line| line.holes.contains(&place.number)) {
-            return Trouble::waits("it has not arrived: a hole in the log");
+            let retired = self.publishers.is_retired_line(place.line);
+            return Trouble::waits(if retired {
+                "it has not arrived: a hole in the log; its publisher is retired, so the cache flushes"
+            } else {
+                "it has not arrived: a hole in the log"
+            });
         }
         match lane.circuit {
             CircuitState::Open => Trouble::waits(with_error("circuit open", lane)),

@@ -27,7 +27,7 @@ fn two_instances_under_one_name_count_for_nothing_until_one_is_alone() {
     bus.hear(one.floors(1, 1));
     bus.pass(1_000);
     bus.hear(other.floors(1, 1));
-    let reason = "two instances report under this agent's name";
+    let reason = "two agents under one name";
     assert_eq!((bus.state(1), bus.reason(1).as_str()), (ProgressState::Published, reason));
     let row = &bus.tracker.caches(at(bus.now))[0];
     assert_eq!((row.last_error.as_deref(), row.ready), (Some(reason), false));

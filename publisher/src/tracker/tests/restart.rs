@@ -15,7 +15,7 @@ fn restarted(bus: &mut Bus, file: &std::path::Path) {
         store::save(&database, &bus.tracker.take_unstored(true)).unwrap();
     }
     let database = Database::create(file).unwrap();
-    bus.tracker = Tracker::new(sites(), at(bus.now));
+    bus.tracker = Tracker::new("p1".parse().unwrap(), sites(), at(bus.now));
     bus.tracker.restore(store::load(&database).unwrap());
 }
 
@@ -103,7 +103,7 @@ fn two_instances_and_old_sequences_are_still_known_after_a_restart() {
     bus.hear(one.floors(1, 1));
     bus.hear(other.floors(1, 1));
     restarted(&mut bus, file.path());
-    assert_eq!(bus.reason(1), "two instances report under this agent's name");
+    assert_eq!(bus.reason(1), "two agents under one name");
     bus.pass(60_000);
     bus.hear(&mut other);
     let repeated = other.report.clone();

@@ -3,15 +3,27 @@
 use std::time::Duration;
 
 use broker_adapter::{Broker, Embedded, EmbeddedConfig, Message, Partition, Topic};
-use daemon::{Clock, Stop};
+use daemon::{Clock, Health, Stop};
 use redb::Database;
 use schemas::wire::encode_board;
 use schemas::{BoardMessage, REPORTS_BOARD};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::super::{TrackerHandle, Tracking, Until};
+use super::super::{TrackerHandle, Tracking, TrackingSetup, Until};
 use super::*;
+
+async fn open(database: Arc<Database>, broker: impl Broker, clock: Clock) -> Tracking {
+    let setup = TrackingSetup {
+        database,
+        broker: Arc::new(broker),
+        name: "p1".parse().unwrap(),
+        sites: sites(),
+        clock,
+        condition: Health::default().condition("tracker"),
+    };
+    Tracking::open(setup).await.unwrap()
+}
 
 /// A publisher's tracker with its board, running.
 struct Publisher {
@@ -28,8 +40,7 @@ impl Publisher {
         let clock = Clock::system();
         let config = EmbeddedConfig::default();
         let broker = Embedded::open(Arc::clone(&database), config, move || clock.now()).unwrap();
-        let tracking =
-            Tracking::open(database, Arc::new(broker.clone()), sites(), clock).await.unwrap();
+        let tracking = open(database, broker.clone(), clock).await;
         let (handle, metrics) = (tracking.handle(), tracking.metrics());
         let (stop, mut tasks) = (Stop::new(), JoinSet::new());
         tasks.spawn(tracking.run(stop.clone()));
@@ -109,8 +120,7 @@ async fn a_restarted_publisher_knows_its_agents_before_it_hears_them() {
     let database = Arc::new(Database::create(file.path()).unwrap());
     let unheard =
         broker_adapter::Embedded::in_memory(EmbeddedConfig::default(), Timestamp::default);
-    let broker = Arc::new(unheard.unwrap());
-    let tracking = Tracking::open(database, broker, sites(), Clock::system()).await.unwrap();
+    let tracking = open(database, unheard.unwrap(), Clock::system()).await;
     let progress = tracking.handle().progress(place(1), &now());
     assert_eq!(progress.state, ProgressState::Final);
     assert!(progress.applied_at.is_some());

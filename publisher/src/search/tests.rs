@@ -1,0 +1,1 @@
+//! Two publishers on one log, each answering for what the other accepted.
