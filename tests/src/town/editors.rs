@@ -1,5 +1,6 @@
 //! Editors who change pages, have them purged whatever happens, and ask until it is final.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +44,8 @@ pub struct Edit {
     pub durable: Durable,
     /// What it is called on the bus.
     pub id: Uuid,
-    /// At which of the publishers it was accepted.
-    publisher: usize,
+    /// The publisher who accepted it.
+    accepted_by: SocketAddr,
     page: String,
     version: Version,
     finished: bool,
@@ -58,7 +59,7 @@ pub struct Editors {
     desk: Arc<Desk>,
     readers: Vec<(String, Reader)>,
     pace: Pace,
-    apis: Vec<Api>,
+    apis: Arc<Mutex<Vec<Api>>>,
     rng: Arc<Mutex<Rng>>,
     edits: Arc<Mutex<Vec<Edit>>>,
     unknown: Arc<Mutex<Vec<Uuid>>>,
@@ -72,13 +73,13 @@ impl Editors {
         rng: Rng,
     ) -> Self {
         let rng = Arc::new(Mutex::new(rng));
-        let (edits, unknown) = (Arc::default(), Arc::default());
-        Self { desk, readers, pace, apis: Vec::new(), rng, edits, unknown }
+        let (apis, edits, unknown) = (Arc::default(), Arc::default(), Arc::default());
+        Self { desk, readers, pace, apis, rng, edits, unknown }
     }
 
-    /// From now on they publish at each of these in turn, and ask any of them.
-    pub(super) fn turn_to(&mut self, apis: Vec<Api>) {
-        self.apis = apis;
+    /// From now on they publish at any of these, and ask any of them.
+    pub fn turn_to(&self, apis: Vec<Api>) {
+        *self.apis.lock() = apis;
     }
 
     /// A page changes, and its purge is accepted sooner or later. Answers the edit.
@@ -92,15 +93,14 @@ impl Editors {
         let version = self.desk.commit(&page);
         let url = format!("https://www.example.com{page}");
         let body = json!({"urls": [url], "tags": [marker]});
-        let mut publisher = self.any_publisher();
-        let accepted = loop {
-            match self.apis[publisher].try_publish(&body, &marker).await {
-                Ok(accepted) => break accepted,
+        let (accepted, accepted_by) = loop {
+            let publisher = self.any_publisher();
+            match publisher.try_publish(&body, &marker).await {
+                Ok(accepted) => break (accepted, publisher.address()),
                 Err(error) => {
                     let refused = error.status().is_some_and(|status| status.is_client_error());
                     assert!(!refused, "{error}");
                     sleep(AGAIN_AFTER).await;
-                    publisher = self.any_publisher();
                 }
             }
         };
@@ -109,7 +109,7 @@ impl Editors {
             accepted: Instant::now(),
             durable: accepted.durable,
             id: accepted.id,
-            publisher,
+            accepted_by,
             page,
             version,
             finished: false,
@@ -172,12 +172,12 @@ impl Editors {
         let old = |edit: &Edit| edit.accepted.elapsed() >= self.pace.final_not_before;
         for (at, edit) in unfinished.iter().filter(|(_, edit)| old(edit)).take(FOLLOWED_AT_ONCE) {
             let asked = self.any_publisher();
-            match self.apis[asked].try_status(edit.id).await {
+            match asked.try_status(edit.id).await {
                 Ok(progress) if progress.state == ProgressState::Final => self.finished(*at, edit),
                 Ok(_) => {}
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
                     // Another one may not have heard of it yet.
-                    if asked == edit.publisher {
+                    if asked.address() == edit.accepted_by {
                         self.unknown.lock().push(edit.id);
                         self.edits.lock()[*at].finished = true;
                     }
@@ -220,7 +220,7 @@ impl Editors {
     }
 
     async fn is_finished_everywhere(&self, id: Uuid) -> bool {
-        for api in &self.apis {
+        for api in self.publishers() {
             let progress = api.try_status(id).await;
             if !progress.is_ok_and(|progress| progress.state == ProgressState::Final) {
                 return false;
@@ -232,7 +232,7 @@ impl Editors {
     async fn explain(&self, unfinished: &[(usize, Edit)]) -> ! {
         let mut said = Vec::new();
         let (_, edit) = unfinished.first().expect("one");
-        for api in &self.apis {
+        for api in self.publishers() {
             said.push(api.try_status(edit.id).await);
         }
         panic!("{} are not final everywhere, such as {edit:#?}: {said:#?}", unfinished.len())
@@ -249,7 +249,13 @@ impl Editors {
         all.map(|(at, edit)| (at, edit.clone())).collect()
     }
 
-    fn any_publisher(&self) -> usize {
-        self.rng.lock().usize(..self.apis.len())
+    fn publishers(&self) -> Vec<Api> {
+        self.apis.lock().clone()
+    }
+
+    fn any_publisher(&self) -> Api {
+        let mut publishers = self.publishers();
+        let any = self.rng.lock().usize(..publishers.len());
+        publishers.swap_remove(any)
     }
 }

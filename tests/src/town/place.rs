@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
 use purgebus::oracle::{Reads, Version};
@@ -11,8 +12,6 @@ use crate::serve::{PAGES, Reader, Settings};
 use crate::servers::redis::Redis;
 use crate::servers::varnish::{Varnish, shipped_vcl};
 use crate::shop::{Desk, Shop};
-
-use std::time::Duration;
 
 /// The slowest rendering of a page: shorter than the shortest pass.
 pub const SLOWEST: Duration = Duration::from_millis(400);
