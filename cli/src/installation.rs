@@ -16,6 +16,8 @@ use self::parts::Surroundings;
 use crate::config::Config;
 use crate::exit::Failure;
 
+pub(crate) use self::broker::connect;
+
 /// Everything opened and every port bound; nothing runs yet.
 #[derive(Debug)]
 pub(crate) struct Installation {

@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod installation;
 mod output;
+mod trials;
 mod verbs;
 
 use std::process::ExitCode;

@@ -44,7 +44,7 @@ impl Verb {
             Self::Serve(verb) => verb.run().await,
             Self::Publisher(verb) => verb.run().await,
             Self::Agent(verb) => verb.run().await,
-            Self::Check(verb) => verb.run(),
+            Self::Check(verb) => verb.run().await,
             Self::Purge(verb) => verb.run().await,
             Self::Status(verb) => verb.run().await,
             Self::Regions(verb) => verb.run().await,

@@ -1,22 +1,33 @@
-//! `purgebus check`: every mistake of a configuration at once, and what it would run.
+//! `purgebus check`: every mistake of a configuration at once, and what it would run; with `--connect`, whether that
+//! would work.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::config::{Config, Mistakes, Role};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::trials::{self, Found, Trial};
 
-/// Tells every mistake of a configuration at once; starts nothing
+/// How often the progress shows that time goes by.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Tells every mistake of a configuration at once; with --connect tries broker and caches too
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   purgebus check -c purgebus.toml
+  purgebus check -c agent.toml --connect
+  purgebus check -c both.toml --role publisher --connect
   purgebus check -c purgebus.toml --json | jq '.mistakes[].problem'
 
-Exits 2 where there are mistakes.")]
+Exits 2 where there are mistakes, 1 where --connect finds that something does not work. --connect starts
+nothing: it makes the streams or topics that are missing, sends heartbeats that nobody needs to heed, and
+purges probe objects of its own.")]
 pub(crate) struct Check {
     /// The configuration
     #[arg(short, long, value_name = "FILE")]
@@ -24,14 +35,18 @@ pub(crate) struct Check {
     /// What shall run with it; what the file is written for if left out
     #[arg(long)]
     role: Option<Role>,
+    /// Tries the broker, with all that the role does there, and every cache
+    #[arg(long)]
+    connect: bool,
     /// One JSON document instead of lines
     #[arg(long)]
     json: bool,
 }
 
 impl Check {
-    pub(super) fn run(self) -> Result<Exit, Failure> {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
         match Config::load(&self.config, &Config::environment(), self.role) {
+            Ok(config) if self.connect => self.try_out(&config).await,
             Ok(config) => self.approve(&config),
             Err(mistakes) if self.json => {
                 output::json(&mistakes.to_json())?;
@@ -49,6 +64,40 @@ impl Check {
             config.summary().iter().try_for_each(output::line)?;
         }
         Ok(Exit::Done)
+    }
+
+    async fn try_out(&self, config: &Config) -> Result<Exit, Failure> {
+        // Draws nothing where stderr is no terminal.
+        let bar = ProgressBar::new(trials::count(config) as u64).with_style(bar_style());
+        bar.enable_steady_tick(TICK);
+        let trials = trials::run(config, &|| bar.inc(1)).await;
+        bar.finish_and_clear();
+        let fine = trials.iter().all(Trial::is_fine);
+        if self.json {
+            let told: Vec<_> = trials.iter().map(Trial::to_json).collect();
+            let role = config.role.to_string();
+            output::json(&json!({"ok": fine, "role": role, "mistakes": [], "trials": told}))?;
+        } else {
+            trials.iter().try_for_each(tell)?;
+        }
+        Ok(if fine { Exit::Done } else { Exit::Failed })
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    let template = ProgressStyle::with_template("{bar:20} {pos}/{len} tried, {elapsed}");
+    template.expect("a template without mistakes")
+}
+
+fn tell(trial: &Trial) -> Result<(), Failure> {
+    let what = &trial.what;
+    match &trial.found {
+        Found::Fine(how) => output::line(format_args!("ok      {what}: {how}")),
+        Found::Wrong { cause, fix } => {
+            output::line(format_args!("FAILED  {what}: {cause}"))?;
+            fix.as_ref().map_or(Ok(()), |fix| output::line(format_args!("        fix: {fix}")))
+        }
+        Found::NotTried(why) => output::line(format_args!("-       {what}: not tried: {why}")),
     }
 }
 
