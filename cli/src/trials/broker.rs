@@ -59,7 +59,7 @@ pub(super) async fn run(config: &Config, done: Done<'_>) -> Vec<Trial> {
                 what: named(topic),
                 found: Found::NotTried("the broker is not reached".to_owned()),
             });
-            return std::iter::once(trial).causes(untried).inspect(|_| done()).collect();
+            return std::iter::once(trial).chain(untried).inspect(|_| done()).collect();
         }
     };
     let entered = Trial { what, found: Found::Fine("lets us in".to_owned()) };
@@ -84,7 +84,7 @@ fn topics(config: &Config) -> Vec<(Topic, Use)> {
     let logs = Priority::ALL.map(|priority| (Topic::log(priority.as_str()), log));
     let boards =
         [(Topic::board(REPORTS_BOARD), reports), (Topic::board(PUBLISHERS_BOARD), Use::Read)];
-    logs.into_iter().causes(boards).collect()
+    logs.into_iter().chain(boards).collect()
 }
 
 fn named(topic: Topic) -> String {
