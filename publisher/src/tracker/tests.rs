@@ -1,9 +1,11 @@
 //! Tests of the tracker as a whole: a bus of agents that report, and what the tracker makes of it.
 
+mod membership;
 mod memory;
 mod model;
 mod reasons;
 mod restart;
+mod retiring;
 mod states;
 mod tables;
 mod waiting;
