@@ -22,6 +22,9 @@ pub struct PublisherConfig {
     pub journal: PathBuf,
     /// Most bytes the journal keeps.
     pub journal_bytes: ByteSize,
+    /// While what the broker does not have is older, nothing more is taken: 503.
+    #[serde(with = "humantime_serde")]
+    pub journal_age: Duration,
     /// Longer than this for the broker's ack: 202 with `durable = journal`.
     #[serde(with = "humantime_serde")]
     pub ack_wait: Duration,
@@ -37,6 +40,7 @@ impl Default for PublisherConfig {
             admin: ([127, 0, 0, 1], 8376).into(),
             journal: "/var/lib/purgebus/journal".into(),
             journal_bytes: ByteSize::gib(4),
+            journal_age: Duration::from_hours(24),
             ack_wait: Duration::from_secs(1),
             tokens_file: None,
         }

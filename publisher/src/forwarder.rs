@@ -1,31 +1,33 @@
 //! Takes a stream's frames from the journal to the broker: in order, pipelined, each as often as it takes.
 
-use std::collections::VecDeque;
+mod announcer;
+mod pipeline;
+#[cfg(test)]
+pub(crate) mod tests;
+mod trouble;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, Message, Partition, Topic};
+use broker_adapter::Broker;
 use daemon::{BoxError, Stop};
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesOrdered;
-use schemas::{LineId, PUBLISHERS_BOARD, Priority};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use crate::error_chain;
-use crate::journal::{Journal, Reach, StoredFrame};
-use crate::outlet::frame_message;
+use crate::journal::{Journal, JournalError, Reach, StoredFrame, Stream};
+use crate::metrics::Metrics;
+use pipeline::Pipeline;
 
-/// Most frames on their way at once: a reader's grace for holes covers what lands out of order.
-const IN_FLIGHT_MAX: usize = 32;
-/// Most bytes of frames read from the journal at once.
-const READ_BYTES_MAX: usize = 1 << 20;
-/// Longest wait for an ack. What is late may still land, so it is sent again under the same message id.
-const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
-/// Wait after the first failure; it doubles with each, up to the longest, and is jittered.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+pub(crate) use announcer::Announcer;
+pub(crate) use trouble::Troubles;
+
+/// Most frames and bytes that travel together; one larger frame travels alone.
+const BATCH_FRAMES_MAX: usize = 256;
+const BATCH_BYTES_MAX: usize = 256 << 10;
+/// Wait after the board did not take who speaks.
+const BOARD_WAIT: Duration = Duration::from_secs(1);
+/// How long frames wait for a board that takes nothing, while the log takes messages.
+const BOARD_PATIENCE: Duration = Duration::from_secs(10);
 /// On a stop, frames on their way have so long to land.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -35,99 +37,94 @@ const FINISH_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct Forwarder {
     pub(crate) journal: Journal,
     pub(crate) broker: Arc<dyn Broker>,
-    pub(crate) priority: Priority,
+    pub(crate) stream: Stream,
+    pub(crate) announcer: Announcer,
+    pub(crate) troubles: Troubles,
+    pub(crate) metrics: Metrics,
 }
-
-/// Frames on their way; each ends with its sequence.
-type InFlight = FuturesOrdered<BoxFuture<'static, u64>>;
 
 impl Forwarder {
     /// Forwards until stopped.
     pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
-        let mut reach = self.journal.watch(self.priority);
+        let (broker, troubles) = (Arc::clone(&self.broker), self.troubles.clone());
+        let mut pipeline = Pipeline::new(broker, self.stream, troubles, self.metrics.clone());
+        tokio::select! {
+            () = stop.requested() => {}
+            failure = self.forward(&mut pipeline) => return Err(failure.into()),
+        }
+        let finish = async {
+            while !pipeline.is_idle() {
+                self.landed(pipeline.step().await);
+            }
+        };
+        if timeout(FINISH_WITHIN, finish).await.is_err() {
+            warn!(stream = %self.stream, "frames stay in the journal until the next start");
+        }
+        Ok(())
+    }
+
+    async fn forward(&self, pipeline: &mut Pipeline) -> JournalError {
+        let mut reach = self.journal.watch(self.stream);
         let mut next = reach.borrow().forwarded;
-        let mut read = VecDeque::new();
-        let mut in_flight = InFlight::new();
         let mut announced = None;
         loop {
             // A shared log gets frames without the forwarder, which must not overtake the writer's word of it:
             // a commit can be read a moment before it is told.
             let Reach { end, forwarded } = *reach.borrow();
             next = next.max(forwarded);
-            if in_flight.len() < IN_FLIGHT_MAX && read.is_empty() && next < end {
-                let frames = self.journal.frames_from(self.priority, next, READ_BYTES_MAX).await?;
-                read.extend(frames.into_iter().take_while(|frame| frame.sequence < end));
-            }
-            while in_flight.len() < IN_FLIGHT_MAX
-                && let Some(frame) = read.pop_front()
-            {
-                if announced != Some(frame.first.line) {
-                    tokio::select! {
-                        () = stop.requested() => return Ok(()),
-                        line = self.announce(&frame) => announced = Some(line?),
+            if pipeline.has_room() && next < end {
+                let frames = match self.read(next, end).await {
+                    Ok(frames) => frames,
+                    Err(error) => return error,
+                };
+                let Some(last) = frames.last() else {
+                    next = end;
+                    continue;
+                };
+                next = last.sequence + 1;
+                let line = last.first.line;
+                if announced != Some(line) {
+                    if let Err(error) = self.announce().await {
+                        return error;
                     }
+                    announced = Some(line);
                 }
-                next = frame.sequence + 1;
-                in_flight.push_back(self.forward(frame));
+                pipeline.send(frames);
+                self.landed(pipeline.nudge().await);
+                continue;
             }
             tokio::select! {
-                () = stop.requested() => break,
-                Some(sequence) = in_flight.next() => self.landed(sequence),
-                _ = reach.wait_for(|reach| reach.end > next.max(reach.forwarded)), if in_flight.len() < IN_FLIGHT_MAX => {}
+                landed = pipeline.step() => self.landed(landed),
+                _ = reach.wait_for(|reach| reach.end > next.max(reach.forwarded)), if pipeline.has_room() => {}
             }
         }
-        let finish = async {
-            while let Some(sequence) = in_flight.next().await {
-                self.landed(sequence);
+    }
+
+    /// The next frames of one line that travel together.
+    async fn read(&self, next: u64, end: u64) -> Result<Vec<StoredFrame>, JournalError> {
+        let frames = self.journal.frames_from(self.stream, next, BATCH_BYTES_MAX).await?;
+        let line = frames.first().map(|frame| frame.first.line);
+        let together = |frame: &StoredFrame| frame.sequence < end && Some(frame.first.line) == line;
+        Ok(frames.into_iter().take_while(together).take(BATCH_FRAMES_MAX).collect())
+    }
+
+    fn landed(&self, forwarded: Option<u64>) {
+        if let Some(forwarded) = forwarded {
+            self.journal.forwarded(self.stream, forwarded);
+        }
+    }
+
+    /// Says on the board who speaks, before that is heard. Where only the board takes nothing, frames do not wait
+    /// for it for long: heartbeats tell the same numbers, and the announcer keeps trying.
+    async fn announce(&self) -> Result<(), JournalError> {
+        let since = Instant::now();
+        while !self.announcer.announce().await? {
+            if since.elapsed() >= BOARD_PATIENCE && self.troubles.alive(self.stream) {
+                warn!(stream = %self.stream, "frames leave before the board says who speaks");
+                return Ok(());
             }
-        };
-        if timeout(FINISH_WITHIN, finish).await.is_err() {
-            warn!(topic = %self.priority, "frames stay in the journal until the next start");
+            sleep(BOARD_WAIT).await;
         }
         Ok(())
     }
-
-    fn landed(&self, sequence: u64) {
-        self.journal.forwarded(self.priority, sequence + 1);
-    }
-
-    /// Says on the board who speaks on the frame's line, before the frame is heard.
-    async fn announce(&self, frame: &StoredFrame) -> Result<LineId, BoxError> {
-        if let Some(body) = self.journal.announced().await? {
-            let key = Some(self.journal.publisher().to_string());
-            let message = Message { key, id: None, body };
-            let board = Topic::board(PUBLISHERS_BOARD);
-            publish_at_last(Arc::clone(&self.broker), board, message).await;
-        }
-        Ok(frame.first.line)
-    }
-
-    fn forward(&self, frame: StoredFrame) -> BoxFuture<'static, u64> {
-        let StoredFrame { sequence, first, bytes } = frame;
-        let topic = Topic::log(self.priority.as_str());
-        let published =
-            publish_at_last(Arc::clone(&self.broker), topic, frame_message(first, 0, bytes));
-        Box::pin(async move {
-            published.await;
-            sequence
-        })
-    }
 }
-
-/// Publishes as often as it takes.
-async fn publish_at_last(broker: Arc<dyn Broker>, topic: Topic, message: Message) {
-    let mut wait = FIRST_WAIT;
-    loop {
-        let published = broker.publish(topic, Partition::default(), vec![message.clone()]);
-        match timeout(PUBLISH_WITHIN, published).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => warn!(%topic, error = error_chain(&error), "frame not taken"),
-            Err(_) => warn!(%topic, "frame not taken: the broker does not answer"),
-        }
-        sleep(wait.mul_f64(fastrand::f64())).await;
-        wait = LONGEST_WAIT.min(wait * 2);
-    }
-}
-
-#[cfg(test)]
-mod tests;

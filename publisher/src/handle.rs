@@ -190,6 +190,10 @@ fn refused(refusal: Refusal) -> AcceptError {
         Refusal::Full => AcceptError::Unavailable(
             "the journal is full of invalidations that the broker does not take; repeat later",
         ),
+        Refusal::Overdue => AcceptError::Unavailable(
+            "the broker has taken nothing for longer than journal_age, and what waits for it in the journal is kept; \
+             repeat later",
+        ),
         Refusal::DiskFull => {
             AcceptError::Unavailable("the disk of the journal is full; repeat later")
         }

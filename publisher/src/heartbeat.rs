@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, Message, Partition, Topic};
+use broker_adapter::{Broker, Message};
+use bytes::Bytes;
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
-use schemas::{Heartbeat, LogMessage, Priority, wire};
+use futures::future::join_all;
+use jiff::Timestamp;
+use schemas::{Heartbeat, LineId, LogMessage, Number, wire};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 use crate::error_chain;
-use crate::journal::{Journal, JournalError};
+use crate::forwarder::Troubles;
+use crate::journal::{Journal, JournalError, Standing, Stream};
 use crate::metrics::Metrics;
 use crate::tracker::TrackerHandle;
 
@@ -27,15 +31,8 @@ pub(crate) struct Pulse {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) tracker: TrackerHandle,
+    pub(crate) troubles: Troubles,
     pub(crate) condition: Condition,
-}
-
-/// One beat of one topic.
-struct Beat {
-    /// Numbers that the broker does not have yet.
-    unforwarded: u64,
-    /// Why the broker did not take the heartbeat.
-    trouble: Option<String>,
 }
 
 impl Pulse {
@@ -46,48 +43,79 @@ impl Pulse {
         while !stop.is_requested() {
             tokio::select! {
                 () = stop.requested() => {}
-                _ = every.tick() => {
-                    let beats = futures::future::try_join(
-                        self.beat(Priority::Critical),
-                        self.beat(Priority::Normal),
-                    );
-                    let (critical, normal) = beats.await?;
-                    self.show(critical, normal);
-                }
+                _ = every.tick() => self.beat().await?,
             }
         }
         Ok(())
     }
 
     /// Tells only numbers that the broker has: what still waits in the journal is not missing from the log.
-    async fn beat(&self, priority: Priority) -> Result<Beat, JournalError> {
-        let (lines, unforwarded) = self.journal.heads(priority).await?;
-        let publisher = self.journal.publisher().clone();
-        let agents = Some(self.tracker.agents());
-        let heartbeat = Heartbeat { publisher, at: self.clock.now(), lines, agents };
-        let body = wire::encode_log(&LogMessage::Heartbeat(heartbeat));
-        let topic = Topic::log(priority.as_str());
-        let message = Message { key: None, id: None, body };
-        let taken = self.broker.publish(topic, Partition::default(), vec![message]);
-        let trouble = match timeout(PUBLISH_WITHIN, taken).await {
+    async fn beat(&self) -> Result<(), JournalError> {
+        let now = self.clock.now();
+        let mut standing = self.journal.standing(now).await?;
+        let heads = std::mem::take(&mut standing.heads);
+        let beats = heads.into_iter().map(|(stream, lines)| self.say(stream, lines, now));
+        let trouble = join_all(beats).await.into_iter().flatten().next();
+        let waiting_for = standing.waiting_since.map_or(Duration::ZERO, |since| age(since, now));
+        self.metrics.unforwarded(standing.unforwarded, waiting_for);
+        self.condition.set(self.readiness(&standing, trouble, now));
+        Ok(())
+    }
+
+    /// Answers why the broker did not take it, if so.
+    async fn say(
+        &self,
+        stream: Stream,
+        lines: Vec<(LineId, Number)>,
+        at: Timestamp,
+    ) -> Option<String> {
+        let published = self.broker.publish(
+            stream.topic(),
+            stream.partition,
+            vec![Message { key: None, id: None, body: self.body(lines, at) }],
+        );
+        let trouble = match timeout(PUBLISH_WITHIN, published).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error_chain(&error)),
             Err(_) => Some("it does not answer".to_owned()),
         };
-        if let Some(trouble) = &trouble {
-            warn!(%topic, trouble, "heartbeat not taken");
+        match &trouble {
+            None => self.troubles.beat(stream),
+            Some(trouble) => warn!(%stream, trouble, "heartbeat not taken"),
         }
-        Ok(Beat { unforwarded, trouble })
+        trouble
     }
 
-    fn show(&self, critical: Beat, normal: Beat) {
-        let waiting = critical.unforwarded + normal.unforwarded;
-        self.metrics.unforwarded(waiting);
-        self.condition.set(match critical.trouble.or(normal.trouble) {
-            None => Readiness::Ready,
-            Some(trouble) => Readiness::Degraded(format!(
-                "the broker takes nothing ({trouble}); {waiting} invalidations wait in the journal"
-            )),
-        });
+    fn body(&self, lines: Vec<(LineId, Number)>, at: Timestamp) -> Bytes {
+        let publisher = self.journal.publisher().clone();
+        let agents = Some(self.tracker.agents());
+        wire::encode_log(&LogMessage::Heartbeat(Heartbeat { publisher, at, lines, agents }))
     }
+
+    /// Not ready is who can accept nothing; a journal that accepts makes up for any broker.
+    fn readiness(&self, standing: &Standing, trouble: Option<String>, now: Timestamp) -> Readiness {
+        let waiting = format!("{} invalidations wait in the journal", standing.unforwarded);
+        let down = trouble.map(|why| format!("the broker takes nothing ({why}); {waiting}"));
+        let limits = self.journal.limits();
+        let overdue = standing.waiting_since.filter(|since| limits.overdue(*since, now));
+        let cannot = if standing.disk_full {
+            Some("the journal's disk is full".to_owned())
+        } else if standing.full {
+            Some(format!("the journal is full of what the broker does not have; {waiting}"))
+        } else {
+            overdue.map(|since| format!("{waiting}, the oldest since {since:.0}: too long"))
+        };
+        let refused = self.troubles.in_words().map(|why| format!("{why}; {waiting}"));
+        match (cannot, down.or(refused)) {
+            (None, None) => Readiness::Ready,
+            (None, Some(down)) => Readiness::Degraded(down),
+            (Some(cannot), down) => Readiness::NotReady(
+                [Some(cannot), down].into_iter().flatten().collect::<Vec<_>>().join("; "),
+            ),
+        }
+    }
+}
+
+fn age(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }

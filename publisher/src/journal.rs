@@ -11,10 +11,12 @@
 mod commit;
 mod disk;
 mod failure;
+mod holes;
 mod lookup;
 mod open;
 mod pack;
 mod retention;
+mod standing;
 mod stream;
 mod table;
 mod tables;
@@ -22,6 +24,7 @@ mod tables;
 mod tests;
 mod writer;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,17 +32,20 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use redb::{Database, Error};
 use schemas::api::Durable;
-use schemas::{Invalidation, LineId, Number, NumberRange, Place, Priority, PublisherName};
+use schemas::{Invalidation, LineId, NumberRange, Place, Priority, PublisherName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use failure::JournalError;
+pub(crate) use holes::Kept;
 pub(crate) use lookup::StoredFrame;
 pub use open::JournalStore;
-pub(crate) use stream::Reach;
+pub(crate) use standing::Standing;
+pub(crate) use stream::{Reach, Stream};
 pub(crate) use writer::{JournalSetup, Writer};
 
 use commit::{Committed, Wish};
+use disk::Disk;
 use pack::Scales;
 use stream::Streams;
 
@@ -50,12 +56,19 @@ pub(crate) struct Limits {
     pub(crate) bytes: u64,
     /// How long frames are kept that the broker has.
     pub(crate) retention: Duration,
+    /// How long frames may wait for the broker before nothing more is taken.
+    pub(crate) age: Duration,
 }
 
 /// Lines closed for longer than the retention are remembered for so much longer.
 const REMEMBERED_LONGER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Limits {
+    /// Whether what waits for the broker since then has waited for too long.
+    pub(crate) fn overdue(self, since: Timestamp, now: Timestamp) -> bool {
+        now.duration_since(since).unsigned_abs() > self.age && since < now
+    }
+
     fn retained_since(self, now: Timestamp) -> Timestamp {
         now.checked_sub(self.retention).unwrap_or(Timestamp::MIN)
     }
@@ -103,6 +116,8 @@ pub(crate) enum Refusal {
     Conflict,
     #[error("the journal is full of invalidations that the broker does not take")]
     Full,
+    #[error("the broker has taken nothing from the journal for too long")]
+    Overdue,
     #[error("the journal's disk is full")]
     DiskFull,
     #[error("the publisher is stopping")]
@@ -121,6 +136,10 @@ struct Shared {
     queue: mpsc::Sender<Request>,
     room: Arc<Semaphore>,
     streams: Arc<Streams>,
+    limits: Limits,
+    disk: Arc<Disk>,
+    /// Lines of earlier lives: no number is ever given in them again.
+    ended: HashSet<LineId>,
     ack_wait: Duration,
 }
 
@@ -153,11 +172,12 @@ impl Journal {
         let (done, verdict) = oneshot::channel();
         let request = Request { wish: Wish { weighed, idempotency }, done, room };
         self.0.queue.send(request).await.map_err(|_| Refusal::Stopping)?;
-        let Committed { identity, priority, sequence } =
-            verdict.await.map_err(|_| Refusal::Stopping)??;
+        let Committed { identity, frame } = verdict.await.map_err(|_| Refusal::Stopping)??;
         let Identity { id, place, accepted_at } = identity;
-        let acked = match sequence {
-            Some(sequence) => self.0.streams.reaches(priority, sequence, self.0.ack_wait).await,
+        let acked = match frame {
+            Some((stream, sequence)) => {
+                self.0.streams.reaches(stream, sequence, self.0.ack_wait).await
+            }
             None => true,
         };
         let durable = if acked { Durable::Broker } else { Durable::Journal };
@@ -172,34 +192,50 @@ impl Journal {
         self.read(move |database| lookup::invalidation(database, id)).await
     }
 
+    /// Every stream: of today's partitions, and of those that an earlier life wrote.
+    pub(crate) fn streams(&self) -> Vec<Stream> {
+        self.0.streams.all().collect()
+    }
+
     /// Frames from a sequence on, at most `bytes_max`, but at least one if there is one.
     pub(crate) async fn frames_from(
         &self,
-        priority: Priority,
+        stream: Stream,
         sequence: u64,
         bytes_max: usize,
     ) -> Result<Vec<StoredFrame>, JournalError> {
-        self.read(move |database| lookup::frames_from(database, priority, sequence, bytes_max))
-            .await
+        self.read(move |database| lookup::frames_from(database, stream, sequence, bytes_max)).await
     }
 
-    /// The frames that carry some of these numbers, at most `max`; `None` if the line is not of this journal.
-    pub(crate) async fn frames_of(
+    /// What it keeps of these numbers, frames of about `bytes_max`; `None` if the line is not of this journal.
+    pub(crate) async fn kept(
         &self,
         line: LineId,
         numbers: NumberRange,
-        max: usize,
-    ) -> Result<Option<(Priority, Vec<StoredFrame>)>, JournalError> {
-        self.read(move |database| lookup::frames_of(database, line, numbers, max)).await
+        bytes_max: usize,
+    ) -> Result<Option<Kept>, JournalError> {
+        let growing = !self.0.ended.contains(&line);
+        let streams = Arc::clone(&self.0.streams);
+        self.read(move |database| {
+            holes::kept(database, &streams, line, numbers, growing, bytes_max)
+        })
+        .await
     }
 
-    /// The last number that the broker has of every line, and how many numbers it does not have yet.
-    pub(crate) async fn heads(
-        &self,
-        priority: Priority,
-    ) -> Result<(Vec<(LineId, Number)>, u64), JournalError> {
-        let forwarded = self.0.streams.reach(priority).forwarded;
-        self.read(move |database| lookup::heads(database, priority, forwarded)).await
+    /// How it stands to the broker.
+    pub(crate) async fn standing(&self, now: Timestamp) -> Result<Standing, JournalError> {
+        let (forwarded, limits) = (self.0.streams.forwarded(), self.0.limits);
+        let disk = Arc::clone(&self.0.disk);
+        self.read(move |database| {
+            let standing = standing::standing(database, &forwarded, limits, now)?;
+            Ok(Standing { disk_full: !disk.has_room(), ..standing })
+        })
+        .await
+    }
+
+    /// What it keeps at most.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
     }
 
     /// Every line that has numbers.
@@ -213,13 +249,13 @@ impl Journal {
     }
 
     /// How far a stream has come, now and later.
-    pub(crate) fn watch(&self, priority: Priority) -> watch::Receiver<Reach> {
-        self.0.streams.watch(priority)
+    pub(crate) fn watch(&self, stream: Stream) -> watch::Receiver<Reach> {
+        self.0.streams.watch(stream)
     }
 
     /// The broker has everything of a stream below the sequence `forwarded`.
-    pub(crate) fn forwarded(&self, priority: Priority, forwarded: u64) {
-        self.0.streams.advance(priority, Reach { end: forwarded, forwarded });
+    pub(crate) fn forwarded(&self, stream: Stream, forwarded: u64) {
+        self.0.streams.advance(stream, Reach { end: forwarded, forwarded });
     }
 
     async fn read<T: Send + 'static>(

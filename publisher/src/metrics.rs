@@ -1,5 +1,8 @@
 //! What a publisher shows to Prometheus, but for what its tracker knows.
 
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,7 +16,10 @@ pub(crate) struct Metrics {
     published: Family<PublishedLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
     unforwarded: Gauge,
+    oldest_unforwarded: Gauge<f64, AtomicU64>,
+    not_taken: Family<RefusedLabels, Counter>,
     repairs: Counter,
+    lost: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -31,7 +37,8 @@ impl Metrics {
     /// Registered under their full names.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { published, refused, unforwarded, repairs } = metrics.clone();
+        let Self { published, refused, unforwarded, .. } = metrics.clone();
+        let Self { oldest_unforwarded, not_taken, repairs, lost, .. } = metrics.clone();
         registry.register("purgebus_published", "Invalidations accepted", published);
         registry.register("purgebus_refused", "Requests refused, by reason", refused);
         registry.register(
@@ -40,9 +47,24 @@ impl Metrics {
             unforwarded,
         );
         registry.register(
+            "purgebus_journal_oldest_unforwarded_seconds",
+            "Age of the oldest invalidation that the broker does not have yet; 0 if it has all",
+            oldest_unforwarded,
+        );
+        registry.register(
+            "purgebus_forward_failures",
+            "Batches of frames that the broker did not take, by reason; each is tried again",
+            not_taken,
+        );
+        registry.register(
             "purgebus_repairs",
             "Frames sent again because a lane lacks them",
             repairs,
+        );
+        registry.register(
+            "purgebus_lost_numbers",
+            "Numbers that a lane lacks and nobody has any more; whoever lacks them flushes",
+            lost,
         );
         metrics
     }
@@ -58,13 +80,24 @@ impl Metrics {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
     }
 
-    /// So many invalidations wait for the broker.
-    pub(crate) fn unforwarded(&self, waiting: u64) {
+    /// So many invalidations wait for the broker, the oldest for so long.
+    pub(crate) fn unforwarded(&self, waiting: u64, oldest: Duration) {
         self.unforwarded.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.oldest_unforwarded.set(oldest.as_secs_f64());
     }
 
-    /// A frame was sent again.
-    pub(crate) fn repaired(&self) {
-        self.repairs.inc();
+    /// The broker did not take some frames.
+    pub(crate) fn not_taken(&self, reason: &'static str) {
+        self.not_taken.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// So many frames were sent again.
+    pub(crate) fn repaired(&self, frames: u64) {
+        self.repairs.inc_by(frames);
+    }
+
+    /// So many numbers were said to be lost.
+    pub(crate) fn lost(&self, numbers: u64) {
+        self.lost.inc_by(numbers);
     }
 }

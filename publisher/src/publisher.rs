@@ -13,13 +13,13 @@ use broker_adapter::Embedded;
 use daemon::{BindError, BoxError, Clock, Condition, Crew, CrewError, Health, HttpServer, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use schemas::{Priority, PublisherName, Sites};
+use schemas::{PublisherName, Sites};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::config::PublisherConfig;
 use crate::error_chain;
-use crate::forwarder::Forwarder;
+use crate::forwarder::{Announcer, Forwarder, Troubles};
 use crate::handle::PublisherHandle;
 use crate::heartbeat::Pulse;
 use crate::journal::{Journal, JournalError, JournalSetup, JournalStore, Limits, Writer};
@@ -129,7 +129,12 @@ impl Publisher {
             store,
             publisher: name,
             outlet: outlet.clone(),
-            limits: Limits { bytes: config.journal_bytes.as_u64(), retention: setup.retention },
+            limits: Limits {
+                bytes: config.journal_bytes.as_u64(),
+                retention: setup.retention,
+                age: config.journal_age,
+            },
+            partitions: setup.partitions,
             ack_wait: config.ack_wait,
             clock,
             on_accepted: Box::new(move |place, invalidation| told.accepted(place, invalidation)),
@@ -219,14 +224,29 @@ impl Publisher {
         crew.spawn("journal", writer.run(crew.stop()));
         let tracker = tracking.handle();
         crew.spawn("tracker", tracking.run(crew.stop()));
-        for priority in Priority::ALL {
-            let (journal, broker) = (journal.clone(), Arc::clone(&broker));
-            let forwarder = Forwarder { journal, broker, priority };
-            crew.spawn(format!("forwarder {priority}"), forwarder.run(crew.stop()));
+        let troubles = Troubles::default();
+        let announcer = Announcer::new(journal.clone(), Arc::clone(&broker), troubles.clone());
+        for stream in journal.streams() {
+            let forwarder = Forwarder {
+                journal: journal.clone(),
+                broker: Arc::clone(&broker),
+                stream,
+                announcer: announcer.clone(),
+                troubles: troubles.clone(),
+                metrics: metrics.clone(),
+            };
+            crew.spawn(format!("forwarder {stream}"), forwarder.run(crew.stop()));
         }
-        let repairer = Repairer::new(journal.clone(), Arc::clone(&broker), metrics.clone());
+        crew.spawn("announcer", announcer.run(crew.stop()));
+        let repairer = Repairer::new(
+            journal.clone(),
+            Arc::clone(&broker),
+            metrics.clone(),
+            // Nobody knows yet of publishers that are gone for good.
+            Arc::new(|_| false),
+        );
         crew.spawn("repairs", repairer.run(crew.stop()));
-        let pulse = Pulse { journal, broker, clock, metrics, tracker, condition };
+        let pulse = Pulse { journal, broker, clock, metrics, tracker, troubles, condition };
         crew.spawn("heartbeat", pulse.run(crew.stop()));
         if let Outlet::Shared(log) = outlet {
             crew.spawn("log retention", retain(log, clock, crew.stop()));

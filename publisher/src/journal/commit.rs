@@ -2,20 +2,21 @@
 
 mod draft;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use broker_adapter::{Message, Partition, Topic};
 use bytes::Bytes;
 use jiff::Timestamp;
 use redb::{Database, Error, WriteTransaction};
-use schemas::{Frame, Invalidation, LineId, PUBLISHERS_BOARD, Place, Priority, PublisherName};
+use schemas::{Frame, Invalidation, LineId, PUBLISHERS_BOARD, Place, PublisherName};
 
 use draft::Draft;
 
 use super::disk::Disk;
 use super::pack::{Scales, Weighed};
 use super::retention::{States, expire};
-use super::stream::{Reach, Streams};
+use super::stream::{Reach, Stream, Streams};
 use super::tables::Tables;
 use super::{Idempotency, Identity, JournalError, Limits, Refusal, table};
 use crate::outlet::{Outlet, frame_message};
@@ -31,10 +32,12 @@ pub(super) struct Wish {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Committed {
     pub(super) identity: Identity,
-    pub(super) priority: Priority,
     /// Of its frame; `None` if that has left the journal, and is on the log for long.
-    pub(super) sequence: Option<u64>,
+    pub(super) frame: Option<(Stream, u64)>,
 }
+
+/// A frame of this commit: its stream, what it says, and its bytes.
+type Sealed = (Stream, Frame, Bytes);
 
 /// What became of a group.
 #[derive(Debug, Default)]
@@ -53,31 +56,16 @@ pub(super) struct Desk {
     pub(super) scales: Scales,
     pub(super) outlet: Outlet,
     pub(super) limits: Limits,
-    pub(super) disk: Disk,
+    pub(super) disk: Arc<Disk>,
     pub(super) streams: Arc<Streams>,
+    /// Of every topic.
+    pub(super) partitions: u32,
     /// The lines of this incarnation, once it has begun.
     pub(super) lines: Option<Lines>,
 }
 
-/// A line for each priority.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Lines {
-    critical: LineId,
-    normal: LineId,
-}
-
-impl Lines {
-    fn random() -> Self {
-        Self { critical: LineId::random(), normal: LineId::random() }
-    }
-
-    fn of(self, priority: Priority) -> LineId {
-        match priority {
-            Priority::Critical => self.critical,
-            Priority::Normal => self.normal,
-        }
-    }
-}
+/// A line for each stream of today's partitions.
+pub(super) type Lines = Arc<BTreeMap<Stream, LineId>>;
 
 impl Desk {
     /// Numbers and stores what can be taken of a group. Blocks on the disk.
@@ -91,9 +79,11 @@ impl Desk {
             return Ok(Outcome { verdicts: full, numbered: Vec::new() });
         }
         let transaction = table::write(&self.database)?;
-        let lines = self.lines.unwrap_or_else(Lines::random);
-        let mut draft = Draft::begin(&transaction, self, lines, &group)?;
-        let judged = group.into_iter().map(|wish| draft.judge(wish, lines));
+        let lines = self.lines.clone().unwrap_or_else(|| {
+            Arc::new(Stream::all(self.partitions).map(|s| (s, LineId::random())).collect())
+        });
+        let mut draft = Draft::begin(&transaction, self, &lines, &group, now)?;
+        let judged = group.into_iter().map(|wish| draft.judge(wish));
         let judged = judged.collect::<Result<Vec<_>, Error>>()?;
         if draft.is_empty() {
             let verdicts = draft.locate(judged)?;
@@ -101,15 +91,15 @@ impl Desk {
         }
         let announcement = match self.lines {
             Some(_) => None,
-            None => Some(draft.begin_incarnation(self, lines, now)?),
+            None => Some(draft.begin_incarnation(self, now)?),
         };
-        let frames = draft.store_frames(self, lines, now)?;
+        let frames = draft.store_frames(self, now)?;
         let verdicts = draft.locate(judged)?;
         let reaches = draft.finish(self.limits, now)?;
         self.append_to_log(&transaction, announcement.as_ref(), &frames, now)?;
         transaction.commit().map_err(Error::from)?;
         self.lines = Some(lines);
-        self.show(reaches, &frames, announcement.is_some());
+        self.show(&reaches, &frames, announcement.is_some());
         Ok(Outcome { verdicts, numbered: places(frames) })
     }
 
@@ -130,7 +120,7 @@ impl Desk {
         &self,
         transaction: &WriteTransaction,
         announcement: Option<&Bytes>,
-        frames: &[(Priority, Frame, Bytes)],
+        frames: &[Sealed],
         now: Timestamp,
     ) -> Result<(), JournalError> {
         let Outlet::Shared(log) = &self.outlet else { return Ok(()) };
@@ -138,45 +128,42 @@ impl Desk {
             let key = Some(self.publisher.to_string());
             let message = Message { key, id: None, body: body.clone() };
             let board = Topic::board(PUBLISHERS_BOARD);
-            log.append(transaction, board, Partition(table::PARTITION), &[message], now)?;
+            log.append(transaction, board, Partition::default(), &[message], now)?;
         }
-        for priority in Priority::ALL {
-            let of_priority = frames.iter().filter(|(of, _, _)| *of == priority);
-            let messages: Vec<Message> = of_priority
+        for stream in streams(frames) {
+            let of_stream = frames.iter().filter(|(of, _, _)| *of == stream);
+            let messages: Vec<Message> = of_stream
                 .map(|(_, frame, bytes)| {
                     let first = Place { line: frame.line, number: frame.first };
                     frame_message(first, 0, bytes.clone())
                 })
                 .collect();
-            let topic = Topic::log(priority.as_str());
-            log.append(transaction, topic, Partition(table::PARTITION), &messages, now)?;
+            log.append(transaction, stream.topic(), stream.partition, &messages, now)?;
         }
         Ok(())
     }
 
     /// Tells everyone of a commit.
-    fn show(
-        &self,
-        reaches: [(Priority, Reach); Priority::ALL.len()],
-        frames: &[(Priority, Frame, Bytes)],
-        announced: bool,
-    ) {
-        for (priority, reach) in reaches {
-            self.streams.advance(priority, reach);
+    fn show(&self, reaches: &[(Stream, Reach)], frames: &[Sealed], announced: bool) {
+        for (stream, reach) in reaches {
+            self.streams.advance(*stream, *reach);
         }
         let Outlet::Shared(log) = &self.outlet else { return };
         if announced {
             log.committed(Topic::board(PUBLISHERS_BOARD));
         }
-        for priority in Priority::ALL {
-            if frames.iter().any(|(of, _, _)| *of == priority) {
-                log.committed(Topic::log(priority.as_str()));
-            }
+        for stream in streams(frames) {
+            log.committed(stream.topic());
         }
     }
 }
 
-fn places(frames: Vec<(Priority, Frame, Bytes)>) -> Vec<(Place, Invalidation)> {
+/// The streams of some frames, each once.
+fn streams(frames: &[Sealed]) -> BTreeSet<Stream> {
+    frames.iter().map(|(stream, _, _)| *stream).collect()
+}
+
+fn places(frames: Vec<Sealed>) -> Vec<(Place, Invalidation)> {
     frames
         .into_iter()
         .flat_map(|(_, frame, _)| {

@@ -10,7 +10,7 @@ use tracing::warn;
 /// Free space that commits leave alone; other writers of the database live on it.
 const RESERVE_BYTES: u64 = 32 << 20;
 
-type FreeBytes = Box<dyn Fn() -> io::Result<u64> + Send>;
+type FreeBytes = Box<dyn Fn() -> io::Result<u64> + Send + Sync>;
 
 /// Knows how much is free where the journal lies.
 pub(super) struct Disk(Option<FreeBytes>);
@@ -48,7 +48,7 @@ impl fmt::Debug for Disk {
 #[cfg(test)]
 impl Disk {
     /// A disk with what `free_bytes` says.
-    pub(super) fn pretend(free_bytes: impl Fn() -> u64 + Send + 'static) -> Self {
+    pub(super) fn pretend(free_bytes: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(move || Ok(free_bytes()))))
     }
 }

@@ -1,56 +1,68 @@
 //! What leaves the journal: frames that the broker has, by age and for room; idempotency keys by age.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use redb::Error;
-use schemas::Priority;
 
 use super::Limits;
-use super::stream::Streams;
+use super::stream::{Stream, Streams};
 use super::table::StreamState;
 use super::tables::Tables;
 
 /// How long an idempotency key is remembered.
 const KEYS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The state of every stream within one transaction.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct States([StreamState; Priority::ALL.len()]);
+/// The state of every stream within one transaction, beside what is stored of it.
+#[derive(Debug)]
+pub(super) struct States(BTreeMap<Stream, (StreamState, StreamState)>);
 
 impl States {
     /// As stored, with what the broker has by now.
     pub(super) fn read(tables: &Tables<'_>, streams: &Streams) -> Result<Self, Error> {
-        let [critical, normal] =
-            Priority::ALL.map(|priority| tables.state(priority, streams.reach(priority).forwarded));
-        Ok(Self([critical?, normal?]))
+        let forwarded = streams.forwarded().into_iter();
+        let state = |(stream, forwarded): (Stream, u64)| {
+            let stored = tables.state(stream)?;
+            let now = StreamState { forwarded: stored.forwarded.max(forwarded), ..stored };
+            Ok((stream, (stored, now)))
+        };
+        Ok(Self(forwarded.map(state).collect::<Result<_, Error>>()?))
     }
 
-    pub(super) fn store(self, tables: &mut Tables<'_>) -> Result<(), Error> {
-        Priority::ALL.into_iter().try_for_each(|priority| {
-            let mut states = self;
-            tables.set_state(priority, *states.of(priority))
-        })
+    /// Stores what has changed.
+    pub(super) fn store(&self, tables: &mut Tables<'_>) -> Result<(), Error> {
+        let changed = self.0.iter().filter(|(_, (stored, now))| stored != now);
+        changed.into_iter().try_for_each(|(stream, (_, now))| tables.set_state(*stream, *now))
     }
 
-    pub(super) fn of(&mut self, priority: Priority) -> &mut StreamState {
-        match priority {
-            Priority::Critical => &mut self.0[0],
-            Priority::Normal => &mut self.0[1],
-        }
+    pub(super) fn of(&mut self, stream: Stream) -> &mut StreamState {
+        &mut self.0.entry(stream).or_default().1
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (Stream, StreamState)> {
+        self.0.iter().map(|(stream, (_, now))| (*stream, *now))
+    }
+
+    /// When the oldest frame was committed that the broker does not have.
+    pub(super) fn waiting_since(&self, tables: &Tables<'_>) -> Result<Option<Timestamp>, Error> {
+        let waiting = self.all().filter(|(_, state)| state.forwarded < state.end);
+        let since = waiting.map(|(stream, state)| tables.committed_at(stream, state.forwarded));
+        Ok(since.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min())
     }
 
     fn bytes(&self) -> u64 {
-        self.0.iter().map(|state| state.bytes).sum()
+        self.all().map(|(_, state)| state.bytes).sum()
     }
 
     /// The oldest frame of all streams that may leave.
-    fn oldest(&mut self, tables: &Tables<'_>) -> Result<Option<(Priority, u64, i64)>, Error> {
-        let mut oldest: Option<(Priority, u64, i64)> = None;
-        for priority in Priority::ALL {
-            let found = tables.oldest_forwarded(priority, *self.of(priority))?;
+    fn oldest(&self, tables: &Tables<'_>) -> Result<Option<(Stream, u64, i64)>, Error> {
+        let mut oldest: Option<(Stream, u64, i64)> = None;
+        for (stream, state) in self.all() {
+            let found = tables.oldest_forwarded(stream, state)?;
             if let Some((sequence, at)) = found
                 && oldest.is_none_or(|(_, _, older)| at < older)
             {
-                oldest = Some((priority, sequence, at));
+                oldest = Some((stream, sequence, at));
             }
         }
         Ok(oldest)
@@ -65,8 +77,8 @@ pub(super) fn make_room(
     wanted: u64,
 ) -> Result<u64, Error> {
     while states.bytes().saturating_add(wanted) > limits.bytes {
-        let Some((priority, sequence, _)) = states.oldest(tables)? else { break };
-        tables.remove(priority, states.of(priority), sequence)?;
+        let Some((stream, sequence, _)) = states.oldest(tables)? else { break };
+        tables.remove(stream, states.of(stream), sequence)?;
     }
     Ok(limits.bytes.saturating_sub(states.bytes()))
 }
@@ -82,10 +94,10 @@ pub(super) fn expire(
     let frames_before = limits.retained_since(now).as_microsecond();
     let mut gone = 0;
     while gone < max
-        && let Some((priority, sequence, at)) = states.oldest(tables)?
+        && let Some((stream, sequence, at)) = states.oldest(tables)?
         && at < frames_before
     {
-        tables.remove(priority, states.of(priority), sequence)?;
+        tables.remove(stream, states.of(stream), sequence)?;
         gone += 1;
     }
     let keys_before = now.checked_sub(KEYS_KEPT).unwrap_or(Timestamp::MIN);

@@ -1,12 +1,60 @@
-//! How far each stream is committed and forwarded, as everyone in the process may see and await it.
+//! The streams of a journal, and how far each is committed and forwarded, as everyone in the process may see and
+//! await it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use schemas::Priority;
+use broker_adapter::{Partition, Topic};
+use schemas::{Priority, SiteName};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::table::StreamState;
+use super::table::{StreamKey, StreamState};
+
+/// One topic partition, as a publisher writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stream {
+    pub(crate) priority: Priority,
+    pub(crate) partition: Partition,
+}
+
+impl Stream {
+    /// Every stream of topics with so many partitions.
+    pub(crate) fn all(partitions: u32) -> impl Iterator<Item = Self> {
+        let partitions = 0..partitions.max(1);
+        partitions.map(Partition).flat_map(|partition| {
+            Priority::ALL.into_iter().map(move |priority| Self { priority, partition })
+        })
+    }
+
+    /// Where a site's invalidations go: CRC-32C of its name, modulo the partitions. This never changes, so that all
+    /// publishers agree and a site keeps its order.
+    pub(crate) fn of_site(priority: Priority, site: &SiteName, partitions: u32) -> Self {
+        let partition = Partition(crc32c::crc32c(site.as_str().as_bytes()) % partitions.max(1));
+        Self { priority, partition }
+    }
+
+    pub(crate) fn topic(self) -> Topic {
+        Topic::log(self.priority.as_str())
+    }
+
+    pub(super) fn key(self) -> StreamKey {
+        (self.priority.as_str(), self.partition.0)
+    }
+
+    /// The stream of a key; `None` for a topic that this build does not know.
+    pub(super) fn from_key((topic, partition): (&str, u32)) -> Option<Self> {
+        let priority = Priority::ALL.into_iter().find(|priority| priority.as_str() == topic)?;
+        Some(Self { priority, partition: Partition(partition) })
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.priority, self.partition.0)
+    }
+}
 
 /// How far one stream has come: sequences below `forwarded` the broker has, those below `end` the journal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,50 +69,70 @@ impl From<StreamState> for Reach {
     }
 }
 
-/// The streams of all priorities.
+/// All streams of a journal: those of today's partitions, and those that an earlier life wrote.
 #[derive(Debug)]
-pub(super) struct Streams {
-    critical: watch::Sender<Reach>,
-    normal: watch::Sender<Reach>,
-}
+pub(super) struct Streams(BTreeMap<Stream, watch::Sender<Reach>>);
 
 impl Streams {
-    pub(super) fn new(critical: Reach, normal: Reach) -> Self {
-        Self { critical: watch::Sender::new(critical), normal: watch::Sender::new(normal) }
+    pub(super) fn new(reaches: BTreeMap<Stream, Reach>) -> Self {
+        let watched = |(stream, reach)| (stream, watch::Sender::new(reach));
+        Self(reaches.into_iter().map(watched).collect())
     }
 
-    pub(super) fn reach(&self, priority: Priority) -> Reach {
-        *self.sender(priority).borrow()
+    pub(super) fn all(&self) -> impl Iterator<Item = Stream> {
+        self.0.keys().copied()
     }
 
-    pub(super) fn watch(&self, priority: Priority) -> watch::Receiver<Reach> {
-        self.sender(priority).subscribe()
+    pub(super) fn reach(&self, stream: Stream) -> Reach {
+        self.0.get(&stream).map_or_else(Reach::default, |sender| *sender.borrow())
+    }
+
+    /// Every stream with what the broker has of it.
+    pub(super) fn forwarded(&self) -> BTreeMap<Stream, u64> {
+        self.0.iter().map(|(stream, sender)| (*stream, sender.borrow().forwarded)).collect()
+    }
+
+    /// How far a stream has come, now and later.
+    pub(super) fn watch(&self, stream: Stream) -> watch::Receiver<Reach> {
+        let sender = self.0.get(&stream);
+        sender.map_or_else(|| watch::channel(Reach::default()).1, watch::Sender::subscribe)
     }
 
     /// It has come at least as far as this.
-    pub(super) fn advance(&self, priority: Priority, to: Reach) {
-        self.sender(priority).send_modify(|reach| {
+    pub(super) fn advance(&self, stream: Stream, to: Reach) {
+        let Some(sender) = self.0.get(&stream) else { return };
+        sender.send_if_modified(|reach| {
+            let before = *reach;
             reach.end = reach.end.max(to.end);
             reach.forwarded = reach.forwarded.max(to.forwarded);
+            *reach != before
         });
     }
 
     /// Waits at most `patience` until the broker has `sequence`; answers whether it has.
-    pub(super) async fn reaches(
-        &self,
-        priority: Priority,
-        sequence: u64,
-        patience: Duration,
-    ) -> bool {
-        let mut reach = self.watch(priority);
+    pub(super) async fn reaches(&self, stream: Stream, sequence: u64, patience: Duration) -> bool {
+        let mut reach = self.watch(stream);
         let has = |reach: &Reach| reach.forwarded > sequence;
         matches!(timeout(patience, reach.wait_for(has)).await, Ok(Ok(_)))
     }
+}
 
-    fn sender(&self, priority: Priority) -> &watch::Sender<Reach> {
-        match priority {
-            Priority::Critical => &self.critical,
-            Priority::Normal => &self.normal,
-        }
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_site_keeps_its_partition_for_ever() {
+        let partition = |site: &str, partitions| {
+            Stream::of_site(Priority::Normal, &site.parse().unwrap(), partitions).partition.0
+        };
+        assert_eq!(["main", "shop", "blog"].map(|site| partition(site, 1)), [0, 0, 0]);
+        // CRC-32C ("Castagnoli") of the name, as any language computes it.
+        assert_eq!(partition("123456789", u32::MAX), 0xe306_9283);
+        assert_eq!(partition("123456789", 12), 0xe306_9283 % 12);
+        let spread: BTreeSet<_> = (0..100).map(|n| partition(&format!("site-{n}"), 8)).collect();
+        assert_eq!(spread.len(), 8, "every partition is used");
     }
 }

@@ -1,4 +1,5 @@
-//! The tables. A *stream* is one topic partition; its frames are counted by *sequence*, from 0 on.
+//! The tables. A *stream* is one topic partition; its frames are counted by *sequence*, from 0 on. Streams of
+//! partitions that are no longer configured stay, so that their frames are forwarded to the end and repaired.
 //!
 //! ```text
 //! journal.lines        line                     -> (topic, partition, last number, closed at)
@@ -15,10 +16,9 @@
 
 use jiff::Timestamp;
 use redb::{Database, Error, ReadableTable, TableDefinition, WriteTransaction};
-use schemas::{LineId, Number, Place, Priority};
+use schemas::{LineId, Number, Place};
 
-/// The only partition of every topic of the brokers of today.
-pub(super) const PARTITION: u32 = 0;
+use super::stream::Stream;
 
 pub(super) type StreamKey = (&'static str, u32);
 pub(super) type LineRow = (&'static str, u32, u64, i64);
@@ -74,8 +74,11 @@ pub(super) fn write(database: &Database) -> Result<WriteTransaction, Error> {
     Ok(transaction)
 }
 
-/// Makes every table exist, so that reads need not ask.
-pub(super) fn create(database: &Database) -> Result<(), Error> {
+/// Makes every table and these streams exist, so that reads need not ask.
+pub(super) fn create(
+    database: &Database,
+    wanted: impl Iterator<Item = Stream>,
+) -> Result<(), Error> {
     let transaction = write(database)?;
     transaction.open_table(LINES)?;
     transaction.open_table(FRAMES)?;
@@ -85,20 +88,15 @@ pub(super) fn create(database: &Database) -> Result<(), Error> {
     transaction.open_table(KEY_TIMES)?;
     transaction.open_table(ANNOUNCED)?;
     let mut streams = transaction.open_table(STREAMS)?;
-    for priority in Priority::ALL {
-        let missing = streams.get(stream(priority))?.is_none();
+    for stream in wanted {
+        let missing = streams.get(stream.key())?.is_none();
         if missing {
-            streams.insert(stream(priority), StreamState::default().row())?;
+            streams.insert(stream.key(), StreamState::default().row())?;
         }
     }
     drop(streams);
     transaction.commit()?;
     Ok(())
-}
-
-/// The key of a priority's stream.
-pub(super) fn stream(priority: Priority) -> StreamKey {
-    (priority.as_str(), PARTITION)
 }
 
 /// A line as a key.

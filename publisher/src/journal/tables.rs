@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use redb::{Error, ReadableTable, Table, WriteTransaction};
-use schemas::{Frame, LineId, LogMessage, Number, Place, Priority, wire};
+use schemas::{Frame, LineId, LogMessage, Number, Place, wire};
 use uuid::Uuid;
 
+use super::stream::Stream;
 use super::table::{
     ANNOUNCED, FRAMES, FrameKey, FrameRow, IDS, KEY_TIMES, KEYS, KeyRow, LINES, LineRow, NUMBERS,
-    OPEN, PARTITION, STREAMS, StreamKey, StreamState, line_key, line_of, place, stream, time,
+    OPEN, STREAMS, StreamKey, StreamState, line_key, line_of, place, time,
 };
 use super::{Idempotency, Identity};
 
@@ -52,34 +53,41 @@ impl<'t> Tables<'t> {
         Ok(self.lines.get(line_key(line))?.map_or(0, |row| row.value().2))
     }
 
-    /// Begins a line on a priority's stream.
-    pub(super) fn begin_line(&mut self, line: LineId, priority: Priority) -> Result<(), Error> {
-        self.lines.insert(line_key(line), (priority.as_str(), PARTITION, 0, OPEN))?;
+    /// Begins a line on a stream.
+    pub(super) fn begin_line(&mut self, line: LineId, stream: Stream) -> Result<(), Error> {
+        let (topic, partition) = stream.key();
+        self.lines.insert(line_key(line), (topic, partition, 0, OPEN))?;
         Ok(())
     }
 
-    /// Closes every line that is open, forgets what was never used or was closed before `forget_before`, and
-    /// answers the rest with their last numbers.
+    /// Closes every line that is open, forgets what was never used, or was closed before `forget_before` and has
+    /// no frame any more, and answers the rest with their last numbers.
     pub(super) fn close_lines(
         &mut self,
         now: Timestamp,
         forget_before: Timestamp,
     ) -> Result<Vec<(LineId, Number)>, Error> {
         let (now, forget_before) = (now.as_microsecond(), forget_before.as_microsecond());
-        self.lines.retain(|_, (_, _, last, closed_at)| last > 0 && closed_at >= forget_before)?;
-        let mut closed = Vec::new();
-        let mut open = Vec::new();
+        let (mut closed, mut open, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
         for row in self.lines.iter()? {
             let (line, row) = row?;
-            let (_, partition, last, closed_at) = row.value();
-            closed.push((line_of(line.value()), last));
+            let (line, (topic, partition, last, closed_at)) = (line.value(), row.value());
+            let numbered = self.numbers.range((line, 0)..=(line, Number::MAX))?.next().is_some();
+            if last == 0 || closed_at < forget_before && !numbered {
+                forgotten.push(line);
+                continue;
+            }
+            closed.push((line_of(line), last));
             if closed_at == OPEN {
-                let topic = Priority::ALL.into_iter().find(|p| p.as_str() == row.value().0);
-                open.extend(topic.map(|topic| (line.value(), topic, partition, last)));
+                let stream = Stream::from_key((topic, partition));
+                open.extend(stream.map(|stream| (line, stream.key(), last)));
             }
         }
-        for (line, topic, partition, last) in open {
-            self.lines.insert(line, (topic.as_str(), partition, last, now))?;
+        for line in forgotten {
+            self.lines.remove(line)?;
+        }
+        for (line, (topic, partition), last) in open {
+            self.lines.insert(line, (topic, partition, last, now))?;
         }
         Ok(closed)
     }
@@ -127,32 +135,27 @@ impl<'t> Tables<'t> {
         Ok(due.len())
     }
 
-    /// How far a stream has come, with what the broker has by now.
-    pub(super) fn state(&self, priority: Priority, forwarded: u64) -> Result<StreamState, Error> {
-        let row = self.streams.get(stream(priority))?;
-        let state = row.map_or_else(StreamState::default, |row| row.value().into());
-        Ok(StreamState { forwarded: state.forwarded.max(forwarded), ..state })
+    /// How far a stream had come when that was last stored.
+    pub(super) fn state(&self, stream: Stream) -> Result<StreamState, Error> {
+        let row = self.streams.get(stream.key())?;
+        Ok(row.map_or_else(StreamState::default, |row| row.value().into()))
     }
 
-    pub(super) fn set_state(
-        &mut self,
-        priority: Priority,
-        state: StreamState,
-    ) -> Result<(), Error> {
-        self.streams.insert(stream(priority), state.row())?;
+    pub(super) fn set_state(&mut self, stream: Stream, state: StreamState) -> Result<(), Error> {
+        self.streams.insert(stream.key(), state.row())?;
         Ok(())
     }
 
     /// Appends a frame with everything by which it is found.
     pub(super) fn append(
         &mut self,
-        priority: Priority,
+        stream: Stream,
         state: &mut StreamState,
         frame: &Frame,
         bytes: &Bytes,
     ) -> Result<(), Error> {
         let (line, numbers) = (line_key(frame.line), frame.numbers());
-        let (topic, partition) = stream(priority);
+        let (topic, partition) = stream.key();
         let at = frame.committed_at.as_microsecond();
         let row = (line, numbers.first, numbers.last, at, bytes.as_ref());
         self.frames.insert((topic, partition, state.end), row)?;
@@ -166,6 +169,23 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// The stream of a line, if it is remembered.
+    pub(super) fn stream_of(&self, line: LineId) -> Result<Option<Stream>, Error> {
+        let row = self.lines.get(line_key(line))?;
+        Ok(row.and_then(|row| Stream::from_key((row.value().0, row.value().1))))
+    }
+
+    /// When a frame was committed, if it is kept.
+    pub(super) fn committed_at(
+        &self,
+        stream: Stream,
+        sequence: u64,
+    ) -> Result<Option<Timestamp>, Error> {
+        let (topic, partition) = stream.key();
+        let row = self.frames.get((topic, partition, sequence))?;
+        row.map(|row| time(row.value().3)).transpose()
+    }
+
     /// The sequence of the frame that carries a number, if it is kept.
     pub(super) fn sequence_of(&self, place: Place) -> Result<Option<u64>, Error> {
         let line = line_key(place.line);
@@ -176,10 +196,10 @@ impl<'t> Tables<'t> {
     /// The oldest frame kept of a stream, if the broker has it: its sequence and when it was committed.
     pub(super) fn oldest_forwarded(
         &self,
-        priority: Priority,
+        stream: Stream,
         state: StreamState,
     ) -> Result<Option<(u64, i64)>, Error> {
-        let (topic, partition) = stream(priority);
+        let (topic, partition) = stream.key();
         let range = (topic, partition, 0)..(topic, partition, state.forwarded);
         let Some(row) = self.frames.range(range)?.next() else { return Ok(None) };
         let (key, row) = row?;
@@ -189,11 +209,11 @@ impl<'t> Tables<'t> {
     /// Forgets a frame and everything by which it was found.
     pub(super) fn remove(
         &mut self,
-        priority: Priority,
+        stream: Stream,
         state: &mut StreamState,
         sequence: u64,
     ) -> Result<(), Error> {
-        let (topic, partition) = stream(priority);
+        let (topic, partition) = stream.key();
         let Some(row) = self.frames.remove((topic, partition, sequence))? else { return Ok(()) };
         let (line, first, _, _, bytes) = row.value();
         self.numbers.remove((line, first))?;

@@ -1,14 +1,17 @@
 //! What the journal promises, over its life and its next ones.
 
 mod lives;
+mod partitions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use broker_adapter::{Broker, Start, Topic};
+use broker_adapter::{Broker, Partition, Start, Topic};
 use proptest::prelude::*;
-use schemas::{BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, PUBLISHERS_BOARD, wire};
+use schemas::{
+    BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, Number, PUBLISHERS_BOARD, wire,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -20,6 +23,9 @@ fn run<F: Future>(test: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     tokio::task::LocalSet::new().block_on(&runtime.unwrap(), test)
 }
+
+const NORMAL: Stream = Stream { priority: Priority::Normal, partition: Partition(0) };
+const CRITICAL: Stream = Stream { priority: Priority::Critical, partition: Partition(0) };
 
 fn asked(key: u8, request: u8) -> Idempotency {
     Idempotency { key: [key; 32], request: [request; 32] }
@@ -87,19 +93,19 @@ async fn numbers_hold(acts: Vec<Act>, shared: bool) {
     }
     let mut lines: BTreeMap<LineId, Vec<Number>> = BTreeMap::new();
     let mut framed = 0;
-    for priority in Priority::ALL {
-        for frame in life.stored(priority).await {
+    for stream in life.journal.streams() {
+        for frame in life.stored(stream).await {
             assert_eq!(frame.publisher, "p1".parse().unwrap());
             for (number, invalidation) in (frame.first..).zip(&frame.invalidations) {
                 let place = Place { line: frame.line, number };
                 assert_eq!(accepted[&invalidation.id], (place, invalidation.clone()));
-                assert_eq!(invalidation.priority, priority);
+                assert_eq!(invalidation.priority, stream.priority);
                 lines.entry(frame.line).or_default().push(number);
                 framed += 1;
             }
         }
         if shared {
-            assert_eq!(world.logged(priority).await, life.stored(priority).await);
+            assert_eq!(world.logged(stream).await, life.stored(stream).await);
         }
     }
     assert_eq!(framed, accepted.len(), "each is in one frame");
@@ -133,7 +139,7 @@ fn concurrent_requests_share_a_frame() {
         let all = wishes.map(|wish| life.journal.accept(wish, None));
         let receipts = futures::future::join_all(all).await;
         assert!(receipts.iter().all(|receipt| receipt.unwrap().durable == Durable::Broker));
-        let frames = life.stored(Priority::Normal).await;
+        let frames = life.stored(NORMAL).await;
         assert_eq!(frames.len(), 1);
         assert_eq!(*life.numbered.lock(), frames_places(&frames), "told in the order of numbers");
         life.end().await;
@@ -156,8 +162,8 @@ fn frames_stay_below_their_limit_but_for_one_larger_invalidation() {
         let sizes = [10, 30_000, 40_000, 10, 100_000, 10, 65_000, 400, 10, 10, 33_000, 32_000];
         let all = sizes.map(|bytes| life.journal.accept(world.large(bytes), None));
         futures::future::join_all(all).await;
-        let frames = life.journal.frames_from(Priority::Normal, 0, usize::MAX).await.unwrap();
-        for (stored, frame) in frames.iter().zip(life.stored(Priority::Normal).await) {
+        let frames = life.journal.frames_from(NORMAL, 0, usize::MAX).await.unwrap();
+        for (stored, frame) in frames.iter().zip(life.stored(NORMAL).await) {
             let within = stored.bytes.len() <= FRAME_BYTES_MAX;
             assert!(within || frame.invalidations.len() == 1, "{} bytes", stored.bytes.len());
         }
@@ -255,16 +261,19 @@ fn heads_tell_what_the_broker_has_of_every_line() {
         let life = world.begin();
         let old = life.journal.accept(wish(), None).await.unwrap();
         assert_eq!(old.durable, Durable::Journal, "nobody forwards");
-        life.journal.forwarded(Priority::Normal, 1);
+        life.journal.forwarded(NORMAL, 1);
         life.end().await;
         let life = world.begin();
         let mut new = Vec::new();
         for _ in 0..3 {
             new.push(life.journal.accept(wish(), None).await.unwrap().place);
         }
-        let heads = async || life.journal.heads(Priority::Normal).await.unwrap();
+        let heads = async || {
+            let standing = life.journal.standing(world.clock.now()).await.unwrap();
+            (standing.heads[&NORMAL].clone(), standing.unforwarded)
+        };
         assert_eq!(heads().await, (vec![(old.place.line, 1)], 3));
-        life.journal.forwarded(Priority::Normal, 3);
+        life.journal.forwarded(NORMAL, 3);
         let (mut lines, waiting) = heads().await;
         lines.sort();
         let mut expected = vec![(old.place.line, 1), (new[0].line, 2)];
@@ -286,19 +295,19 @@ fn frames_are_found_by_any_number_they_carry() {
             one_line = futures::future::join_all(all).await.pop().map(|r| r.unwrap().place.line);
         }
         let one_line = one_line.unwrap();
-        let found = async |first, last, max| {
+        let kept = async |first, last, bytes_max| {
             let numbers = NumberRange { first, last };
-            let (priority, frames) =
-                life.journal.frames_of(one_line, numbers, max).await.unwrap().unwrap();
-            assert_eq!(priority, Priority::Critical);
-            frames.iter().map(|frame| frame.first.number).collect::<Vec<_>>()
+            let kept = life.journal.kept(one_line, numbers, bytes_max).await.unwrap().unwrap();
+            assert_eq!((kept.stream, kept.gone), (CRITICAL, vec![]));
+            let found = kept.frames.iter().map(|frame| frame.first.number).collect::<Vec<_>>();
+            (found, kept.rest.map(|rest| (rest.first, rest.last)))
         };
-        assert_eq!(found(2, 2, 9).await, [1]);
-        assert_eq!(found(3, 5, 9).await, [1, 4, 5]);
-        assert_eq!(found(6, 100, 9).await, [5]);
-        assert_eq!(found(1, 100, 2).await, [1, 4]);
+        assert_eq!(kept(2, 2, 9_999).await, (vec![1], None));
+        assert_eq!(kept(3, 5, 9_999).await, (vec![1, 4, 5], None));
+        assert_eq!(kept(6, 100, 9_999).await, (vec![5], None), "what comes later is not gone");
+        assert_eq!(kept(1, 100, 1).await, (vec![1], Some((4, 100))));
         let stranger = NumberRange { first: 1, last: 1 };
-        assert_eq!(life.journal.frames_of(LineId::random(), stranger, 9).await.unwrap(), None);
+        assert_eq!(life.journal.kept(LineId::random(), stranger, 9).await.unwrap(), None);
         life.end().await;
     });
 }
@@ -318,7 +327,7 @@ fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
         for id in &kept {
             assert!(life.journal.find(*id).await.unwrap().is_some(), "{id} was dropped");
         }
-        life.journal.forwarded(Priority::Normal, 1);
+        life.journal.forwarded(NORMAL, 1);
         let taken = life.journal.accept(world.large(30_000), Some(asked(1, 1))).await.unwrap();
         assert_eq!(taken.place.number, 4, "it takes again, and the refused one took no number");
         assert_eq!(life.journal.find(kept[0]).await.unwrap(), None);
@@ -334,7 +343,7 @@ fn old_frames_leave_once_the_broker_has_them() {
         let life = world.begin();
         let old = life.journal.accept(world.large(10), None).await.unwrap().id;
         let waiting = life.journal.accept(world.large(10), None).await.unwrap().id;
-        life.journal.forwarded(Priority::Normal, 1);
+        life.journal.forwarded(NORMAL, 1);
         tokio::time::sleep(Duration::from_mins(59)).await;
         assert!(life.journal.find(old).await.unwrap().is_some(), "it is not old yet");
         tokio::time::sleep(Duration::from_mins(3)).await;
@@ -351,7 +360,7 @@ fn a_disk_without_room_is_refused_until_it_has_some() {
         let life = world.begin();
         let free = Arc::new(AtomicU64::new(1 << 20));
         let told = Arc::clone(&free);
-        life.desk.lock().disk = disk::Disk::pretend(move || told.load(Ordering::Relaxed));
+        life.desk.lock().disk = Arc::new(disk::Disk::pretend(move || told.load(Ordering::Relaxed)));
         let refused = life.journal.accept(world.large(10), None).await;
         assert_eq!(refused, Err(Refusal::DiskFull));
         free.store(1 << 30, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::commit::{Desk, Outcome, Wish};
 use super::disk::Disk;
 use super::pack::{Scales, Weighed};
-use super::stream::Streams;
+use super::stream::{Stream, Streams};
 use super::{
     Journal, JournalError, JournalStore, Limits, Request, Shared, blocking, lookup, table,
 };
@@ -37,6 +37,8 @@ pub(crate) struct JournalSetup {
     pub(crate) publisher: PublisherName,
     pub(crate) outlet: Outlet,
     pub(crate) limits: Limits,
+    /// Of every topic of the log.
+    pub(crate) partitions: u32,
     /// How long a receipt waits for the broker's ack.
     pub(crate) ack_wait: Duration,
     pub(crate) clock: Clock,
@@ -55,11 +57,10 @@ impl JournalSetup {
     /// The journal, and the component that it needs running. Blocks on the disk.
     pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
         let JournalStore { database, folder } = self.store;
-        table::create(&database)?;
-        let reach = |priority| lookup::reach(&database, priority);
-        let (critical, normal) =
-            (reach(schemas::Priority::Critical)?, reach(schemas::Priority::Normal)?);
-        let streams = Arc::new(Streams::new(critical, normal));
+        table::create(&database, Stream::all(self.partitions))?;
+        let streams = Arc::new(Streams::new(lookup::reaches(&database)?));
+        let ended = lookup::lines(&database)?.into_iter().map(|(line, _)| line).collect();
+        let room_on_disk = Arc::new(Disk::of(folder));
         let scales = Scales::new(self.publisher.clone());
         let desk = Desk {
             database: Arc::clone(&database),
@@ -67,8 +68,9 @@ impl JournalSetup {
             scales: scales.clone(),
             outlet: self.outlet,
             limits: self.limits,
-            disk: Disk::of(folder),
+            disk: Arc::clone(&room_on_disk),
             streams: Arc::clone(&streams),
+            partitions: self.partitions,
             lines: None,
         };
         let (sender, queue) = mpsc::channel(GROUP_MAX);
@@ -79,6 +81,9 @@ impl JournalSetup {
             queue: sender,
             room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)),
             streams,
+            limits: self.limits,
+            disk: room_on_disk,
+            ended,
             ack_wait: self.ack_wait,
         }));
         let desk = Arc::new(Mutex::new(desk));

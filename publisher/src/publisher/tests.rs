@@ -3,7 +3,7 @@
 use broker_adapter::{Broker, EmbeddedConfig, Misbehaving, Misbehaviour, Start, Topic};
 use daemon::Readiness;
 use schemas::api::{Durable, InvalidationRequest, ProgressState};
-use schemas::{Heartbeat, LogMessage, Site, wire};
+use schemas::{Heartbeat, LogMessage, Priority, Site, wire};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

@@ -1,102 +1,135 @@
 //! A commit in the making: what gets numbers, what does not, and the frames.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use redb::{Error, WriteTransaction};
-use schemas::{BoardMessage, Frame, Incarnation, LogMessage, Number, Place, Priority, wire};
+use schemas::{BoardMessage, Incarnation, LineId, LogMessage, Number, Place, wire};
 
 use super::super::pack::Weighed;
 use super::super::retention::{States, expire, make_room};
-use super::super::stream::Reach;
+use super::super::stream::{Reach, Stream};
 use super::super::tables::Tables;
 use super::super::{Identity, Limits, Refusal};
-use super::{Committed, Desk, Lines, Wish};
+use super::{Committed, Desk, Lines, Sealed, Wish};
 use crate::outlet::Outlet;
 
 /// So many frames and keys leave with each commit, if they are due.
 const EXPIRED_PER_COMMIT: usize = 64;
 
 /// What became of a wish, before its frame is known.
-pub(super) type Judged = Result<(Priority, Identity), Refusal>;
+pub(super) type Judged = Result<Identity, Refusal>;
 
 /// A commit in the making.
 pub(super) struct Draft<'t> {
     tables: Tables<'t>,
     states: States,
     room: u64,
-    critical: Numbered,
-    normal: Numbered,
+    /// Whether what waits for the broker waits for too long already.
+    overdue: bool,
+    partitions: u32,
+    lines: Lines,
+    numbered: BTreeMap<Stream, Numbered>,
+}
+
+/// The wishes of one stream that got numbers.
+#[derive(Debug)]
+struct Numbered {
+    line: LineId,
+    first: Number,
+    wishes: Vec<Weighed>,
 }
 
 impl<'t> Draft<'t> {
     pub(super) fn begin(
         transaction: &'t WriteTransaction,
         desk: &Desk,
-        lines: Lines,
+        lines: &Lines,
         group: &[Wish],
+        now: Timestamp,
     ) -> Result<Self, Error> {
         let mut tables = Tables::open(transaction)?;
         let mut states = States::read(&tables, &desk.streams)?;
         let wanted = group.iter().map(|wish| wish.weighed.bytes as u64).sum();
         let room = make_room(&mut tables, &mut states, desk.limits, wanted)?;
-        let first = |priority| -> Result<Numbered, Error> {
-            let last = tables.last(lines.of(priority))?;
-            Ok(Numbered { first: last + 1, wishes: Vec::new() })
-        };
-        let (critical, normal) = (first(Priority::Critical)?, first(Priority::Normal)?);
-        Ok(Self { tables, states, room, critical, normal })
+        let waiting_since = states.waiting_since(&tables)?;
+        let overdue = waiting_since.is_some_and(|since| desk.limits.overdue(since, now));
+        Ok(Self {
+            tables,
+            states,
+            room,
+            overdue,
+            partitions: desk.partitions,
+            lines: Arc::clone(lines),
+            numbered: BTreeMap::new(),
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.critical.wishes.is_empty() && self.normal.wishes.is_empty()
+        self.numbered.is_empty()
     }
 
-    /// Numbers a wish, unless its key is known or there is no room.
-    pub(super) fn judge(&mut self, wish: Wish, lines: Lines) -> Result<Judged, Error> {
+    /// Numbers a wish, unless its key is known or it cannot be taken.
+    pub(super) fn judge(&mut self, wish: Wish) -> Result<Judged, Error> {
         let Wish { weighed, idempotency } = wish;
-        let priority = weighed.invalidation.priority;
         if let Some(asked) = &idempotency
             && let Some(known) = self.tables.key(&asked.key)?
         {
             let same = known.request == asked.request;
-            return Ok(if same { Ok((priority, known.identity)) } else { Err(Refusal::Conflict) });
+            return Ok(if same { Ok(known.identity) } else { Err(Refusal::Conflict) });
+        }
+        if self.overdue {
+            return Ok(Err(Refusal::Overdue));
         }
         let Some(room) = self.room.checked_sub(weighed.bytes as u64) else {
             return Ok(Err(Refusal::Full));
         };
         self.room = room;
-        let numbered = match priority {
-            Priority::Critical => &mut self.critical,
-            Priority::Normal => &mut self.normal,
-        };
-        let number = numbered.first + numbered.wishes.len() as Number;
+        let place = self.next_place(&weighed)?;
         let identity = Identity {
             id: weighed.invalidation.id,
-            place: Place { line: lines.of(priority), number },
+            place,
             accepted_at: weighed.invalidation.accepted_at,
         };
         if let Some(asked) = &idempotency {
             self.tables.keep_key(asked, identity)?;
         }
-        numbered.wishes.push(weighed);
-        Ok(Ok((priority, identity)))
+        let numbered = self.numbered.entry(self.stream(&weighed));
+        let new = || Numbered { line: place.line, first: place.number, wishes: Vec::new() };
+        numbered.or_insert_with(new).wishes.push(weighed);
+        Ok(Ok(identity))
+    }
+
+    fn stream(&self, weighed: &Weighed) -> Stream {
+        let invalidation = &weighed.invalidation;
+        Stream::of_site(invalidation.priority, &invalidation.site, self.partitions)
+    }
+
+    fn next_place(&self, weighed: &Weighed) -> Result<Place, Error> {
+        let stream = self.stream(weighed);
+        if let Some(Numbered { line, first, wishes }) = self.numbered.get(&stream) {
+            return Ok(Place { line: *line, number: first + wishes.len() as Number });
+        }
+        let line = self.lines[&stream];
+        Ok(Place { line, number: self.tables.last(line)? + 1 })
     }
 
     /// Begins new lines, closes all others, and answers what to announce.
     pub(super) fn begin_incarnation(
         &mut self,
         desk: &Desk,
-        lines: Lines,
         now: Timestamp,
     ) -> Result<Bytes, Error> {
         let closes = self.tables.close_lines(now, desk.limits.remembered_since(now))?;
-        for priority in Priority::ALL {
-            self.tables.begin_line(lines.of(priority), priority)?;
+        for (stream, line) in self.lines.iter() {
+            self.tables.begin_line(*line, *stream)?;
         }
         let message = wire::encode_board(&BoardMessage::Incarnation(Incarnation {
             publisher: desk.publisher.clone(),
             since: now,
-            lines: Priority::ALL.map(|priority| lines.of(priority)).to_vec(),
+            lines: self.lines.values().copied().collect(),
             closes,
         }));
         self.tables.announce(&message)?;
@@ -106,24 +139,19 @@ impl<'t> Draft<'t> {
     pub(super) fn store_frames(
         &mut self,
         desk: &Desk,
-        lines: Lines,
         now: Timestamp,
-    ) -> Result<Vec<(Priority, Frame, Bytes)>, Error> {
+    ) -> Result<Vec<Sealed>, Error> {
         let mut stored = Vec::new();
-        for priority in Priority::ALL {
-            let numbered = match priority {
-                Priority::Critical => std::mem::take(&mut self.critical),
-                Priority::Normal => std::mem::take(&mut self.normal),
-            };
-            let state = self.states.of(priority);
+        for (stream, numbered) in std::mem::take(&mut self.numbered) {
+            let Numbered { line, first, wishes } = numbered;
+            let state = self.states.of(stream);
             let caught_up = state.forwarded == state.end;
-            for frame in desk.scales.pack(lines.of(priority), numbered.first, now, numbered.wishes)
-            {
+            for frame in desk.scales.pack(line, first, now, wishes) {
                 let message = LogMessage::Frame(frame);
                 let bytes = wire::encode_log(&message);
                 let LogMessage::Frame(frame) = message else { continue };
-                self.tables.append(priority, state, &frame, &bytes)?;
-                stored.push((priority, frame, bytes));
+                self.tables.append(stream, state, &frame, &bytes)?;
+                stored.push((stream, frame, bytes));
             }
             if caught_up && matches!(desk.outlet, Outlet::Shared(_)) {
                 state.forwarded = state.end;
@@ -137,9 +165,10 @@ impl<'t> Draft<'t> {
         &self,
         judged: Vec<Judged>,
     ) -> Result<Vec<Result<Committed, Refusal>>, Error> {
-        let locate = |(priority, identity): (Priority, Identity)| {
+        let locate = |identity: Identity| {
+            let stream = self.tables.stream_of(identity.place.line)?;
             let sequence = self.tables.sequence_of(identity.place)?;
-            Ok(Committed { identity, priority, sequence })
+            Ok(Committed { identity, frame: stream.zip(sequence) })
         };
         judged
             .into_iter()
@@ -155,17 +184,10 @@ impl<'t> Draft<'t> {
         mut self,
         limits: Limits,
         now: Timestamp,
-    ) -> Result<[(Priority, Reach); Priority::ALL.len()], Error> {
+    ) -> Result<Vec<(Stream, Reach)>, Error> {
         let Self { tables, states, .. } = &mut self;
         expire(tables, states, limits, now, EXPIRED_PER_COMMIT)?;
         states.store(tables)?;
-        Ok(Priority::ALL.map(|priority| (priority, Reach::from(*states.of(priority)))))
+        Ok(states.all().map(|(stream, state)| (stream, Reach::from(state))).collect())
     }
-}
-
-/// The wishes of one priority that got numbers.
-#[derive(Debug, Default)]
-struct Numbered {
-    first: Number,
-    wishes: Vec<Weighed>,
 }

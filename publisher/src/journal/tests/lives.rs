@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
+use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start};
 use daemon::{Clock, Crew, Stop};
 use schemas::{Audience, Frame, LogMessage, Mode, Selector, wire};
 
@@ -18,6 +18,7 @@ pub(super) struct Lives {
     pub(super) log: Embedded,
     pub(super) shared: bool,
     pub(super) limits: Limits,
+    pub(super) partitions: u32,
     pub(super) clock: Clock,
 }
 
@@ -35,8 +36,12 @@ impl Lives {
         let clock = Clock::following(START.parse().unwrap());
         let log = Embedded::open(store.database(), EmbeddedConfig::default(), move || clock.now())
             .unwrap();
-        let limits = Limits { bytes: 1 << 30, retention: Duration::from_hours(1) };
-        Self { store, log, shared, limits, clock }
+        let limits = Limits {
+            bytes: 1 << 30,
+            retention: Duration::from_hours(1),
+            age: Duration::from_hours(24),
+        };
+        Self { store, log, shared, limits, partitions: 1, clock }
     }
 
     pub(super) fn begin(&self) -> Life {
@@ -51,6 +56,7 @@ impl Lives {
                 Outlet::Remote(Arc::new(self.log.clone()))
             },
             limits: self.limits,
+            partitions: self.partitions,
             ack_wait: Duration::from_secs(1),
             clock: self.clock,
             on_accepted: Box::new(move |place, _| noted.lock().push(place)),
@@ -82,6 +88,11 @@ impl Lives {
         }
     }
 
+    /// One of a site.
+    pub(super) fn of_site(&self, priority: Priority, site: &str) -> Invalidation {
+        Invalidation { site: site.parse().unwrap(), ..self.invalidation(priority, "t") }
+    }
+
     /// Some kilobytes of it.
     pub(super) fn large(&self, bytes: usize) -> Invalidation {
         let mut large = self.invalidation(Priority::Normal, "large");
@@ -89,13 +100,18 @@ impl Lives {
         large
     }
 
-    pub(super) async fn logged(&self, priority: Priority) -> Vec<Frame> {
-        let topic = Topic::log(priority.as_str());
-        let count = self.log.bounds(topic).await.unwrap().values().map(|b| b.end.0).sum::<u64>();
+    /// What the log has of a stream.
+    pub(super) async fn logged(&self, stream: Stream) -> Vec<Frame> {
+        let topic = stream.topic();
+        let mut left = self.log.bounds(topic).await.unwrap().values().map(|b| b.end.0).sum::<u64>();
         let mut frames = Vec::new();
         let mut reader = self.log.subscribe(topic, Start::Oldest).await.unwrap();
-        while (frames.len() as u64) < count {
+        while left > 0 {
             for delivery in reader.read(1_000).await.unwrap() {
+                left -= 1;
+                if delivery.partition != stream.partition {
+                    continue;
+                }
                 let LogMessage::Frame(frame) = wire::decode_log(&delivery.body).unwrap() else {
                     panic!("not a frame");
                 };
@@ -112,8 +128,8 @@ impl Life {
         self.crew.await.unwrap();
     }
 
-    pub(super) async fn stored(&self, priority: Priority) -> Vec<Frame> {
-        let stored = self.journal.frames_from(priority, 0, usize::MAX).await.unwrap();
+    pub(super) async fn stored(&self, stream: Stream) -> Vec<Frame> {
+        let stored = self.journal.frames_from(stream, 0, usize::MAX).await.unwrap();
         let frames = stored.iter().map(|stored| match wire::decode_log(&stored.bytes).unwrap() {
             LogMessage::Frame(frame) => frame,
             other => panic!("{other:?} is not a frame"),
