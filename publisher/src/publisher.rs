@@ -238,13 +238,10 @@ impl Publisher {
             crew.spawn(format!("forwarder {stream}"), forwarder.run(crew.stop()));
         }
         crew.spawn("announcer", announcer.run(crew.stop()));
-        let repairer = Repairer::new(
-            journal.clone(),
-            Arc::clone(&broker),
-            metrics.clone(),
-            // Nobody knows yet of publishers that are gone for good.
-            Arc::new(|_| false),
-        );
+        let asked = tracker.clone();
+        let retired = Arc::new(move |line| asked.is_retired(line));
+        let repairer =
+            Repairer::new(journal.clone(), Arc::clone(&broker), metrics.clone(), retired);
         crew.spawn("repairs", repairer.run(crew.stop()));
         let pulse = Pulse { journal, broker, clock, metrics, tracker, troubles, condition };
         crew.spawn("heartbeat", pulse.run(crew.stop()));

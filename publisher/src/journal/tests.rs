@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker_adapter::{Broker, Partition, Start, Topic};
 use proptest::prelude::*;
-use schemas::{
-    BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, Number, PUBLISHERS_BOARD, wire,
-};
+use schemas::{BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, Number, PUBLISHERS_BOARD, wire};
 use tempfile::TempDir;
 
 use super::*;

@@ -139,6 +139,11 @@ impl TrackerHandle {
         self.0.tracker.lock().accepted(place, invalidation);
     }
 
+    /// Whether the publisher of that line is gone for good.
+    pub(crate) fn is_retired(&self, line: LineId) -> bool {
+        self.0.tracker.lock().publishers.is_retired_line(line)
+    }
+
     /// How far the invalidation at `place` has come.
     pub(crate) fn progress(&self, place: Place, invalidation: &Invalidation) -> Progress {
         self.0.tracker.lock().progress(place, invalidation, self.0.clock.now())
