@@ -1,0 +1,1 @@
+//! Kafka: users with access control lists.
