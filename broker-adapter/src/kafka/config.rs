@@ -25,6 +25,8 @@ pub struct KafkaConfig {
     pub retention: Duration,
     /// Beyond this many bytes the oldest leave each partition of a log.
     pub retention_bytes: ByteSize,
+    /// Consumer group under which lag tools see how far this process has read; left out: `PREFIX-HOST`.
+    pub group: Option<String>,
     /// Who we are.
     pub sasl: Option<SaslConfig>,
     /// TLS.
@@ -68,6 +70,7 @@ impl Default for KafkaConfig {
             replicas: 1,
             retention: Duration::from_hours(7 * 24),
             retention_bytes: ByteSize::gib(4),
+            group: None,
             sasl: None,
             tls: None,
         }

@@ -1,0 +1,147 @@
+//! Asks the cluster: which partitions, what they keep, where a time begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::trouble::{Failure, Trouble};
+use super::voice::Voice;
+use crate::{Bounds, BrokerError, Partition, PartitionBounds, Position, Positions, Start};
+
+/// Longest wait for one answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Asks; to be used from threads that may block. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Asker {
+    consumer: Arc<BaseConsumer<Voice>>,
+    trouble: Trouble,
+}
+
+impl Asker {
+    pub(super) fn new(consumer: Arc<BaseConsumer<Voice>>, trouble: Trouble) -> Self {
+        Self { consumer, trouble }
+    }
+
+    /// How many partitions a topic has; `None` if there is no such topic.
+    pub(super) fn partitions(&self, topic: &str) -> Result<Option<u32>, BrokerError> {
+        let doing = || format!("look up topic {topic}");
+        let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER_WITHIN);
+        let metadata =
+            metadata.map_err(|error| self.trouble.error(doing(), error.rdkafka_error_code()))?;
+        self.trouble.over();
+        let Some(topic) = metadata.topics().first() else { return Ok(None) };
+        match topic.error().map(Code::from) {
+            None => Ok(u32::try_from(topic.partitions().len()).ok().filter(|count| *count > 0)),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
+            code => Err(self.trouble.error(doing(), code)),
+        }
+    }
+
+    /// What each partition keeps.
+    pub(super) fn bounds(&self, topic: &str) -> Result<Bounds, BrokerError> {
+        let count = self.partitions(topic)?.ok_or_else(|| {
+            self.trouble.error(format!("look up topic {topic}"), Some(Code::UnknownTopic))
+        })?;
+        let bounds = (0..count).map(|partition| {
+            let bounds = self.consumer.fetch_watermarks(topic, id(partition), ANSWER_WITHIN);
+            let (first, end) = bounds.map_err(|error| self.error(topic, &error))?;
+            let [first, end] = [first, end].map(|offset| Position(offset.max(0).unsigned_abs()));
+            Ok((Partition(partition), PartitionBounds { first, end }))
+        });
+        bounds.collect()
+    }
+
+    /// The next message to read of each partition, and what they keep.
+    pub(super) fn place(
+        &self,
+        topic: &str,
+        start: &Start,
+    ) -> Result<(Positions, Bounds), BrokerError> {
+        // Before the time is looked up: what comes in between is then read, not skipped.
+        let bounds = self.bounds(topic)?;
+        let places = match start {
+            Start::Since(time) => self.since(topic, *time, &bounds)?,
+            _ => BTreeMap::new(),
+        };
+        let place = |(partition, kept): (&Partition, &PartitionBounds)| {
+            let place = match start {
+                Start::Oldest => kept.first,
+                Start::Newest => kept.end,
+                Start::At(positions) => within(positions.get(partition).copied(), *kept),
+                Start::Since(_) => places.get(partition).copied().unwrap_or(kept.end),
+            };
+            (*partition, place)
+        };
+        Ok((bounds.iter().map(place).collect(), bounds))
+    }
+
+    /// Exact because the broker stamps the records when it appends them.
+    fn since(
+        &self,
+        topic: &str,
+        time: Timestamp,
+        bounds: &Bounds,
+    ) -> Result<Positions, BrokerError> {
+        let mut asked = TopicPartitionList::new();
+        for partition in bounds.keys() {
+            let time = Offset::Offset(first_millisecond(time));
+            asked
+                .add_partition_offset(topic, id(partition.0), time)
+                .map_err(|error| self.error(topic, &error))?;
+        }
+        let answer = self.consumer.offsets_for_times(asked, ANSWER_WITHIN);
+        let answer = answer.map_err(|error| self.error(topic, &error))?;
+        let mut places = Positions::new();
+        for element in answer.elements() {
+            element.error().map_err(|error| self.error(topic, &error))?;
+            if let (Offset::Offset(offset), Ok(partition)) =
+                (element.offset(), u32::try_from(element.partition()))
+            {
+                places.insert(Partition(partition), Position(offset.max(0).unsigned_abs()));
+            }
+        }
+        Ok(places)
+    }
+
+    fn error(&self, topic: &str, error: &KafkaError) -> BrokerError {
+        self.trouble.error(format!("look up places in topic {topic}"), error.rdkafka_error_code())
+    }
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker").finish_non_exhaustive()
+    }
+}
+
+/// `position` where it is within what is kept, else the oldest.
+pub(super) fn within(position: Option<Position>, kept: PartitionBounds) -> Position {
+    position.filter(|position| (kept.first..=kept.end).contains(position)).unwrap_or(kept.first)
+}
+
+/// The first whole millisecond at `time` or later; negative ones have another meaning in the protocol.
+fn first_millisecond(time: Timestamp) -> i64 {
+    let milliseconds = time.as_millisecond();
+    let rounded_down = Timestamp::from_millisecond(milliseconds).is_ok_and(|whole| whole < time);
+    (milliseconds + i64::from(rounded_down)).max(0)
+}
+
+/// Kafka's partition numbers are signed.
+pub(super) fn id(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+/// Does something that blocks.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BrokerError> + Send + 'static,
+) -> Result<T, BrokerError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Failure::unavailable("ask the cluster", error)))
+}
