@@ -1,8 +1,12 @@
 //! The log on a real NATS JetStream.
 
-#[expect(dead_code, reason = "more tests follow")]
 mod broker_nats {
+    mod access;
     mod conformance;
     mod fixture;
+    mod permissions;
+    mod recovery;
     mod setup;
+    mod streams;
+    mod traffic;
 }

@@ -106,7 +106,10 @@ impl Failure {
             | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
             | ErrorCode::STORAGE_RESOURCES_EXCEEDED
             | ErrorCode::MEMORY_RESOURCES_EXCEEDED => Self::NoRoom { what, source },
+            // Others may leave.
+            ErrorCode::MAXIMUM_CONSUMERS_LIMIT => Self::Api { what, source },
             _ if out_of_room(&source.0) => Self::NoRoom { what, source },
+            ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Self::Refused { what, source },
             _ if error.code() == 400 => Self::Refused { what, source },
             _ => Self::Api { what, source },
         }
@@ -152,10 +155,8 @@ pub(super) fn in_words(said: &str) -> String {
         ("authorization violation", "the server does not take these credentials"),
         ("failed signing nonce", "the nkey or credentials file holds no usable seed"),
         ("InvalidContentType", "TLS is asked for, but the server does not speak it"),
-        (
-            "UnknownIssuer",
-            "the server speaks TLS, and its certificate is of an authority that we do not trust: set ca_file in [broker.tls]",
-        ),
+        ("UnknownIssuer", UNTRUSTED),
+        ("BadSignature", UNTRUSTED),
         ("NotValidForName", "the server's certificate is not for the host in the URL"),
         ("not valid for name", "the server's certificate is not for the host in the URL"),
         ("Expired", "the server's certificate has expired"),
@@ -166,11 +167,15 @@ pub(super) fn in_words(said: &str) -> String {
         ("BadCertificate", "the server does not take our certificate"),
         ("UnknownCA", "the server does not trust the authority of our certificate"),
         ("expected INFO", "this is no NATS server"),
+        ("invalid server operation", "this is no NATS server"),
         ("DNS error", "the host name in the URL is not known"),
     ];
     let found = advice.iter().find(|(words, _)| said.contains(words));
     found.map_or_else(|| said.to_owned(), |(_, advice)| format!("{advice} ({said})"))
 }
+
+const UNTRUSTED: &str = "the server speaks TLS, and its certificate is of an authority that we do not \
+                         trust: set ca_file in [broker.tls]";
 
 #[cfg(test)]
 mod tests {

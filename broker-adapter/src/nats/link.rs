@@ -20,7 +20,7 @@ use super::failure::{Failure, Said};
 use super::{NatsConfig, options};
 
 /// How long a call waits for a connection that is being made.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
+const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 /// Events may be lost where there are many; then a wait looks itself.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Longest wait for an answer of the server.

@@ -141,7 +141,11 @@ impl Streams {
                 info!(stream = name, "stream updated to the configuration");
                 Ok(updated)
             }
-            Ok(Err(error)) => Err(Failure::of_jetstream(format!("updating {name}"), &error)),
+            // What is there can be used; whoever runs the server reads why it is not as configured.
+            Ok(Err(error)) => {
+                warn!(stream = name, %error, "the stream differs from the configuration, and cannot be updated");
+                Ok(found)
+            }
             Err(failure) if failure.is_denied() => {
                 warn!(
                     stream = name,

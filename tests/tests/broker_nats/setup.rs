@@ -78,3 +78,23 @@ pub(super) fn words(error: &BrokerError) -> String {
     }
     words
 }
+
+/// Publishes each `key=body`.
+pub(super) async fn post(log: &Log, entries: &str) -> Result<(), BrokerError> {
+    let entry = |entry: &str| {
+        let (key, body) = entry.split_once('=').expect("key=body");
+        Message { key: Some(key.to_owned()), ..message(body) }
+    };
+    log.publish(BOARD, FIRST, entries.split(' ').map(entry).collect()).await
+}
+
+/// Numbers as words.
+pub(super) fn numbers(range: std::ops::Range<usize>) -> String {
+    range.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// What a refusal says.
+pub(super) fn refused(error: &BrokerError) -> String {
+    assert!(matches!(error, BrokerError::Refused(_)), "{error:?}");
+    words(error)
+}
