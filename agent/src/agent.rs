@@ -12,13 +12,15 @@ use schemas::{AgentName, CacheName, Priority, Sites};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::clocks::Clocks;
+use crate::closings::{self, Closings};
 use crate::config::{AgentConfig, CacheConfig, LaneConfig};
 use crate::driver::{self, Driver, Surroundings};
 use crate::lane::{Lane, LaneSetup};
 use crate::machine::Purpose;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
-use crate::reporter::{ReportedCache, Reporter};
+use crate::reporter::{Fleet, Registration, ReportedCache, Reporter};
 use crate::shelf::{self, Shelf, ShelfError};
 
 /// On a stop, all lanes together have this long: what is under way lands, cursors are stored.
@@ -79,6 +81,8 @@ pub struct AgentSetup {
     pub sites: Arc<Sites>,
     /// Where it listens and reports.
     pub broker: Arc<dyn Broker>,
+    /// How long the broker keeps a message: lines are remembered longer.
+    pub retention: Duration,
     /// The wall clock.
     pub clock: Clock,
     /// Where each lane has a condition.
@@ -108,14 +112,25 @@ pub enum AgentError {
 pub struct Agent {
     lanes: Vec<LaneSetup>,
     reporter: Reporter,
-    registered: watch::Receiver<bool>,
+    registered: watch::Receiver<Registration>,
+    closings: Arc<Closings>,
+    broker: Arc<dyn Broker>,
+}
+
+/// What all lanes of an agent have in common.
+struct Shared {
+    instance: Uuid,
+    shown: HashMap<(CacheName, Priority), Arc<Progress>>,
+    metrics: Metrics,
+    clocks: Arc<Clocks>,
+    closings: Arc<Closings>,
+    fleet: Arc<Fleet>,
 }
 
 impl Agent {
     /// Reads the state folder, making it where it is missing; connects to nothing yet.
     pub fn open(setup: AgentSetup) -> Result<Self, AgentError> {
         let instance = shelf::instance(&setup.config.state)?;
-        let metrics = Metrics::register(&setup.metrics);
         let news = Arc::new(Notify::new());
         let shown: HashMap<(CacheName, Priority), Arc<Progress>> = setup
             .caches
@@ -123,10 +138,18 @@ impl Agent {
             .flat_map(|cache| Priority::ALL.map(|priority| (cache.name.clone(), priority)))
             .map(|lane| (lane.clone(), Arc::new(Progress::new(lane.1, news.clone()))))
             .collect();
+        let shared = Shared {
+            instance,
+            shown,
+            metrics: Metrics::register(&setup.metrics),
+            clocks: Arc::default(),
+            closings: Arc::default(),
+            fleet: Arc::default(),
+        };
         let mut lanes = Vec::new();
         for cache in &setup.caches {
             for priority in Priority::ALL {
-                lanes.push(lane(&setup, cache, priority, instance, &shown, &metrics)?);
+                lanes.push(lane(&setup, cache, priority, &shared)?);
             }
         }
         let caches = setup.caches.iter().map(|cache| ReportedCache {
@@ -135,21 +158,24 @@ impl Agent {
             sites: cache.lane.sites.clone().map(|sites| sites.into_iter().collect()),
             lanes: Priority::ALL
                 .iter()
-                .filter_map(|priority| shown.get(&(cache.name.clone(), *priority)).cloned())
+                .filter_map(|priority| shared.shown.get(&(cache.name.clone(), *priority)).cloned())
                 .collect(),
         });
-        let (registered, wait) = watch::channel(false);
+        let (registered, wait) = watch::channel(Registration::Waiting(None));
         let reporter = Reporter {
             agent: setup.name,
             instance,
             region: setup.config.region,
             caches: caches.collect(),
-            broker: setup.broker,
+            broker: setup.broker.clone(),
             clock: setup.clock,
             news,
+            clocks: shared.clocks.clone(),
+            fleet: shared.fleet.clone(),
             registered,
         };
-        Ok(Self { lanes, reporter, registered: wait })
+        let closings = shared.closings.clone();
+        Ok(Self { lanes, reporter, registered: wait, closings, broker: setup.broker })
     }
 
     /// Purges and reports until stopped; the reporter is the last to leave.
@@ -159,6 +185,8 @@ impl Agent {
             let name = format!("lane {}", setup.name);
             lanes.spawn(name, Lane::run(setup, self.registered.clone(), lanes.stop()));
         }
+        let board = closings::read_board(self.closings, self.broker, lanes.stop());
+        lanes.spawn("closed lines", board);
         let quiet = Stop::new();
         let mut crew = Crew::new(quiet.clone());
         crew.spawn("reporter", self.reporter.run(crew.stop()));
@@ -175,11 +203,9 @@ fn lane(
     setup: &AgentSetup,
     cache: &Cache,
     priority: Priority,
-    instance: Uuid,
-    shown: &HashMap<(CacheName, Priority), Arc<Progress>>,
-    metrics: &Metrics,
+    shared: &Shared,
 ) -> Result<LaneSetup, AgentError> {
-    let of = |name: &CacheName| shown.get(&(name.clone(), priority)).cloned();
+    let of = |name: &CacheName| shared.shown.get(&(name.clone(), priority)).cloned();
     let inner = match &cache.lane.after {
         Some(inner) => Some(of(inner).ok_or_else(|| AgentError::UnknownInner {
             cache: cache.name.clone(),
@@ -199,7 +225,7 @@ fn lane(
         sites: Arc::new(Sites::new(held.cloned())),
         region: setup.config.region.clone(),
         cache: cache.name.clone(),
-        instance,
+        instance: shared.instance,
     };
     let name = format!("{}.{priority}", cache.name);
     Ok(LaneSetup {
@@ -211,6 +237,7 @@ fn lane(
             config,
             templates: cache.templates.clone(),
             ready_fail_open_after: setup.config.ready_fail_open_after,
+            retention: setup.retention,
         },
         driver: (cache.open)(&surroundings),
         broker: setup.broker.clone(),
@@ -221,7 +248,10 @@ fn lane(
         clock: setup.clock,
         condition: setup.health.condition(format!("lane {name}")),
         stale_budget: setup.config.stale_budget,
-        metrics: metrics.of_lane(&cache.name, priority),
+        metrics: shared.metrics.of_lane(&cache.name, priority),
+        clocks: shared.clocks.clone(),
+        closings: shared.closings.clone(),
+        fleet: shared.fleet.clone(),
         jitter: fastrand::Rng::new(),
         name,
     })

@@ -21,9 +21,10 @@ pub struct AgentConfig {
     pub admin: SocketAddr,
     /// The folder of cursors, on a volume that lives as long as the caches.
     pub state: PathBuf,
-    /// How long at start the log may be silent before the agent counts as ready all the same.
-    #[serde(with = "humantime_serde")]
-    pub ready_fail_open_after: Duration,
+    /// How long at start the log may be silent before the agent counts as ready all the same; `None`, written
+    /// `"never"`: it does not.
+    #[serde(with = "duration_or_never")]
+    pub ready_fail_open_after: Option<Duration>,
     /// Age of the oldest unsettled invalidation beyond which a lane shows as degraded.
     #[serde(with = "humantime_serde")]
     pub stale_budget: Duration,
@@ -36,7 +37,7 @@ impl Default for AgentConfig {
             name: None,
             admin: ([127, 0, 0, 1], 8378).into(),
             state: "/var/lib/purgebus/agent".into(),
-            ready_fail_open_after: Duration::from_mins(2),
+            ready_fail_open_after: Some(Duration::from_mins(2)),
             stale_budget: Duration::from_secs(30),
         }
     }
@@ -125,6 +126,23 @@ impl Default for BatchConfig {
     }
 }
 
+mod duration_or_never {
+    use std::time::Duration;
+
+    use serde::de::value::StrDeserializer;
+    use serde::{Deserialize, Deserializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(None);
+        }
+        humantime_serde::deserialize(StrDeserializer::new(&text)).map(Some)
+    }
+}
+
 mod optional_durations {
     use std::time::Duration;
 
@@ -138,5 +156,19 @@ mod optional_durations {
     ) -> Result<Option<Vec<Duration>>, D::Error> {
         let delays = Option::<Vec<Human>>::deserialize(deserializer)?;
         Ok(delays.map(|delays| delays.into_iter().map(|Human(delay)| delay).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_may_be_told_never_to_count_as_ready_unheard() {
+        let of = |text: &str| toml::from_str::<AgentConfig>(text).map(|c| c.ready_fail_open_after);
+        assert_eq!(of("ready_fail_open_after = \"never\""), Ok(None));
+        let minute = Some(Duration::from_mins(1));
+        assert_eq!(of("ready_fail_open_after = \"1m\""), Ok(minute));
+        assert!(of("ready_fail_open_after = \"nie\"").is_err());
     }
 }

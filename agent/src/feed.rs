@@ -1,5 +1,7 @@
-//! A lane's reader of the log: subscribes, resumes, and subscribes anew when the log goes silent or breaks.
+//! A lane's reader of the log: subscribes, resumes, and subscribes anew when the log, or a partition of it, goes
+//! silent or breaks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +12,16 @@ use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::warn;
 
-/// Publishers speak each second: a log silent for this long has lost us.
-const SILENCE: Duration = Duration::from_secs(5);
+use crate::pulse::Pulses;
+
 /// Longest call to subscribe.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 /// Ceiling of the jittered wait after a failure.
 const AGAIN_WITHIN: Duration = Duration::from_millis(500);
+/// Most deliveries asked for at once.
+const READ_MAX: usize = 256;
+/// About so many bytes are asked for at once.
+const READ_BYTES: usize = 1 << 20;
 
 type Subscribing = BoxFuture<'static, Result<Box<dyn Subscription>, BrokerError>>;
 
@@ -29,27 +35,43 @@ enum State {
 pub(crate) struct Feed {
     broker: Arc<dyn Broker>,
     topic: Topic,
-    start: Start,
+    start: Positions,
     state: State,
-    silent_since: Instant,
+    pulses: Pulses,
+    ahead: VecDeque<Delivery>,
+    appetite: usize,
+    subscribed: u64,
+    trouble: Option<(Instant, String)>,
     jitter: fastrand::Rng,
 }
 
 impl Feed {
-    /// Reads `topic` from `start` on.
+    /// Reads `topic` from `start` on; a partition not named, from its oldest.
     pub(crate) fn new(
         broker: Arc<dyn Broker>,
         topic: Topic,
-        start: Start,
+        start: Positions,
         jitter: fastrand::Rng,
     ) -> Self {
         let now = Instant::now();
-        Self { broker, topic, start, state: State::Waiting(now), silent_since: now, jitter }
+        Self {
+            broker,
+            topic,
+            start,
+            state: State::Waiting(now),
+            pulses: Pulses::new(now),
+            ahead: VecDeque::new(),
+            appetite: 1,
+            subscribed: 0,
+            trouble: None,
+            jitter,
+        }
     }
 
-    /// The next deliveries, at most `max`. Waits through every trouble of the broker. Cancel-safe.
-    pub(crate) async fn read(&mut self, max: usize) -> Vec<Delivery> {
-        loop {
+    /// Waits, through every trouble of the broker, until something is read ahead; not more than what
+    /// [`Feed::next`] has not taken yet is held. Cancel-safe.
+    pub(crate) async fn fill(&mut self) {
+        while self.ahead.is_empty() {
             match &mut self.state {
                 State::Waiting(until) => {
                     sleep_until(*until).await;
@@ -60,28 +82,62 @@ impl Feed {
                     self.subscribed(subscribed);
                 }
                 State::Reading(subscription) => {
-                    match timeout_at(self.silent_since + SILENCE, subscription.read(max)).await {
-                        Ok(Ok(deliveries)) => {
-                            self.took(&deliveries);
-                            return deliveries;
-                        }
+                    let silent_at = self.pulses.silent_at();
+                    if silent_at <= Instant::now() {
+                        self.fell_silent();
+                        continue;
+                    }
+                    match timeout_at(silent_at, subscription.read(self.appetite)).await {
+                        Ok(Ok(deliveries)) => self.took(deliveries),
                         Ok(Err(error)) => self.failed("cannot read the log", &error),
-                        Err(_) => self.subscribe(),
+                        Err(_) => self.fell_silent(),
                     }
                 }
             }
         }
     }
 
-    /// The reader was not asked for a while, its window being full: that is not the log's silence.
+    /// The next delivery read ahead.
+    pub(crate) fn next(&mut self) -> Option<Delivery> {
+        self.ahead.pop_front()
+    }
+
+    /// The reader did not ask for a while, its window being full: that is not the log's silence.
     pub(crate) fn idled(&mut self) {
-        self.silent_since = Instant::now();
+        self.pulses.restart(Instant::now());
+    }
+
+    /// How often it has subscribed: positions may mean something else each time.
+    pub(crate) fn subscribed_times(&self) -> u64 {
+        self.subscribed
+    }
+
+    /// What keeps it from reading, if something did so for `time`.
+    pub(crate) fn trouble(&self, time: Duration) -> Option<String> {
+        let (since, what) = self.trouble.as_ref()?;
+        (since.elapsed() >= time).then(|| what.clone())
+    }
+
+    fn in_trouble(&mut self, what: String) {
+        let since = self.trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        self.trouble = Some((since, what));
+    }
+
+    fn fell_silent(&mut self) {
+        let silent = self.pulses.give_up(Instant::now());
+        if silent.is_none() && self.trouble.is_none() {
+            self.in_trouble("the log is silent: no publisher is heard".to_owned());
+        }
+        if let Some(partition) = silent {
+            warn!(topic = %self.topic, partition = partition.0, "partition fell silent");
+        }
+        self.subscribe();
     }
 
     fn subscribe(&mut self) {
         let (broker, topic, start) = (self.broker.clone(), self.topic, self.start.clone());
         self.state = State::Subscribing(Box::pin(async move {
-            tokio::time::timeout(SUBSCRIBE_WITHIN, broker.subscribe(topic, start))
+            tokio::time::timeout(SUBSCRIBE_WITHIN, broker.subscribe(topic, Start::At(start)))
                 .await
                 .unwrap_or_else(|late| Err(BrokerError::Unavailable(late.into())))
         }));
@@ -90,7 +146,8 @@ impl Feed {
     fn subscribed(&mut self, subscribed: Result<Box<dyn Subscription>, BrokerError>) {
         match subscribed {
             Ok(subscription) => {
-                self.silent_since = Instant::now();
+                self.pulses.restart(Instant::now());
+                self.subscribed += 1;
                 self.state = State::Reading(subscription);
             }
             Err(error) => self.failed("cannot subscribe to the log", &error),
@@ -98,21 +155,32 @@ impl Feed {
     }
 
     fn failed(&mut self, what: &'static str, error: &BrokerError) {
-        warn!(topic = %self.topic, error = crate::error_chain(error), "{what}");
+        let causes = crate::error_chain(error);
+        warn!(topic = %self.topic, error = causes, "{what}");
+        self.in_trouble(format!("{what}: {causes}"));
         self.state = State::Waiting(Instant::now() + AGAIN_WITHIN.mul_f64(self.jitter.f64()));
     }
 
-    fn took(&mut self, deliveries: &[Delivery]) {
-        self.silent_since = Instant::now();
-        let mut next = match std::mem::replace(&mut self.start, Start::Oldest) {
-            Start::At(positions) => positions,
-            Start::Oldest | Start::Newest | Start::Since(_) => Positions::new(),
-        };
-        for delivery in deliveries {
-            next.insert(delivery.partition, Position(delivery.position.0.saturating_add(1)));
+    fn took(&mut self, deliveries: Vec<Delivery>) {
+        let now = Instant::now();
+        self.trouble = None;
+        let mut bytes = 0;
+        for delivery in &deliveries {
+            self.pulses.beat(delivery.partition, now);
+            let next = Position(delivery.position.0.saturating_add(1));
+            self.start.insert(delivery.partition, next);
+            bytes += delivery.body.len();
         }
-        self.start = Start::At(next);
+        self.appetite = appetite(deliveries.len(), bytes);
+        self.ahead.extend(deliveries);
     }
+}
+
+/// How many deliveries to ask for after so many of so many bytes: a memory's worth of such ones, and never many
+/// more than came last, since the next may be larger.
+fn appetite(count: usize, bytes: usize) -> usize {
+    let each = bytes / count.max(1) + 1;
+    (READ_BYTES / each).min(2 * count).clamp(1, READ_MAX)
 }
 
 impl std::fmt::Debug for Feed {
@@ -121,5 +189,21 @@ impl std::fmt::Debug for Feed {
             .field("topic", &self.topic)
             .field("start", &self.start)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_messages_are_read_few_at_a_time() {
+        let mut asked = 1;
+        for _ in 0..20 {
+            asked = appetite(asked, asked * 100);
+        }
+        assert_eq!(asked, READ_MAX);
+        assert_eq!(appetite(256, 256 * 64 * 1024), 15);
+        assert_eq!(appetite(1, 16 << 20), 1);
     }
 }

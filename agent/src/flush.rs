@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{LineId, Number, NumberRange, SiteName};
+use schemas::{Flushed, LineId, Number, NumberRange, SiteName};
 
 use crate::Moment;
 
@@ -24,6 +24,15 @@ impl Cause {
             Self::NoCursor => "no_cursor",
             Self::Hole => "hole",
             Self::Configuration => "configuration",
+        }
+    }
+
+    /// The same in words for people.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::NoCursor => "there is no cursor",
+            Self::Hole => "invalidations were lost on their way",
+            Self::Configuration => "the configuration has changed",
         }
     }
 }
@@ -50,6 +59,7 @@ enum State {
 struct LastPass {
     id: u64,
     cause: Cause,
+    sites: Vec<SiteName>,
     sites_left: usize,
     numbers: Vec<(LineId, NumberRange)>,
 }
@@ -69,6 +79,34 @@ impl Flush {
     /// None is due.
     pub(crate) fn new() -> Self {
         Self { state: State::Idle, next_id: 0, last_passes: Vec::new() }
+    }
+
+    /// A flush of an earlier life, which lacks its last pass: answers its id.
+    pub(crate) fn resume(&mut self, flushed: &Flushed) -> u64 {
+        self.next_id += 1;
+        self.last_passes.push(LastPass {
+            id: self.next_id,
+            cause: if flushed.bases { Cause::NoCursor } else { Cause::Hole },
+            sites: flushed.sites.iter().cloned().collect(),
+            sites_left: flushed.sites.len(),
+            numbers: flushed.numbers.clone(),
+        });
+        self.next_id
+    }
+
+    /// What was flushed and lacks its last pass, for the cursor.
+    pub(crate) fn flushed(&self) -> Option<Flushed> {
+        let under_way = match &self.state {
+            State::Purging { id, .. } => Some(*id),
+            State::Idle | State::Scheduled { .. } => None,
+        };
+        let done: Vec<_> =
+            self.last_passes.iter().filter(|flush| Some(flush.id) != under_way).collect();
+        (!done.is_empty()).then(|| Flushed {
+            sites: done.iter().flat_map(|flush| flush.sites.clone()).collect(),
+            bases: done.iter().any(|flush| flush.cause != Cause::Hole),
+            numbers: done.iter().flat_map(|flush| flush.numbers.clone()).collect(),
+        })
     }
 
     /// Flushes at `at`, unless one is due already.
@@ -97,7 +135,8 @@ impl Flush {
         };
         self.next_id += 1;
         let (id, sites_left) = (self.next_id, plan.sites.len());
-        self.last_passes.push(LastPass { id, cause: plan.cause, sites_left, numbers: Vec::new() });
+        let (cause, sites) = (plan.cause, plan.sites.clone());
+        self.last_passes.push(LastPass { id, cause, sites, sites_left, numbers: Vec::new() });
         self.state = State::Purging { id, plan: plan.clone(), sites_left, heads: heads() };
         Some((id, plan))
     }
@@ -157,13 +196,22 @@ impl Flush {
 
     /// Whether the cache holds nothing any more that only a flush still to come would remove. Holes do
     /// not count: the floors stay below them until then.
+    pub(crate) fn applied(&self) -> bool {
+        self.cause().is_none_or(|cause| cause == Cause::Hole)
+    }
+
+    /// Whether such a flush has had its last pass too.
     pub(crate) fn clean(&self) -> bool {
-        let due = match &self.state {
+        let mut causes = self.last_passes.iter().map(|flush| flush.cause);
+        self.applied() && causes.all(|cause| cause == Cause::Hole)
+    }
+
+    /// Why one is due or under way, if one is.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        match &self.state {
             State::Idle => None,
             State::Scheduled { plan, .. } | State::Purging { plan, .. } => Some(plan.cause),
-        };
-        let causes = self.last_passes.iter().map(|flush| flush.cause).chain(due);
-        causes.into_iter().all(|cause| cause == Cause::Hole)
+        }
     }
 
     /// Whether none is due or under way.

@@ -90,6 +90,19 @@ impl Hearing {
         }
     }
 
+    /// Nothing was heard until now: what is missing is so since `now`.
+    pub(crate) fn begin(&mut self, now: Moment) {
+        let missing: Vec<_> = self.missing.iter().map(|(hole, at)| (hole.clone(), *at)).collect();
+        for (hole, at) in missing {
+            self.missing.insert(hole, Missing { since: now, ..at });
+        }
+    }
+
+    /// Whether any of `numbers` is missing.
+    pub(crate) fn lacks(&self, numbers: NumberRange) -> bool {
+        self.missing.overlaps(&(numbers.first..=numbers.last))
+    }
+
     /// What is missing for `age` or longer.
     pub(crate) fn holes(&self, now: Moment, age: Duration) -> Vec<NumberRange> {
         self.missing
@@ -97,6 +110,11 @@ impl Hearing {
             .filter(|(_, missing)| now.saturating_sub(missing.since) >= age)
             .map(|(hole, _)| NumberRange { first: *hole.start(), last: *hole.end() })
             .collect()
+    }
+
+    /// Whether something is missing for `age` or longer.
+    pub(crate) fn lacks_for(&self, now: Moment, age: Duration) -> bool {
+        self.missing.iter().any(|(_, missing)| now.saturating_sub(missing.since) >= age)
     }
 
     /// Whether something is lost, or missing for `deadline` or longer: only a flush helps.

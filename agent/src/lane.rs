@@ -1,26 +1,33 @@
 //! A lane at work: one cursor on the log, feeding one cache. The thin shell around [`Machine`].
 
+mod reading;
+mod standing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Bounds, Broker, Delivery, Partition, Positions, Start, Topic};
-use daemon::{BoxError, Clock, Condition, Readiness, Stop};
+use broker_adapter::{Broker, Delivery, Topic};
+use daemon::{BoxError, Clock, Condition, Stop};
 use futures::StreamExt;
-use schemas::{Cursor, LaneReport, wire};
+use schemas::{Cursor, LogMessage, wire};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use crate::clocks::Clocks;
+use crate::closings::Closings;
 use crate::driver::Driver;
 use crate::errand::{self, Flights, Landed};
-use crate::feed::Feed;
 use crate::ledger::Located;
 use crate::machine::{Failure, Machine, Purpose};
 use crate::metrics::LaneMetrics;
 use crate::order::Inner;
 use crate::progress::Progress;
+use crate::reporter::{Fleet, Registration};
 use crate::shelf::Shelf;
 use crate::{Moment, error_chain};
+
+use reading::Reading;
 
 /// The lane looks around at least this often.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -30,14 +37,10 @@ const SHOW_EVERY: Duration = Duration::from_millis(5);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// A cursor of which only the resume hint has changed is stored this often.
 const STORE_HINT_EVERY: Duration = Duration::from_mins(1);
+/// Lines that are over are looked for this often.
+const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// On a stop, what is under way has this long.
 const LAND_WITHIN: Duration = Duration::from_secs(5);
-/// Longest wait for the broker to tell its bounds.
-const BOUNDS_WITHIN: Duration = Duration::from_secs(10);
-/// Wait between attempts to ask the broker for its bounds.
-const BOUNDS_AGAIN: Duration = Duration::from_millis(500);
-/// Most deliveries taken at once.
-const READ_MAX: usize = 1_000;
 
 /// What a lane needs.
 #[derive(Debug)]
@@ -53,6 +56,9 @@ pub(crate) struct LaneSetup {
     pub(crate) condition: Condition,
     pub(crate) stale_budget: Duration,
     pub(crate) metrics: LaneMetrics,
+    pub(crate) clocks: Arc<Clocks>,
+    pub(crate) closings: Arc<Closings>,
+    pub(crate) fleet: Arc<Fleet>,
     pub(crate) jitter: fastrand::Rng,
 }
 
@@ -64,89 +70,122 @@ pub(crate) struct Lane {
     driver: Arc<dyn Driver>,
     shelf: Shelf,
     progress: Arc<Progress>,
+    clock: Clock,
     condition: Condition,
     stale_budget: Duration,
     metrics: LaneMetrics,
+    clocks: Arc<Clocks>,
+    closings: Arc<Closings>,
+    fleet: Arc<Fleet>,
     begun: Instant,
     shown: Option<Instant>,
     unshown: bool,
     stored: Option<(Cursor, Instant)>,
     storing: bool,
+    tidied: Instant,
 }
 
 impl Lane {
-    /// Runs a lane until it is stopped. Reads nothing before `registered` says that the tracker knows the lane.
+    /// Runs a lane until it is stopped. One without a cursor takes its base only once it is `registered`.
     pub(crate) async fn run(
         mut setup: LaneSetup,
-        mut registered: watch::Receiver<bool>,
+        registered: watch::Receiver<Registration>,
         stop: Stop,
     ) -> Result<(), BoxError> {
         let stored = setup.shelf.load()?;
         let topic = Topic::log(setup.purpose.priority.as_str());
-        let begin = async {
-            registered.wait_for(|registered| *registered).await?;
-            Ok::<_, BoxError>(heads(setup.broker.as_ref(), topic).await)
-        };
-        let heads = tokio::select! {
-            () = stop.requested() => return Ok(()),
-            heads = begin => heads?,
-        };
         let (broker, jitter) = (setup.broker.clone(), setup.jitter.fork());
         let inner = setup.inner.as_ref().map(|inner| inner.watch());
-        let (mut lane, start) = Self::new(setup, stored, &heads);
-        let feed = Feed::new(broker, topic, Start::At(start), jitter);
-        lane.work(feed, inner, stop).await;
+        let reading = Reading::new(broker, topic, registered, stored.as_ref(), jitter);
+        Self::new(setup, stored).work(reading, inner, stop).await;
         Ok(())
     }
 
-    fn new(setup: LaneSetup, stored: Option<Cursor>, heads: &Bounds) -> (Self, Positions) {
+    fn new(setup: LaneSetup, stored: Option<Cursor>) -> Self {
         let inner = setup.inner.map(|inner| inner as Arc<dyn Inner>);
-        let mut machine =
+        let machine =
             Machine::new(setup.purpose, stored.as_ref(), inner, setup.jitter, Moment::ZERO);
-        let start = match &stored {
-            Some(cursor) => positions(cursor),
-            None => heads
-                .iter()
-                .map(|(at, kept)| (*at, machine.begin_at(*at, *kept, setup.clock.now())))
-                .collect(),
-        };
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
-        let lane = Self {
+        Self {
             name: setup.name,
             machine,
             driver: setup.driver,
             shelf: setup.shelf,
             progress: setup.progress,
+            clock: setup.clock,
             condition: setup.condition,
             stale_budget: setup.stale_budget,
             metrics: setup.metrics,
+            clocks: setup.clocks,
+            closings: setup.closings,
+            fleet: setup.fleet,
             begun,
             shown: None,
             unshown: true,
             stored: stored.map(|cursor| (cursor, begun)),
             storing: false,
-        };
-        (lane, start)
+            tidied: begun,
+        }
     }
 
-    async fn work(&mut self, mut feed: Feed, mut inner: Option<watch::Receiver<()>>, stop: Stop) {
+    async fn work(
+        &mut self,
+        mut reading: Reading,
+        mut inner: Option<watch::Receiver<()>>,
+        stop: Stop,
+    ) {
         let mut flights = Flights::new();
         loop {
-            self.advance(&flights);
-            let room = self.machine.room().min(READ_MAX);
-            if room == 0 {
-                feed.idled();
-            }
+            self.take_in(&mut reading);
+            self.advance(&flights, &reading);
+            let room = self.machine.room() > 0;
             tokio::select! {
                 () = stop.requested() => break,
                 Some(landed) = flights.next(), if !flights.is_empty() => self.land(landed),
-                deliveries = feed.read(room.max(1)), if room > 0 => self.hear(&deliveries),
+                () = reading.fill(room) => {}
                 () = moved(&mut inner) => {}
                 () = sleep_until(self.wake_at()) => {}
             }
         }
-        self.finish(flights).await;
+        self.finish(flights, reading).await;
+    }
+
+    /// Hears what was read, as far as there is room for it.
+    fn take_in(&mut self, reading: &mut Reading) {
+        let now = self.now();
+        if let Some(kept) = reading.take_opened() {
+            let from = self.machine.begin(&kept, self.clock.now(), now);
+            reading.begin_at(from);
+        }
+        if reading.take_resubscribed() {
+            self.machine.doubt(now);
+        }
+        while self.machine.room() > 0
+            && let Some(delivery) = reading.next()
+        {
+            self.hear(&delivery, now);
+        }
+        while self.machine.room() > 0
+            && let Some(delivery) = reading.next_found()
+        {
+            if let Ok(message) = wire::decode_log(&delivery.body)
+                && !self.machine.find(message, located(&delivery), now)
+            {
+                reading.end_search();
+            }
+        }
+        let next = if reading.take_searched() {
+            self.machine.searched(now)
+        } else if reading.searching() {
+            None
+        } else {
+            self.machine.look_up(now)
+        };
+        if let Some(from) = next {
+            self.metrics.searched();
+            reading.search(from);
+        }
     }
 
     fn now(&self) -> Moment {
@@ -154,7 +193,7 @@ impl Lane {
     }
 
     /// Does what is due, sends what is ready, shows what has changed.
-    fn advance(&mut self, flights: &Flights) {
+    fn advance(&mut self, flights: &Flights, reading: &Reading) {
         let now = self.now();
         self.machine.tick(now);
         if self.machine.ask(now) {
@@ -170,7 +209,8 @@ impl Lane {
         let settled = self.machine.drain_settled();
         self.unshown |= !settled.is_empty();
         self.progress.settle(settled);
-        self.show();
+        self.show(reading);
+        self.tidy();
         if let Some(cursor) = self.cursor_to_store() {
             self.storing = true;
             flights.push(Box::pin(errand::store(self.shelf.clone(), cursor)));
@@ -184,46 +224,37 @@ impl Lane {
         [machine, show].into_iter().flatten().fold(glance, Instant::min)
     }
 
-    fn show(&mut self) {
-        let age = self.shown.map(|shown| shown.elapsed());
-        let due = age.is_none_or(|age| age >= GLANCE || self.unshown && age >= SHOW_EVERY);
-        if !due {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        self.unshown = false;
-        let report = self.machine.report(self.now());
-        self.metrics.show(&report, self.machine.sizes());
-        self.condition.set(self.readiness(&report));
-        self.progress.show(report, self.machine.abilities().cloned());
-    }
-
-    fn readiness(&self, report: &LaneReport) -> Readiness {
-        let age = report.oldest_unsettled_us.map(Duration::from_micros);
-        match (self.machine.not_ready_because(), age) {
-            (Some(reason), _) => Readiness::NotReady(reason),
-            (None, Some(age)) if age > self.stale_budget => Readiness::Degraded(format!(
-                "the oldest unsettled invalidation is {} s old{}",
-                age.as_secs(),
-                report.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default()
-            )),
-            (None, _) => Readiness::Ready,
-        }
-    }
-
-    fn hear(&mut self, deliveries: &[Delivery]) {
-        let now = self.now();
-        for delivery in deliveries {
-            let Delivery { partition, position, time, .. } = *delivery;
-            let at = Located { partition, position, time };
-            match wire::decode_log(&delivery.body) {
-                Ok(message) => self.machine.hear(message, at, now),
-                Err(error) => {
-                    warn!(lane = self.name, ?position, %error, "message parked");
-                    self.metrics.parked();
-                    self.machine.pass(at);
+    fn hear(&mut self, delivery: &Delivery, now: Moment) {
+        let at = located(delivery);
+        let (word, reason) = match wire::decode_log(&delivery.body) {
+            Ok(message) => {
+                if let LogMessage::Heartbeat(heartbeat) = &message {
+                    self.clocks.hear(&heartbeat.publisher, heartbeat.at, self.clock.now());
+                    heartbeat.agents.into_iter().for_each(|agents| self.fleet.learn(agents));
+                }
+                match self.machine.hear(message, at, now) {
+                    Ok(()) => return,
+                    Err(unfit) => (unfit.as_str(), unfit.as_str().replace('_', " ")),
                 }
             }
+            Err(error) => (standing::word(&error), error.to_string()),
+        };
+        warn!(lane = self.name, position = at.position.0, reason, "message parked");
+        self.metrics.parked(word);
+        self.machine.park(at, reason, now);
+    }
+
+    /// Forgets lines on which nothing will be asked again.
+    fn tidy(&mut self) {
+        if self.tidied.elapsed() < TIDY_EVERY {
+            return;
+        }
+        self.tidied = Instant::now();
+        let closed = self.closings.of(self.machine.line_ids());
+        let forgotten = self.machine.close_lines(&closed, self.clock.now(), self.now());
+        if !forgotten.is_empty() {
+            info!(lane = self.name, lines = forgotten.len(), "forgot lines that are over");
+            self.progress.forget(&forgotten);
         }
     }
 
@@ -279,7 +310,7 @@ impl Lane {
     }
 
     /// Reading has stopped: lets what is under way come back, and stores the cursor.
-    async fn finish(&mut self, mut flights: Flights) {
+    async fn finish(&mut self, mut flights: Flights, reading: Reading) {
         let landing = async {
             while let Some(landed) = flights.next().await {
                 self.land(landed);
@@ -293,7 +324,8 @@ impl Lane {
         }
         self.progress.settle(self.machine.drain_settled());
         self.shown = None;
-        self.show();
+        self.show(&reading);
+        drop(reading);
         if self.machine.has_cursor() {
             let stored = errand::store(self.shelf.clone(), self.machine.cursor()).await;
             self.land(stored);
@@ -302,21 +334,9 @@ impl Lane {
     }
 }
 
-/// Asks until the broker tells what it keeps.
-async fn heads(broker: &dyn Broker, topic: Topic) -> Bounds {
-    loop {
-        match timeout(BOUNDS_WITHIN, broker.bounds(topic)).await {
-            Ok(Ok(bounds)) => return bounds,
-            Ok(Err(error)) => warn!(%topic, error = error_chain(&error), "cannot ask the log"),
-            Err(_) => warn!(%topic, "the log does not answer"),
-        }
-        sleep(BOUNDS_AGAIN).await;
-    }
-}
-
-fn positions(cursor: &Cursor) -> Positions {
-    let hints = cursor.hints.iter();
-    hints.map(|hint| (Partition(hint.partition), broker_adapter::Position(hint.position))).collect()
+fn located(delivery: &Delivery) -> Located {
+    let Delivery { partition, position, time, .. } = *delivery;
+    Located { partition, position, time }
 }
 
 async fn moved(inner: &mut Option<watch::Receiver<()>>) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use broker_adapter::{Partition, Position};
 use jiff::Timestamp;
 use schemas::{
-    LineCursor, LineId, LineReport, Number, NumberRange, Outcome, OutcomeCounts, Place, ResumeHint,
+    ClosedLine, Cursor, LineCursor, LineId, LineReport, Number, NumberRange, Outcome,
+    OutcomeCounts, Place, ResumeHint,
 };
 
 use crate::Moment;
@@ -48,13 +49,52 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// The books as an earlier life left them.
-    pub(crate) fn resumed(lines: &[LineCursor], hints: &[ResumeHint], now: Moment) -> Self {
-        let lines = lines.iter().map(|cursor| (cursor.line, Line::resumed(cursor, now))).collect();
-        let mut ledger = Self { lines, ..Self::default() };
-        for hint in hints {
+    pub(crate) fn resumed(cursor: &Cursor, now: Moment) -> Self {
+        let flushed = cursor.flushed.as_ref().map_or(&[][..], |flushed| &flushed.numbers);
+        let lines = cursor.lines.iter().map(|line| {
+            let of_line = flushed.iter().filter(|(flushed, _)| *flushed == line.line);
+            let flushed: Vec<_> = of_line.map(|(_, numbers)| *numbers).collect();
+            (line.line, Line::resumed(line, &flushed, now))
+        });
+        let mut ledger = Self { lines: lines.collect(), ..Self::default() };
+        for hint in &cursor.hints {
             ledger.resume_at(Partition(hint.partition), Position(hint.position), hint.time);
         }
+        ledger.close(&cursor.closed);
         ledger
+    }
+
+    /// These lines are closed; others do not concern these books.
+    pub(crate) fn close(&mut self, closed: &[ClosedLine]) {
+        for closed in closed {
+            let Some(line) = self.lines.get_mut(&closed.line) else { continue };
+            match &mut line.closed {
+                Some(known) if known.last == closed.last => {
+                    known.since = known.since.min(closed.since);
+                }
+                known => *known = Some(*closed),
+            }
+        }
+    }
+
+    /// Forgets the lines that are over and fulfil `gone`, and answers which.
+    pub(crate) fn forget(&mut self, gone: impl Fn(&Line, &ClosedLine) -> bool) -> Vec<LineId> {
+        let over = self
+            .lines
+            .iter()
+            .filter(|(_, line)| line.over().is_some_and(|closed| gone(line, &closed)));
+        let over: Vec<LineId> = over.map(|(id, _)| *id).collect();
+        for line in &over {
+            self.lines.remove(line);
+        }
+        over
+    }
+
+    /// The lines that are closed, for the cursor.
+    pub(crate) fn closed(&self) -> Vec<ClosedLine> {
+        let mut closed: Vec<_> = self.lines.values().filter_map(|line| line.closed).collect();
+        closed.sort_unstable_by_key(|closed| closed.line);
+        closed
     }
 
     /// Where reading begins when nothing was read yet.
@@ -62,10 +102,16 @@ impl Ledger {
         self.read_up_to.insert(partition, Located { partition, position, time });
     }
 
-    /// A message was read, whatever it held.
-    pub(crate) fn read(&mut self, at: Located) {
+    /// A message was read, whatever it held. Answers whether its partition has jumped back.
+    pub(crate) fn read(&mut self, at: Located) -> bool {
         let next = Located { position: Position(at.position.0.saturating_add(1)), ..at };
-        self.read_up_to.insert(at.partition, next);
+        let before = self.read_up_to.insert(at.partition, next);
+        before.is_some_and(|before| at.position < before.position)
+    }
+
+    /// What of a partition is read next, if that is known.
+    pub(crate) fn read_up_to(&self, partition: Partition) -> Option<Position> {
+        self.read_up_to.get(&partition).map(|next| next.position)
     }
 
     /// `place` was heard and has so many selectors to purge.
@@ -156,6 +202,11 @@ impl Ledger {
         }
     }
 
+    /// Whether something is missing for `age` or longer.
+    pub(crate) fn lacks(&self, now: Moment, age: Duration) -> bool {
+        self.lines.values().any(|line| line.hearing.lacks_for(now, age))
+    }
+
     /// How many numbers are heard and not settled.
     pub(crate) fn unsettled(&self) -> usize {
         self.unsettled
@@ -215,7 +266,7 @@ impl Ledger {
 
     /// Numbers known to exist and not settled, on all lines.
     pub(crate) fn lag(&self) -> u64 {
-        self.lines.values().map(Line::lag).sum()
+        self.lines.values().fold(0, |sum, line| sum.saturating_add(line.lag()))
     }
 
     /// Every line for the cursor.

@@ -1,10 +1,13 @@
 //! Who listens: lanes that hear the log, purge their cache at once and again in later passes, and report.
 //!
-//! The pure parts (`floor`, `hear`, `batch`, `order`, `rebound`, `retry`, `flush`, `line`, `ledger`, and `machine`, which
-//! composes them) know no clock, no await and no I/O; `feed`, `errand`, `lane`, `reporter` and `agent` are the shell.
+//! The pure parts (`floor`, `hear`, `lookup`, `batch`, `order`, `rebound`, `retry`, `flush`, `line`, `ledger`, and
+//! `machine`, which composes them) know no clock, no await and no I/O; `feed`, `search`, `opening`, `errand`, `lane`,
+//! `reporter` and `agent` are the shell.
 
 mod agent;
 mod batch;
+mod clocks;
+mod closings;
 mod config;
 pub mod driver;
 mod errand;
@@ -15,13 +18,17 @@ mod hear;
 mod lane;
 mod ledger;
 mod line;
+mod lookup;
 mod machine;
 mod metrics;
+mod opening;
 mod order;
 mod progress;
+mod pulse;
 mod rebound;
 mod reporter;
 mod retry;
+mod search;
 mod shelf;
 
 pub use agent::{Agent, AgentError, AgentSetup, Cache, OpenDriver};

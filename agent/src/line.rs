@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use rangemap::RangeInclusiveMap;
-use schemas::{LineCursor, LineId, LineReport, Number, NumberRange, Outcome, PublisherName};
+use schemas::{
+    ClosedLine, LineCursor, LineId, LineReport, Number, NumberRange, Outcome, PublisherName,
+};
 
 use crate::Moment;
 use crate::floor::Floor;
@@ -30,6 +32,10 @@ pub(crate) struct Line {
     notes: RangeInclusiveMap<Number, Outcome>,
     /// Dead letters, with the reason.
     pub(crate) refused: BTreeMap<Number, String>,
+    /// When it was last heard of, in this life.
+    pub(crate) heard: Moment,
+    /// Whether its publisher has gone on to others.
+    pub(crate) closed: Option<ClosedLine>,
 }
 
 impl Line {
@@ -43,21 +49,43 @@ impl Line {
             finished: Floor::at(base),
             notes: RangeInclusiveMap::new(),
             refused: BTreeMap::new(),
+            heard: Moment::ZERO,
+            closed: None,
         }
     }
 
-    /// The line as an earlier life left it.
-    pub(crate) fn resumed(cursor: &LineCursor, now: Moment) -> Self {
-        let settled = Floor::restored(cursor.floor, &cursor.settled);
-        Self {
+    /// The line as an earlier life left it: a flush that lacks its last pass made up for `flushed`.
+    pub(crate) fn resumed(cursor: &LineCursor, flushed: &[NumberRange], now: Moment) -> Self {
+        let finished = Floor::restored(cursor.floor, &cursor.settled);
+        let mut applied = finished.clone();
+        for numbers in flushed {
+            applied.settle(*numbers);
+        }
+        let mut line = Self {
             publisher: None,
             base: cursor.base,
-            hearing: Hearing::resumed(&settled, now),
-            applied: settled.clone(),
-            finished: settled,
+            hearing: Hearing::resumed(&applied, now),
+            applied,
+            finished,
             notes: RangeInclusiveMap::new(),
             refused: cursor.refused.iter().cloned().collect(),
+            heard: now,
+            closed: None,
+        };
+        for numbers in flushed {
+            line.note(*numbers, Outcome::Flushed);
         }
+        line
+    }
+
+    /// Whether nothing will ever be asked of it again: it is closed, finally settled up to its last number, nothing
+    /// was refused, and nothing came after it was closed.
+    pub(crate) fn over(&self) -> Option<ClosedLine> {
+        let settled = |closed: &ClosedLine| {
+            self.finished.number() >= closed.last
+                && self.hearing.head() <= closed.last.max(self.base)
+        };
+        self.closed.filter(settled).filter(|_| self.refused.is_empty())
     }
 
     /// Numbers known to exist and not settled.

@@ -8,17 +8,19 @@
 
 mod dispatch;
 mod hearing;
+mod holes;
+mod lines;
+mod start;
 mod telling;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Partition, PartitionBounds, Position, Positions};
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, Cursor, Invalidation, LineId, Mode, Number, NumberRange, Priority,
-    PublisherName, Region, Selector, SiteName, Sites,
+    Abilities, Cursor, Invalidation, LineId, NumberRange, Priority, PublisherName, Region,
+    SiteName, Sites,
 };
 
 use crate::Moment;
@@ -27,19 +29,17 @@ use crate::config::LaneConfig;
 use crate::driver::{Batch, Purge};
 use crate::flush::{Cause, Flush, Plan};
 use crate::ledger::Ledger;
+use crate::lookup::Lookup;
 use crate::order::{Held, Inner};
 use crate::rebound::Rebounds;
 use crate::retry::Retry;
 
+use start::Start;
+
 pub(crate) use telling::Sizes;
 
-/// How long a lane listens at its start before it takes stock.
-const LISTEN: Duration = Duration::from_secs(2);
 /// At so many dead letters the lane stops: something is wrong that no purging repairs.
 const DEAD_LETTERS_MAX: usize = 10_000;
-/// Said by a lane that must flush a cache which cannot purge everything of a site.
-const CANNOT_FLUSH: &str = "this cache cannot be flushed by its driver: empty it by hand and set \
-    starts_empty = true, or give it a way to purge everything";
 /// Due passes moved to the queue at once; more wait their turn.
 const REBOUNDS_AT_ONCE: usize = 1_000;
 
@@ -58,8 +58,10 @@ pub(crate) struct Purpose {
     pub(crate) rebounds: Vec<Duration>,
     /// Key templates in force, kept in the cursor.
     pub(crate) templates: BTreeSet<String>,
-    /// How long at start the log may be silent before the lane counts as ready all the same.
-    pub(crate) ready_fail_open_after: Duration,
+    /// How long at start the log may be silent before the lane counts as ready all the same; `None`: for ever.
+    pub(crate) ready_fail_open_after: Option<Duration>,
+    /// How long the broker keeps a message.
+    pub(crate) retention: Duration,
 }
 
 /// A batch to purge.
@@ -114,17 +116,6 @@ enum Acquaintance {
     Made,
 }
 
-/// How ready a lane is to be counted upon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Start {
-    /// Nobody was heard yet, or not for long enough.
-    Listening,
-    /// These heads were seen at the start; the floors have not reached them.
-    CatchingUp(Vec<(LineId, Number)>),
-    /// It has caught up once.
-    Done,
-}
-
 /// The lane.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -143,12 +134,10 @@ pub(crate) struct Machine {
     rebounds: Rebounds,
     parked: Held<(Purge, Waiter)>,
     flush: Flush,
-    joining: bool,
-    replayed_until: Positions,
-    begun: Moment,
+    lookup: Lookup,
     start: Start,
-    heard_publisher: bool,
     last_error: Option<String>,
+    parked_error: Option<(Moment, String)>,
     settled: Vec<(LineId, NumberRange)>,
     flushes_begun: Vec<Cause>,
     jitter: fastrand::Rng,
@@ -163,9 +152,8 @@ impl Machine {
         mut jitter: fastrand::Rng,
         now: Moment,
     ) -> Self {
-        let ledger = cursor.map_or_else(Ledger::default, |cursor| {
-            Ledger::resumed(&cursor.lines, &cursor.hints, now)
-        });
+        let ledger = cursor.map_or_else(Ledger::default, |cursor| Ledger::resumed(cursor, now));
+        let resumed_at = cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).min());
         let settled = ledger.applied_ranges();
         let mut machine = Self {
             life: cursor.map_or(1, |cursor| cursor.life),
@@ -182,12 +170,10 @@ impl Machine {
             rebounds: Rebounds::new(purpose.rebounds.clone()),
             parked: Held::default(),
             flush: Flush::new(),
-            joining: cursor.is_none(),
-            replayed_until: Positions::new(),
-            begun: now,
-            start: Start::Listening,
-            heard_publisher: false,
+            lookup: Lookup::new(resumed_at, now),
+            start: Start::new(cursor.is_none(), now),
             last_error: None,
+            parked_error: None,
             settled,
             flushes_begun: Vec::new(),
             jitter,
@@ -195,22 +181,9 @@ impl Machine {
         };
         if let Some(cursor) = cursor {
             machine.flush_what_is_new(cursor, now);
+            machine.resume_flush(cursor, now);
         }
         machine
-    }
-
-    /// Where reading of a partition begins without a cursor, at the broker's `time`: where the log ends now,
-    /// or at its oldest for a shared cache, to which the log is replayed. Answers the position.
-    pub(crate) fn begin_at(
-        &mut self,
-        partition: Partition,
-        kept: PartitionBounds,
-        time: Timestamp,
-    ) -> Position {
-        let position = if self.purpose.config.shared { kept.first } else { kept.end };
-        self.replayed_until.insert(partition, kept.end);
-        self.ledger.resume_at(partition, position, time);
-        position
     }
 
     /// A configuration that holds more than the cursor knows is flushed for what is new.
@@ -253,64 +226,9 @@ impl Machine {
         self.watch_start();
     }
 
-    /// After listening at its start: flushes a cache without a cursor, and notes the heads to be reached.
-    fn take_stock(&mut self, now: Moment) {
-        let silent_for_long = now >= self.begun + self.purpose.ready_fail_open_after;
-        if self.joining && now >= self.begun + LISTEN {
-            self.joining = false;
-            if !self.purpose.config.starts_empty && !self.purpose.config.shared {
-                let plan = Plan { cause: Cause::NoCursor, sites: self.sites() };
-                self.flush.schedule(now, plan);
-            }
-        }
-        let heard = self.heard_publisher && now >= self.begun + LISTEN;
-        if self.start == Start::Listening && (heard || silent_for_long) {
-            self.start = Start::CatchingUp(self.ledger.heads());
-        }
-    }
-
-    fn watch_start(&mut self) {
-        let Start::CatchingUp(heads) = &self.start else { return };
-        let reached = heads.iter().all(|(line, head)| self.ledger.applied(*line) >= *head);
-        if reached && self.flush.idle() && self.abilities.is_some() {
-            self.start = Start::Done;
-        }
-    }
-
-    /// Schedules a flush when a hole is overdue, spread over the fleet; calls it off when the hole was filled.
-    fn watch_holes(&mut self, now: Moment) {
-        let deadline = self.purpose.config.hole_deadline;
-        let overdue = self.ledger.lines.values().any(|line| line.hearing.overdue(now, deadline));
-        if !overdue {
-            self.flush.cancel_for_holes();
-        } else if self.flush.idle() {
-            let spread = self.purpose.config.flush_spread.mul_f64(self.jitter.f64());
-            let plan = Plan { cause: Cause::Hole, sites: self.sites() };
-            self.flush.schedule(now + spread, plan);
-        }
-    }
-
-    fn begin_flush(&mut self, now: Moment) {
-        if self.abilities.is_none() {
-            return;
-        }
-        let ledger = &self.ledger;
-        let Some((id, plan)) = self.flush.begin(now, || ledger.heads()) else { return };
-        if self.ability(&Selector::Everything) != Ability::Supported {
-            self.flush.refused(id, now);
-            self.last_error = Some(CANNOT_FLUSH.to_owned());
-            return;
-        }
-        for site in plan.sites {
-            let purge = Purge { site, selector: Selector::Everything, mode: Mode::Hard };
-            self.queue.add(&purge, Waiter::Flush(id), now);
-        }
-        self.flushes_begun.push(plan.cause);
-    }
-
     /// When [`Machine::tick`] or [`Machine::take`] has something to do again by itself.
     pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
-        let joined = self.joining.then_some(self.begun + LISTEN);
+        let joined = self.start.joined_at();
         let able = self.abilities.is_some();
         let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| able);
         let flush = self.flush.due_at().filter(|_| able);
@@ -337,3 +255,5 @@ impl Machine {
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod swaps;

@@ -34,6 +34,13 @@ struct FlushLabels {
     cause: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ParkedLabels {
+    cache: String,
+    priority: &'static str,
+    reason: &'static str,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// All metrics of an agent. Cheap to clone.
@@ -49,7 +56,9 @@ pub(crate) struct Metrics {
     holes: Family<LaneLabels, Gauge>,
     circuit: Family<LaneLabels, Gauge>,
     retries: Family<LaneLabels, Counter>,
-    parked: Family<LaneLabels, Counter>,
+    parked: Family<ParkedLabels, Counter>,
+    searches: Family<LaneLabels, Counter>,
+    lines: Family<LaneLabels, Gauge>,
     dead_letters: Family<LaneLabels, Gauge>,
     purge: Family<LaneLabels, Histogram, fn() -> Histogram>,
     batch: Family<LaneLabels, Histogram, fn() -> Histogram>,
@@ -70,6 +79,8 @@ impl Metrics {
             circuit: Family::default(),
             retries: Family::default(),
             parked: Family::default(),
+            searches: Family::default(),
+            lines: Family::default(),
             dead_letters: Family::default(),
             purge: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.000_1, 2.0, 18))
@@ -93,11 +104,15 @@ impl Metrics {
         registry.register("unsettled", "Numbers heard and not settled", unsettled);
         registry.register("rebounds_waiting", "Selectors that wait for a later pass", rebounds);
         registry.register("lane_full", "1 while the lane reads nothing more", full);
+        let Self { searches, lines, .. } = self.clone();
+        let help = "Searches of the log for what seemed to be missing";
+        registry.register("lookups", help, searches);
+        registry.register("lane_lines", "Lines that the lane knows", lines);
         let Self { holes, circuit, retries, parked, dead_letters, purge, batch, .. } = self.clone();
         registry.register("lane_holes", "Ranges of numbers missing beyond the grace", holes);
         registry.register("circuit_open", "1 while the cache is known not to work", circuit);
         registry.register("retries", "Batches that failed and were tried again", retries);
-        registry.register("parked", "Messages of the log that were not understood", parked);
+        registry.register("parked", "Messages of the log not understood, by reason", parked);
         registry.register("dead_letters", "Numbers that ended as refused", dead_letters);
         registry.register("purge_seconds", "Time the cache took for a batch", purge);
         registry.register("batch_selectors", "Selectors in a batch", batch);
@@ -127,9 +142,15 @@ impl LaneMetrics {
         self.all.retries.get_or_create(&self.labels).inc_by(u64::from(retry));
     }
 
-    /// A message of the log was not understood.
-    pub(crate) fn parked(&self) {
-        self.all.parked.get_or_create(&self.labels).inc();
+    /// A message of the log was not understood, or not fit to be heard.
+    pub(crate) fn parked(&self, reason: &'static str) {
+        let LaneLabels { cache, priority } = self.labels.clone();
+        self.all.parked.get_or_create(&ParkedLabels { cache, priority, reason }).inc();
+    }
+
+    /// The log is searched for what seems to be missing.
+    pub(crate) fn searched(&self) {
+        self.all.searches.get_or_create(&self.labels).inc();
     }
 
     /// A flush has begun.
@@ -162,6 +183,7 @@ impl LaneMetrics {
         set(&self.all.rebounds, sizes.rebounds as u64);
         set(&self.all.full, u64::from(sizes.full));
         set(&self.all.holes, holes as u64);
+        set(&self.all.lines, report.lines.len() as u64);
         set(&self.all.dead_letters, refused);
         set(&self.all.circuit, u64::from(open));
         self.all.oldest.get_or_create(&self.labels).set(oldest);

@@ -59,6 +59,14 @@ impl Progress {
         self.moved.send_replace(());
     }
 
+    /// These lines are of no concern any more.
+    pub(crate) fn forget(&self, lines: &[LineId]) {
+        let mut applied = self.applied.write();
+        for line in lines {
+            applied.remove(line);
+        }
+    }
+
     /// Shows the latest report.
     pub(crate) fn show(&self, report: LaneReport, abilities: Option<Abilities>) {
         let broken = report.circuit == CircuitState::Open;

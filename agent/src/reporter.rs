@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use broker_adapter::{Broker, Message, Partition, Topic};
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::clocks::Clocks;
 use crate::error_chain;
 use crate::progress::Progress;
 
@@ -21,6 +23,10 @@ use crate::progress::Progress;
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// A busy agent reports at most this often; an idle one at once.
 const AT_MOST_EVERY: Duration = Duration::from_millis(20);
+/// However many agents there are: one that is silent for longer counts as gone.
+const SELDOM: Duration = Duration::from_secs(5);
+/// All agents together send about so many reports a second, however many they are.
+const FLEET_REPORTS_PER_SECOND: u32 = 10_000;
 /// Longest wait for the broker.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
 
@@ -43,7 +49,35 @@ pub(crate) struct Reporter {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) clock: Clock,
     pub(crate) news: Arc<Notify>,
-    pub(crate) registered: watch::Sender<bool>,
+    pub(crate) clocks: Arc<Clocks>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) registered: watch::Sender<Registration>,
+}
+
+/// Whether the board has taken a report that names every lane of this agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// Not yet, and why.
+    Waiting(Option<String>),
+    /// It has.
+    Done,
+}
+
+/// How many agents report, as the publishers say.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet(AtomicU32);
+
+impl Fleet {
+    /// A publisher knows of so many.
+    pub(crate) fn learn(&self, agents: u32) {
+        self.0.store(agents, Ordering::Relaxed);
+    }
+
+    /// The least time between two reports of one agent, so that all together stay within what a board can carry.
+    fn pause(&self) -> Duration {
+        let share = Duration::from_secs(1) / FLEET_REPORTS_PER_SECOND;
+        share.saturating_mul(self.0.load(Ordering::Relaxed)).clamp(AT_MOST_EVERY, SELDOM)
+    }
 }
 
 impl Reporter {
@@ -58,7 +92,7 @@ impl Reporter {
             self.report(sequence).await;
             tokio::select! {
                 () = stop.requested() => {}
-                () = sleep_until(sent + AT_MOST_EVERY) => {}
+                () = sleep_until(sent + self.fleet.pause()) => {}
             }
             tokio::select! {
                 () = stop.requested() => {}
@@ -78,11 +112,26 @@ impl Reporter {
         };
         let board = Topic::board(REPORTS_BOARD);
         let published = self.broker.publish(board, Partition::default(), vec![message]);
-        match timeout(PUBLISH_WITHIN, published).await {
-            Ok(Ok(())) => drop(self.registered.send_replace(true)),
-            Ok(Err(error)) => warn!(error = error_chain(&error), "report not published"),
-            Err(_) => warn!("report not published: the broker does not answer"),
-        }
+        let trouble = match timeout(PUBLISH_WITHIN, published).await {
+            Ok(Ok(())) => {
+                self.registered.send_if_modified(|registration| {
+                    let new = *registration != Registration::Done;
+                    *registration = Registration::Done;
+                    new
+                });
+                return;
+            }
+            Ok(Err(error)) => error_chain(&error),
+            Err(_) => "the broker does not answer".to_owned(),
+        };
+        warn!(error = trouble, "report not published");
+        self.registered.send_if_modified(|registration| match registration {
+            Registration::Waiting(why) => {
+                *why = Some(trouble);
+                true
+            }
+            Registration::Done => false,
+        });
     }
 
     fn compose(&self, sequence: u64) -> Report {
@@ -104,7 +153,23 @@ impl Reporter {
             region: self.region.clone(),
             at: self.clock.now(),
             caches: caches.collect(),
-            clocks: Vec::new(),
+            clocks: self.clocks.readings(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_fleet_shares_what_the_board_can_carry() {
+        let fleet = Fleet::default();
+        for (agents, millis) in
+            [(0, 20), (200, 20), (1_000, 100), (20_000, 2_000), (u32::MAX, 5_000)]
+        {
+            fleet.learn(agents);
+            assert_eq!(fleet.pause(), Duration::from_millis(millis), "{agents} agents");
         }
     }
 }

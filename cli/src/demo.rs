@@ -118,6 +118,7 @@ impl Demo {
                 caches,
                 sites: sites.clone(),
                 broker: Arc::new(log.clone()),
+                retention: EmbeddedConfig::default().retention,
                 clock,
                 health: health.clone(),
                 metrics: Arc::default(),

@@ -46,7 +46,8 @@ impl Installation {
             Some(part) => Some(parts::publisher(part, &broker, &log, &surroundings).await?),
             None => None,
         };
-        let agent = agent.map(|part| parts::agent(part, &log, &surroundings)).transpose()?;
+        let agent =
+            agent.map(|part| parts::agent(part, &broker, &log, &surroundings)).transpose()?;
         let mut admins = Vec::new();
         for port in admin_ports {
             let Surroundings { health, metrics, .. } = &surroundings;

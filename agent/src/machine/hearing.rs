@@ -14,69 +14,159 @@ use crate::driver::Purge;
 use crate::ledger::Located;
 use crate::line::Line;
 
+/// Beyond every number that a publisher will ever give.
+const HIGHEST: Number = Number::MAX - 1;
+/// Most lines of a lane: more than any number of publishers opens within a retention.
+const LINES_MAX: usize = 10_000;
+/// Most publishers whose clock is followed.
+const PUBLISHERS_MAX: usize = 1_000;
+/// Numbers that run ahead by more than publishers have under way show that a part of the log was passed by.
+const FAR: Number = 10_000;
+
+/// Why a message that was understood is not heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It belongs on another topic.
+    WrongTopic,
+    /// No publisher gives such numbers.
+    Number,
+    /// There are more lines than can be.
+    Lines,
+}
+
+impl Unfit {
+    /// The word for it in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongTopic => "wrong_topic",
+            Self::Number => "impossible_number",
+            Self::Lines => "too_many_lines",
+        }
+    }
+}
+
 impl Machine {
     /// Takes one message from the log; what is held of it in memory counts against [`Machine::room`].
-    pub(crate) fn hear(&mut self, message: LogMessage, at: Located, now: Moment) {
-        self.ledger.read(at);
+    pub(crate) fn hear(
+        &mut self,
+        message: LogMessage,
+        at: Located,
+        now: Moment,
+    ) -> Result<(), Unfit> {
+        self.pass(at, now);
         match message {
             LogMessage::Frame(frame) => self.hear_frame(frame, at, now),
             LogMessage::Heartbeat(heartbeat) => {
-                self.heard_publisher = true;
+                self.start.heard_publisher();
                 self.hear_clock(&heartbeat.publisher, heartbeat.at);
+                let mut fit = Ok(());
                 for (line, head) in heartbeat.lines {
-                    self.line(line, head, &heartbeat.publisher, at).hearing.learn_head(head, now);
+                    let numbers = NumberRange { first: head.saturating_add(1), last: head };
+                    match self.line(line, numbers, &heartbeat.publisher, at, now) {
+                        Ok(_) => self.learn_head(line, head, now),
+                        Err(unfit) => fit = Err(unfit),
+                    }
                 }
+                fit
             }
             LogMessage::Lost(lost) => {
-                let line = self.line(lost.line, lost.numbers.last, &lost.publisher, at);
+                let numbers = NumberRange {
+                    first: lost.numbers.last.saturating_add(1),
+                    last: lost.numbers.last,
+                };
+                let line = self.line(lost.line, numbers, &lost.publisher, at, now)?;
                 line.hearing.lose(lost.numbers, now);
+                Ok(())
             }
         }
     }
 
-    /// A message that was not understood: read, parked elsewhere, and its numbers missed in time.
-    pub(crate) fn pass(&mut self, at: Located) {
-        self.ledger.read(at);
+    /// A message that was not understood, for this reason: read, parked elsewhere, and its numbers missed in time.
+    pub(crate) fn park(&mut self, at: Located, reason: String, now: Moment) {
+        self.pass(at, now);
+        self.parked_error = Some((now, reason));
     }
 
-    fn hear_frame(&mut self, frame: Frame, at: Located, now: Moment) {
-        self.heard_publisher = true;
+    fn pass(&mut self, at: Located, now: Moment) {
+        let jumped = self.ledger.read(at);
+        if self.start.read(at, jumped, now) {
+            self.ledger.lines.values_mut().for_each(|line| line.hearing.begin(now));
+        }
+        if jumped {
+            self.lookup.doubt(now);
+        }
+        self.lookup.read(at.time, now);
+    }
+
+    fn learn_head(&mut self, line: LineId, head: Number, now: Moment) {
+        let Some(line) = self.ledger.lines.get_mut(&line) else { return };
+        let before = line.hearing.head();
+        line.hearing.learn_head(head, now);
+        if before > line.base && head.saturating_sub(before) > FAR {
+            self.lookup.doubt(now);
+        }
+    }
+
+    pub(super) fn hear_frame(
+        &mut self,
+        frame: Frame,
+        at: Located,
+        now: Moment,
+    ) -> Result<(), Unfit> {
+        if frame.invalidations.iter().any(|sent| sent.priority != self.purpose.priority) {
+            return Err(Unfit::WrongTopic);
+        }
+        self.start.heard_publisher();
         self.hear_clock(&frame.publisher, frame.committed_at);
         let numbers = frame.numbers();
-        let line = self.line(frame.line, numbers.first.saturating_sub(1), &frame.publisher, at);
+        self.line(frame.line, numbers, &frame.publisher, at, now)?;
+        self.learn_head(frame.line, numbers.first.saturating_sub(1), now);
+        let line = self.line(frame.line, numbers, &frame.publisher, at, now)?;
         let new = line.hearing.hear(numbers, now);
         let (first, mut invalidations) = (frame.first, frame.invalidations.into_iter());
         let mut next = first;
         for number in new.into_iter().flat_map(|range| range.first..=range.last) {
             let skip = usize::try_from(number - next).unwrap_or(usize::MAX);
-            let Some(invalidation) = invalidations.nth(skip) else { return };
+            let Some(invalidation) = invalidations.nth(skip) else { break };
             next = number + 1;
             self.take_charge(Place { line: frame.line, number }, invalidation, at, now);
         }
+        Ok(())
     }
 
-    /// The line of that id. One first heard while joining begins at `joined_at`, any other at 1.
+    /// The line of that id, on which these `numbers` are heard. One first heard while joining begins right below
+    /// them, any other at 1.
     fn line(
         &mut self,
         id: LineId,
-        joined_at: Number,
+        numbers: NumberRange,
         publisher: &PublisherName,
         at: Located,
-    ) -> &mut Line {
-        let replayed = self.replayed_until.get(&at.partition).is_some_and(|end| at.position < *end);
-        let base = if self.joining || replayed { joined_at } else { 0 };
+        now: Moment,
+    ) -> Result<&mut Line, Unfit> {
+        if numbers.last > HIGHEST {
+            return Err(Unfit::Number);
+        }
+        let full = self.ledger.lines.len() >= LINES_MAX;
+        if full && !self.ledger.lines.contains_key(&id) {
+            return Err(Unfit::Lines);
+        }
+        let base = if self.start.begins_at(at) { numbers.first.saturating_sub(1) } else { 0 };
         let settled = &mut self.settled;
         let line = self.ledger.lines.entry(id).or_insert_with(|| {
             settled.push((id, NumberRange { first: 0, last: base }));
             Line::from_base(base)
         });
         line.publisher.get_or_insert_with(|| publisher.clone());
-        line
+        line.heard = now;
+        Ok(line)
     }
 
     fn hear_clock(&mut self, publisher: &PublisherName, at: jiff::Timestamp) {
+        let full = self.newest.len() >= PUBLISHERS_MAX;
         match self.newest.get_mut(publisher) {
             Some(newest) => *newest = at.max(*newest),
+            None if full => {}
             None => drop(self.newest.insert(publisher.clone(), at)),
         }
     }

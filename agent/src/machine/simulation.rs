@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Partition, Position};
+use broker_adapter::{Bounds, Partition, Position};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use schemas::{
@@ -92,7 +92,8 @@ fn purpose() -> Purpose {
         },
         rebounds: vec![Duration::from_secs(1), LAST_DELAY],
         templates: BTreeSet::new(),
-        ready_fail_open_after: GRACE,
+        ready_fail_open_after: Some(GRACE),
+        retention: Duration::from_hours(24),
     }
 }
 
@@ -150,6 +151,7 @@ impl World {
             heard_at: HashMap::new(),
             bad_refused: false,
         };
+        world.machine.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
         // The join is over: a line heard from now on begins at 1.
         world.wait(Duration::from_secs(3));
         world.cursor = Some(world.machine.cursor());
@@ -231,7 +233,7 @@ impl World {
                 position: Position(self.read_up_to as u64),
                 time: Timestamp::UNIX_EPOCH,
             };
-            self.machine.hear(message, at, self.now);
+            self.machine.hear(message, at, self.now).expect("fit to be heard");
             self.read_up_to += 1;
         }
     }

@@ -1,10 +1,15 @@
 //! What a lane tells: its cursor to the shelf, its progress to the report, what it has settled to an outer lane.
 
+use std::time::Duration;
+
 use schemas::{Cursor, LaneReport, LineId, LineReport, NumberRange};
 
-use super::{Machine, Start};
+use super::Machine;
 use crate::Moment;
 use crate::flush::Cause;
+
+/// For so long it is told that a message was not understood.
+const PARKED_TOLD: Duration = Duration::from_mins(10);
 
 /// Sizes for the gauges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,21 +32,21 @@ impl Machine {
             templates: self.purpose.templates.clone(),
             lines: self.ledger.cursors(),
             hints: self.ledger.hints(),
-            flushed: None,
-            closed: Vec::new(),
+            flushed: self.flush.flushed(),
+            closed: self.ledger.closed(),
         }
     }
 
-    /// Whether the cursor may be stored yet: not before a first flush has had its last pass, so that a
-    /// crash until then flushes again.
+    /// Whether the cursor may be stored yet: not before a first flush was carried out, so that a crash until then
+    /// flushes again.
     pub(crate) fn has_cursor(&self) -> bool {
-        !self.joining && self.flush.clean()
+        !self.start.joining() && self.flush.applied()
     }
 
     /// The latest word.
     pub(crate) fn report(&mut self, now: Moment) -> LaneReport {
-        let mut lines = self.ledger.reports(now, self.purpose.config.hole_grace);
-        if !self.has_cursor() {
+        let mut lines = self.ledger.reports(now, self.hole_grace(now));
+        if self.start.joining() || !self.flush.clean() {
             lines.iter_mut().for_each(not_final_up_to_base);
         }
         let oldest = self.ledger.oldest_unsettled();
@@ -49,9 +54,9 @@ impl Machine {
         LaneReport {
             priority: self.purpose.priority,
             life: self.life,
-            ready: self.start == Start::Done,
+            ready: self.start.done() && self.has_cursor(),
             circuit: self.retry.circuit(),
-            last_error: self.last_error.clone(),
+            last_error: self.last_error.clone().or_else(|| self.parked_lately(now)),
             lag: self.ledger.lag(),
             oldest_unsettled_us: age.map(|us| u64::try_from(us).unwrap_or(u64::MAX)),
             outcomes: self.ledger.outcomes(),
@@ -74,6 +79,18 @@ impl Machine {
         self.abilities.as_ref()
     }
 
+    /// Why a flush is due or under way, if one is.
+    pub(crate) fn flush_cause(&self) -> Option<Cause> {
+        self.flush.cause()
+    }
+
+    /// What was not understood of late.
+    fn parked_lately(&self, now: Moment) -> Option<String> {
+        let (at, what) = self.parked_error.as_ref()?;
+        let lately = now.saturating_sub(*at) < PARKED_TOLD;
+        lately.then(|| format!("a message of the log was not understood: {what}"))
+    }
+
     /// Sizes for the gauges.
     pub(crate) fn sizes(&self) -> Sizes {
         Sizes {
@@ -81,19 +98,6 @@ impl Machine {
             rebounds: self.rebounds.len() + self.parked.len(),
             full: self.room() == 0,
         }
-    }
-
-    /// Why the lane is not to be counted upon yet, in words.
-    pub(crate) fn not_ready_because(&self) -> Option<String> {
-        let because = match &self.start {
-            Start::Done => return None,
-            _ if self.abilities.is_none() => "the cache has not answered yet",
-            _ if !self.flush.idle() => "a flush is due",
-            Start::Listening => "no publisher was heard yet",
-            Start::CatchingUp(_) => "catching up with what was published before the start",
-        };
-        let error = self.last_error.as_ref().map(|error| format!(": {error}"));
-        Some(format!("{because}{}", error.unwrap_or_default()))
     }
 }
 

@@ -231,6 +231,7 @@ impl Bench {
             caches: self.caches.iter().map(|(name, set)| self.model(name, set)).collect(),
             sites: Arc::new(Sites::new([site])),
             broker: self.broker.clone(),
+            retention: Duration::from_hours(24),
             clock: Clock::following(Timestamp::UNIX_EPOCH + self.began.elapsed()),
             health: self.health.clone(),
             metrics: self.registry.clone(),

@@ -148,7 +148,10 @@ async fn a_message_that_is_not_ours_is_parked_and_counted() {
     bench.publish_bytes(b"\xff\xfenot a frame").await;
     let last = bench.publish(&[tag("a")]).await;
     bench.until(|lane| lane.line().applied == last).await;
-    assert!(bench.metrics().contains("purgebus_parked_total{cache=\"web\",priority=\"normal\"} 1"));
+    let parked = r#"purgebus_parked_total{cache="web",priority="normal",reason="malformed"} 1"#;
+    assert!(bench.metrics().contains(parked));
+    let lane = bench.report("web", Priority::Normal).await;
+    assert!(lane.last_error.is_some_and(|error| error.contains("shorter than its header")));
     bench.stop().await;
 }
 

@@ -49,6 +49,7 @@ pub(super) async fn publisher(
 /// Opens the agent.
 pub(super) fn agent(
     part: AgentPart,
+    broker: &BrokerConfig,
     log: &Log,
     surroundings: &Surroundings,
 ) -> Result<Agent, Failure> {
@@ -58,6 +59,7 @@ pub(super) fn agent(
         caches: part.caches.into_iter().map(Cache::from).collect(),
         sites: surroundings.sites.clone(),
         broker: log.broker(),
+        retention: broker.retention(),
         clock: surroundings.clock,
         health: surroundings.health.clone(),
         metrics: surroundings.metrics.clone(),

@@ -16,6 +16,7 @@ use super::cache::{Cache, Upstream};
 use super::driver::Model;
 use super::origin::Origin;
 use super::plan::{AgentPlan, CachePlan};
+use super::publisher_process::RETENTION;
 
 /// An agent and what it works with.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ impl AgentProcess {
             caches: caches.map(|(plan, cache)| purged(plan, cache)).collect(),
             sites: self.sites.clone(),
             broker: self.broker.clone(),
+            retention: RETENTION,
             clock: self.clock,
             health: Health::default(),
             metrics: Arc::new(Mutex::new(Registry::default())),

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// How long broker and journal keep everything.
-const RETENTION: Duration = Duration::from_hours(7 * 24);
+pub(super) const RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// Where the publisher of the moment is asked, if there is one.
 #[derive(Debug, Default)]

@@ -1,0 +1,162 @@
+//! All that a lane reads: what the broker keeps, then the log, and beside it what a search of the log finds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_adapter::{Bounds, Broker, Delivery, Partition, Position, Positions, Topic};
+use schemas::Cursor;
+use tokio::sync::watch;
+
+use crate::feed::Feed;
+use crate::lookup::SearchFrom;
+use crate::opening::Opening;
+use crate::reporter::Registration;
+use crate::search::Search;
+
+/// What a lane reads.
+#[derive(Debug)]
+pub(super) struct Reading {
+    broker: Arc<dyn Broker>,
+    topic: Topic,
+    jitter: fastrand::Rng,
+    opening: Option<Opening>,
+    opened: Option<Bounds>,
+    feed: Option<Feed>,
+    subscribed: u64,
+    search: Option<Search>,
+    found: VecDeque<Delivery>,
+    searched: bool,
+}
+
+impl Reading {
+    /// Reads from the hints of `cursor` on at once, or waits for [`Reading::begin_at`].
+    pub(super) fn new(
+        broker: Arc<dyn Broker>,
+        topic: Topic,
+        registered: watch::Receiver<Registration>,
+        cursor: Option<&Cursor>,
+        mut jitter: fastrand::Rng,
+    ) -> Self {
+        let opening = Opening::new(broker.clone(), topic, registered, cursor.is_some());
+        let feed =
+            cursor.map(|cursor| Feed::new(broker.clone(), topic, positions(cursor), jitter.fork()));
+        Self {
+            broker,
+            topic,
+            jitter,
+            opening: Some(opening),
+            opened: None,
+            feed,
+            subscribed: 0,
+            search: None,
+            found: VecDeque::new(),
+            searched: false,
+        }
+    }
+
+    /// Waits until something of it goes on; what would need `room` does not without. Cancel-safe.
+    pub(super) async fn fill(&mut self, room: bool) {
+        let Self { opening, opened, feed, search, found, searched, .. } = self;
+        if let Some(feed) = feed.as_mut().filter(|_| !room) {
+            feed.idled();
+        }
+        let open = async {
+            match opening {
+                Some(opening) => opening.bounds().await,
+                None => std::future::pending().await,
+            }
+        };
+        let read = async {
+            match feed {
+                Some(feed) if room => feed.fill().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let look = async {
+            match search {
+                Some(search) if room => search.read().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let told = tokio::select! {
+            bounds = open => Some(bounds),
+            () = read => None,
+            deliveries = look => {
+                if deliveries.is_empty() {
+                    *search = None;
+                    *searched = true;
+                }
+                found.extend(deliveries);
+                None
+            }
+        };
+        if told.is_some() {
+            *opened = told;
+            *opening = None;
+        }
+    }
+
+    /// What the broker keeps, once it has told.
+    pub(super) fn take_opened(&mut self) -> Option<Bounds> {
+        self.opened.take()
+    }
+
+    /// Reads the log from these positions on, unless it is read already.
+    pub(super) fn begin_at(&mut self, from: Positions) {
+        if self.feed.is_none() {
+            let jitter = self.jitter.fork();
+            self.feed = Some(Feed::new(self.broker.clone(), self.topic, from, jitter));
+        }
+    }
+
+    /// Whether the log was subscribed to anew since this was last asked.
+    pub(super) fn take_resubscribed(&mut self) -> bool {
+        let times = self.feed.as_ref().map_or(0, Feed::subscribed_times);
+        let before = std::mem::replace(&mut self.subscribed, times);
+        before > 0 && times > before
+    }
+
+    /// The next delivery of the log.
+    pub(super) fn next(&mut self) -> Option<Delivery> {
+        self.feed.as_mut()?.next()
+    }
+
+    /// The next delivery that a search has met.
+    pub(super) fn next_found(&mut self) -> Option<Delivery> {
+        self.found.pop_front()
+    }
+
+    /// Looks through the log beside reading it.
+    pub(super) fn search(&mut self, from: SearchFrom) {
+        self.search = Some(Search::new(self.broker.clone(), self.topic, from));
+    }
+
+    /// Whether a search is under way.
+    pub(super) fn searching(&self) -> bool {
+        self.search.is_some() || self.searched || !self.found.is_empty()
+    }
+
+    /// Nothing more is looked for.
+    pub(super) fn end_search(&mut self) {
+        self.search = None;
+        self.found.clear();
+        self.searched = true;
+    }
+
+    /// Whether a search has ended, and everything it has met was taken, since this was last asked.
+    pub(super) fn take_searched(&mut self) -> bool {
+        self.found.is_empty() && std::mem::take(&mut self.searched)
+    }
+
+    /// What keeps the lane from reading, if something did so for `time`.
+    pub(super) fn trouble(&self, time: Duration) -> Option<String> {
+        let opening = self.opening.as_ref().and_then(Opening::trouble);
+        opening.or_else(|| self.feed.as_ref().and_then(|feed| feed.trouble(time)))
+    }
+}
+
+fn positions(cursor: &Cursor) -> Positions {
+    let hints = cursor.hints.iter();
+    hints.map(|hint| (Partition(hint.partition), Position(hint.position))).collect()
+}

@@ -1,0 +1,200 @@
+//! How a lane begins: where it reads, what it owes from there on, and from when on it is to be counted upon.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use broker_adapter::{Bounds, Partition, Position, Positions};
+use jiff::Timestamp;
+use schemas::{LineId, Number};
+
+use super::Machine;
+use crate::Moment;
+use crate::flush::{Cause, Plan};
+use crate::ledger::Located;
+
+/// How long a lane listens at its start before it takes stock.
+const LISTEN: Duration = Duration::from_secs(2);
+
+/// How far a lane has come since it started.
+#[derive(Debug)]
+pub(super) struct Start {
+    stage: Stage,
+    /// Whether it has no cursor yet: lines heard now begin where they are.
+    joining: bool,
+    started: Moment,
+    /// When the broker told what it keeps.
+    begun: Option<Moment>,
+    /// When anything was last read.
+    heard: Option<Moment>,
+    heard_publisher: bool,
+    /// Where each partition ended at the start, as long as it was not read up to there.
+    ends: Positions,
+    /// The same for a lane without a cursor: what lies below is of no concern to it, or replayed.
+    replayed_until: Positions,
+    /// The partitions that were read.
+    read: BTreeSet<Partition>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// Nobody was heard yet, or not all that the log held.
+    Listening,
+    /// These heads were seen at the start; the floors have not reached them.
+    CatchingUp(Vec<(LineId, Number)>),
+    /// It has caught up once.
+    Done,
+}
+
+impl Start {
+    /// A lane that begins now, with a cursor or `joining`.
+    pub(super) fn new(joining: bool, now: Moment) -> Self {
+        Self {
+            stage: Stage::Listening,
+            joining,
+            started: now,
+            begun: None,
+            heard: None,
+            heard_publisher: false,
+            ends: Positions::new(),
+            replayed_until: Positions::new(),
+            read: BTreeSet::new(),
+        }
+    }
+
+    /// Whether it has no cursor yet.
+    pub(super) fn joining(&self) -> bool {
+        self.joining
+    }
+
+    /// When it has listened long enough to take its base.
+    pub(super) fn joined_at(&self) -> Option<Moment> {
+        self.begun.filter(|_| self.joining).map(|begun| begun + LISTEN)
+    }
+
+    /// Whether it has caught up once.
+    pub(super) fn done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Whether anything was read since the start.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Since when it listens.
+    pub(super) fn begun(&self) -> Option<Moment> {
+        self.begun
+    }
+
+    /// Whether a line first heard `at` begins there, and not at its first number.
+    pub(super) fn begins_at(&self, at: Located) -> bool {
+        self.joining || self.replayed_until.get(&at.partition).is_some_and(|end| at.position < *end)
+    }
+
+    /// A message was read; its partition may have `jumped` back. Answers whether it is the first of this life.
+    pub(super) fn read(&mut self, at: Located, jumped: bool, now: Moment) -> bool {
+        let again = !self.read.insert(at.partition);
+        if jumped && again {
+            self.ends.remove(&at.partition);
+            self.replayed_until.remove(&at.partition);
+        }
+        let next = Position(at.position.0.saturating_add(1));
+        let reached = |end: &Position| *end <= next;
+        if self.ends.get(&at.partition).is_some_and(reached) {
+            self.ends.remove(&at.partition);
+        }
+        if self.replayed_until.get(&at.partition).is_some_and(reached) {
+            self.replayed_until.remove(&at.partition);
+        }
+        self.heard.replace(now).is_none()
+    }
+
+    /// A publisher was heard.
+    pub(super) fn heard_publisher(&mut self) {
+        self.heard_publisher = true;
+    }
+
+    /// Whether all that the log held at the start was read, and someone was heard for long enough.
+    fn listened(&self, now: Moment) -> bool {
+        let long_enough = self.begun.is_some_and(|begun| now >= begun + LISTEN);
+        self.heard_publisher && self.ends.is_empty() && long_enough
+    }
+
+    /// Whether nothing was read for so long.
+    fn silent(&self, patience: Option<Duration>, now: Moment) -> bool {
+        let since = self.heard.unwrap_or(self.started);
+        patience.is_some_and(|patience| now.saturating_sub(since) >= patience)
+    }
+}
+
+impl Machine {
+    /// The broker has told what it `kept` at its `time`. Answers where a lane without a cursor reads: from where the
+    /// log ends now, or from its oldest for a shared cache, to which the log is replayed.
+    pub(crate) fn begin(&mut self, kept: &Bounds, time: Timestamp, now: Moment) -> Positions {
+        self.start.begun = Some(now);
+        let mut from = Positions::new();
+        for (partition, kept) in kept {
+            if self.start.joining {
+                let shared = self.purpose.config.shared;
+                let position = if shared { kept.first } else { kept.end };
+                self.ledger.resume_at(*partition, position, time);
+                self.start.replayed_until.insert(*partition, kept.end);
+                from.insert(*partition, position);
+            }
+            let read_up_to = self.ledger.read_up_to(*partition);
+            if kept.first < kept.end && read_up_to != Some(kept.end) {
+                self.start.ends.insert(*partition, kept.end);
+            }
+        }
+        from
+    }
+
+    /// After listening at its start: flushes a cache without a cursor, and notes the heads to be reached.
+    pub(super) fn take_stock(&mut self, now: Moment) {
+        if self.start.joined_at().is_some_and(|at| now >= at) {
+            self.start.joining = false;
+            if !self.purpose.config.starts_empty && !self.purpose.config.shared {
+                let plan = Plan { cause: Cause::NoCursor, sites: self.sites() };
+                self.flush.schedule(now, plan);
+            }
+        }
+        if !self.start.has_heard() {
+            self.lookup.keep_doubting(now);
+        }
+        match self.start.stage {
+            // A broker that is silent now must not keep a whole site waiting.
+            Stage::Listening | Stage::CatchingUp(_)
+                if self.start.silent(self.purpose.ready_fail_open_after, now) =>
+            {
+                self.start.stage = Stage::CatchingUp(Vec::new());
+            }
+            Stage::Listening if self.start.listened(now) => {
+                self.start.stage = Stage::CatchingUp(self.ledger.heads());
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn watch_start(&mut self) {
+        let Stage::CatchingUp(heads) = &self.start.stage else { return };
+        let reached = heads.iter().all(|(line, head)| self.ledger.applied(*line) >= *head);
+        if reached && self.flush.idle() && self.abilities.is_some() {
+            self.start.stage = Stage::Done;
+        }
+    }
+
+    /// Why the lane is not to be counted upon yet, in words.
+    pub(crate) fn not_ready_because(&self) -> Option<String> {
+        let because = match &self.start.stage {
+            Stage::Done => return None,
+            _ if self.abilities.is_none() => "the cache has not answered yet",
+            _ if !self.flush.idle() => "a flush is due",
+            Stage::Listening if self.start.begun.is_none() => "the broker has not answered yet",
+            Stage::Listening if !self.start.heard_publisher => "no publisher was heard yet",
+            Stage::Listening => "reading what was published before the start",
+            Stage::CatchingUp(_) => "catching up with what was published before the start",
+        };
+        let error = self.last_error.as_ref().map(|error| format!(": {error}"));
+        Some(format!("{because}{}", error.unwrap_or_default()))
+    }
+}
