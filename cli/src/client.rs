@@ -86,6 +86,11 @@ impl Client {
         self.send(self.http.get(self.url(path)).timeout(timeout)).await
     }
 
+    /// Asks once to take something away.
+    pub(crate) async fn delete(&self, path: &str, timeout: Duration) -> Result<Value, Unanswered> {
+        self.send(self.http.delete(self.url(path)).timeout(timeout)).await
+    }
+
     /// Posts until the publisher has answered for good, or `deadline`. `key` makes the repetitions one.
     pub(crate) async fn post(
         &self,

@@ -61,7 +61,12 @@ pub(crate) fn milliseconds(span: f64) -> String {
     }
 }
 
-/// The same, or a dash where there is none.
+/// A time span that has passed: `1.2 s ago`.
+pub(crate) fn ago(seconds: f64) -> String {
+    format!("{} ago", milliseconds(seconds * 1_000.0))
+}
+
+/// [`milliseconds`], or a dash where there is none.
 pub(crate) fn maybe_milliseconds(span: Option<f64>) -> String {
     span.map_or_else(|| "-".to_owned(), milliseconds)
 }

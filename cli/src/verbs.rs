@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod agent;
+mod agents;
 mod caches;
 mod check;
 mod demo;
@@ -8,6 +9,7 @@ mod dry_run;
 mod process;
 mod progress;
 mod publisher;
+mod publishers;
 mod purge;
 mod regions;
 mod serve;
@@ -22,6 +24,9 @@ use crate::exit::{Exit, Failure};
 /// Longest wait for an answer to a question.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
+/// Longest wait for a retirement: the log is read first, then the board has to take it.
+const RETIRE_WAIT: Duration = Duration::from_secs(20);
+
 /// What the process shall do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -34,6 +39,8 @@ pub(crate) enum Verb {
     Status(status::Status),
     Regions(regions::Regions),
     Caches(caches::Caches),
+    Agents(agents::Agents),
+    Publishers(publishers::Publishers),
 }
 
 impl Verb {
@@ -49,6 +56,8 @@ impl Verb {
             Self::Status(verb) => verb.run().await,
             Self::Regions(verb) => verb.run().await,
             Self::Caches(verb) => verb.run().await,
+            Self::Agents(verb) => verb.run().await,
+            Self::Publishers(verb) => verb.run().await,
         }
     }
 }

@@ -17,13 +17,14 @@ pub(crate) const ID: &str = "0199c5a2-7c1e-7c3e-9d0e-0f6c3f0f3a55";
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) token: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) body: Value,
 }
 
-/// Answers posts and gets from two lists, the last of each for ever.
+/// Answers posts and everything else from two lists, the last of each for ever.
 #[derive(Debug)]
 pub(crate) struct FakePublisher {
     pub(crate) url: String,
@@ -79,6 +80,7 @@ async fn answer(
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut scripted = script.0.lock();
     scripted.asked.push(Asked {
+        method: method.to_string(),
         path: uri.to_string(),
         token: header("authorization"),
         idempotency_key: header("idempotency-key"),

@@ -239,6 +239,71 @@ async fn regions_and_caches_are_tables_for_people_and_documents_for_scripts() {
     }
 }
 
+fn agent(state: &str) -> Value {
+    json!({"agent": "edge-7", "region": "eu-west", "state": state, "since": "2026-11-21T00:00:00Z",
+        "instances": [], "caches": [{"cache": "varnish", "driver": "varnish", "ready": false}],
+        "reported_at": null, "report_age_seconds": 90.5,
+        "clock": {"offset_seconds": 0.0021, "bound_seconds": 0.0009}, "retired_by": null})
+}
+
+fn publisher(state: &str) -> Value {
+    json!({"publisher": "cms-2", "myself": false, "state": state, "incarnation_since": null,
+        "heard_at": "2026-11-21T00:00:00Z", "heard_age_seconds": 90.5,
+        "lines": [{"line": "6f1c0a52d3b44c0f8f6a3e1d2b7c9a10", "last": 4711, "open": true}],
+        "retired_at": null, "retired_by": null})
+}
+
+#[tokio::test]
+async fn agents_and_publishers_are_tables_for_people_and_documents_for_scripts() {
+    for (verb, item, shown) in [
+        (
+            "agents",
+            agent("gone"),
+            &["gone", "varnish (not ready)", "90.5 s ago", "+2.1 ms ± 0.9"][..],
+        ),
+        ("publishers", publisher("silent"), &["silent", "4711", "90.5 s ago"]),
+    ] {
+        let page = json!({"items": [item], "next_cursor": null});
+        let publisher = FakePublisher::answering([], [(200, page.clone())]).await;
+        let table = run(&publisher, &[verb, "list"]).await;
+        assert_eq!(table.code, Some(0), "{}", table.stderr);
+        assert!(shown.iter().all(|shown| table.stdout.contains(shown)), "{}", table.stdout);
+        let document = run(&publisher, &[verb, "list", "--json"]).await;
+        assert_eq!(serde_json::from_str::<Value>(&document.stdout).ok(), Some(page));
+        assert_eq!(publisher.asked()[0].path, format!("/v1/{verb}"));
+    }
+}
+
+#[tokio::test]
+async fn who_is_gone_is_retired_and_who_lives_is_not() {
+    let retired = [(200, agent("retired")), (200, publisher("retired"))];
+    let answers = [
+        &retired[..],
+        &[problem(409, &json!([])), problem(503, &json!([])), problem(404, &json!([]))],
+    ]
+    .concat();
+    let answers: [_; 5] = answers.try_into().expect("five");
+    let publisher = FakePublisher::answering([], answers).await;
+    let agents = run(&publisher, &["agents", "retire", "edge-7"]).await;
+    assert!(agents.code == Some(0) && agents.stdout.contains("retired"), "{}", agents.stderr);
+    let publishers = run(&publisher, &["publishers", "retire", "cms-2", "--force"]).await;
+    assert!(publishers.code == Some(0) && publishers.stdout.contains("retired"));
+    for (verb, code) in [("agents", 4), ("publishers", 5), ("agents", 4)] {
+        assert_eq!(run(&publisher, &[verb, "retire", "x"]).await.code, Some(code));
+    }
+    let asked: Vec<_> = publisher
+        .asked()
+        .into_iter()
+        .map(|asked| format!("{} {}", asked.method, asked.path))
+        .collect();
+    assert_eq!(
+        asked[..2],
+        ["DELETE /v1/agents/edge-7?force=false", "DELETE /v1/publishers/cms-2?force=true"]
+    );
+    let wrong = run(&publisher, &["agents", "retire", "../x"]).await;
+    assert_eq!((wrong.code, publisher.asked().len()), (Some(2), 5));
+}
+
 #[tokio::test]
 async fn wrong_usage_is_told_apart_from_everything_else() {
     let publisher = FakePublisher::answering([accepted()], []).await;

@@ -69,11 +69,7 @@ impl Publishers {
             return;
         }
         // A line that it neither numbers nor closes has been gone for longer than anything is kept.
-        let told = |line: &LineId| {
-            incarnation.lines.contains(line)
-                || incarnation.closes.iter().any(|(closed, _)| closed == line)
-        };
-        known.heads.retain(|line, _| told(line));
+        known.heads.retain(|line, _| names(&incarnation, *line));
         known.learn_heads(&incarnation.closes);
         let new_lines: Vec<_> = incarnation.lines.iter().map(|line| (*line, 0)).collect();
         known.learn_heads(&new_lines);
@@ -143,10 +139,10 @@ impl Publishers {
         self.by_name.iter_mut()
     }
 
-    /// Whether nobody will ever give what is missing on this line: its publisher is gone for good.
+    /// Whether nobody will ever give what is missing on this line: its publisher is gone for good, or came back without
+    /// that part of its journal.
     pub(super) fn is_retired_line(&self, line: LineId) -> bool {
-        let retired = self.by_name.values().filter_map(Known::gone_for_good);
-        retired.into_iter().any(|retired| retired.lines.contains_key(&line))
+        self.by_name.values().any(|known| known.has_retired(line))
     }
 
     /// How a publisher stands.
@@ -217,6 +213,13 @@ impl Known {
         self.retired.as_ref().filter(|retired| retired.returned_at.is_none())
     }
 
+    fn has_retired(&self, line: LineId) -> bool {
+        let Some(retired) = &self.retired else { return false };
+        let forgets = |incarnation: &Incarnation| !names(incarnation, line);
+        retired.lines.contains_key(&line)
+            && (retired.returned_at.is_none() || self.incarnation.as_ref().is_some_and(forgets))
+    }
+
     /// Its lines have come at least this far.
     pub(super) fn learn_heads(&mut self, heads: &[(LineId, Number)]) {
         for (line, last) in heads {
@@ -226,4 +229,10 @@ impl Known {
             }
         }
     }
+}
+
+/// Whether an incarnation numbers a line, or closes it and so remembers it.
+fn names(incarnation: &Incarnation, line: LineId) -> bool {
+    incarnation.lines.contains(&line)
+        || incarnation.closes.iter().any(|(closed, _)| *closed == line)
 }

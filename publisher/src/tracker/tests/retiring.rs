@@ -233,6 +233,11 @@ fn a_new_incarnation_is_a_return_however_late_the_retirement_is_heard() {
     assert_eq!(late.publisher_state("p2"), PublisherState::Retired);
     late.tracker.incarnation(incarnation(2));
     assert_ne!(late.publisher_state("p2"), PublisherState::Retired);
+    let gone = LineId::from_bytes([1; 16]);
+    assert!(late.tracker.publishers.is_retired_line(gone), "its new journal does not have it");
+    let remembered = Incarnation { closes: vec![(gone, 3)], ..incarnation(2) };
+    late.tracker.incarnation(remembered);
+    assert!(!late.tracker.publishers.is_retired_line(gone), "it has its journal back");
 }
 
 #[test]
