@@ -7,6 +7,7 @@ use anyhow::Context;
 #[cfg(feature = "kafka")]
 use broker_adapter::Kafka;
 use broker_adapter::{Broker, BrokerError, Embedded, EmbeddedConfig, Nats};
+use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Outlet};
 
 use super::parts::Surroundings;
@@ -41,6 +42,15 @@ pub(crate) enum Remote {
 }
 
 impl Remote {
+    /// Adds what happens between it and this process to the metrics.
+    fn register(&self, metrics: &mut Registry) {
+        match self {
+            Self::Nats(nats) => nats.register(metrics),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => {}
+        }
+    }
+
     /// As everyone uses it.
     pub(crate) fn broker(&self) -> Arc<dyn Broker> {
         match self {
@@ -84,7 +94,10 @@ pub(super) async fn open(
                 embed(store.clone(), limits, surroundings).await.map_err(Failure::failed)?,
             )
         }
-        (_, Some(remote), _) => Outlet::Remote(remote.broker()),
+        (_, Some(remote), _) => {
+            remote.register(&mut surroundings.metrics.lock());
+            Outlet::Remote(remote.broker())
+        }
         (_, None, _) => {
             let problem = "an embedded log needs a publisher in the same process";
             return Err(Failure::message(Exit::WrongUsage, problem));
