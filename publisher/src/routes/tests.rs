@@ -3,4 +3,5 @@
 mod api;
 mod bad_input;
 mod good_input;
+mod members;
 mod shapes;

@@ -12,7 +12,7 @@ use schemas::api::{
 };
 use schemas::{
     Abilities, Ability, BoardMessage, CacheReport, CircuitState, LaneReport, LineReport,
-    OutcomeCounts, Report, Site, Sites,
+    NumberRange, OutcomeCounts, Report, Site, Sites,
 };
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -103,6 +103,17 @@ async fn report(
     sequence: u64,
     lines: &BTreeMap<LineId, Number>,
 ) {
+    report_holes(broker, clock, sequence, lines, &[]).await;
+}
+
+/// The same, with holes on each line.
+async fn report_holes(
+    broker: &dyn Broker,
+    clock: Clock,
+    sequence: u64,
+    lines: &BTreeMap<LineId, Number>,
+    holes: &[NumberRange],
+) {
     let lines = lines.iter().map(|(line, last)| LineReport {
         line: *line,
         base: 0,
@@ -111,7 +122,7 @@ async fn report(
         finished: *last,
         finished_above: Vec::new(),
         exceptions: Vec::new(),
-        holes: Vec::new(),
+        holes: holes.to_vec(),
     });
     let lane = LaneReport {
         priority: Priority::Normal,
@@ -316,7 +327,8 @@ async fn who_is_retired_at_one_publisher_is_retired_at_all() {
     assert!(one.metrics().contains("purgebus_publishers{state=\"silent\"} 1"));
     one.handle.retire_agent(&"edge-1".parse().unwrap(), false).await.unwrap();
     let retired = one.handle.retire_publisher(&"p3".parse().unwrap(), false).await.unwrap();
-    assert_eq!((retired.state, retired.lines[0].last), (PublisherState::Retired, 1));
+    let highest = retired.lines.iter().map(|line| line.last).max();
+    assert_eq!((retired.state, highest), (PublisherState::Retired, Some(1)));
     sleep(Duration::from_secs(2)).await;
     for publisher in [&one, &other] {
         assert_eq!(states(publisher), [live, live, PublisherState::Retired]);
@@ -330,6 +342,50 @@ async fn who_is_retired_at_one_publisher_is_retired_at_all() {
     for publisher in [one, other, late] {
         publisher.end().await;
     }
+}
+
+/// What was said to be lost on the log of normal ones.
+async fn lost(log: &Embedded) -> Vec<schemas::Lost> {
+    let topic = Topic::log("normal");
+    let end = log.bounds(topic).await.unwrap()[&Partition(0)].end.0;
+    let mut reader = log.subscribe(topic, Start::Oldest).await.unwrap();
+    let (mut lost, mut next) = (Vec::new(), 0);
+    while next < end {
+        for delivery in reader.read(100).await.unwrap() {
+            next = delivery.position.0 + 1;
+            if let LogMessage::Lost(said) = wire::decode_log(&delivery.body).unwrap() {
+                lost.push(said);
+            }
+        }
+    }
+    lost
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_retired_publisher_could_send_again_is_said_to_be_lost() {
+    let clock = clock();
+    let log = log(clock);
+    let gone = Running::start("p2", clock, Arc::new(log.clone())).await;
+    gone.accept().await;
+    sleep(Duration::from_secs(2)).await;
+    gone.end().await;
+    let left = Running::start("p1", clock, Arc::new(log.clone())).await;
+    let line = *heads(&log).await.first_key_value().unwrap().0;
+    let (nothing, hole) = (BTreeMap::from([(line, 0)]), NumberRange { first: 1, last: 1 });
+    sleep(Duration::from_secs(20)).await;
+    report_holes(&log, clock, 1, &nothing, &[hole]).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(lost(&log).await, [], "its own publisher may come back");
+    left.handle.retire_publisher(&"p2".parse().unwrap(), false).await.unwrap();
+    sleep(Duration::from_secs(20)).await;
+    report_holes(&log, clock, 2, &nothing, &[hole]).await;
+    sleep(Duration::from_secs(5)).await;
+    let said = lost(&log).await;
+    assert_eq!(
+        said.iter().map(|lost| (lost.line, lost.numbers)).collect::<Vec<_>>(),
+        [(line, hole)]
+    );
+    left.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,6 +104,11 @@ impl Api {
         Self { address, log, metrics, stop, running, _tokens: tokens }
     }
 
+    /// The log and the boards.
+    pub(super) fn log(&self) -> &Embedded {
+        &self.log
+    }
+
     /// Everything that was published.
     pub(super) async fn published(&self) -> Vec<Invalidation> {
         let mut published = Vec::new();
