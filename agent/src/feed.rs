@@ -20,6 +20,8 @@ const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
 const AGAIN_WITHIN: Duration = Duration::from_millis(500);
 /// Most deliveries asked for at once.
 const READ_MAX: usize = 256;
+/// So many are asked for without knowing how large they are: what came while a lane was away is judged together.
+const READ_MIN: usize = 32;
 /// About so many bytes are asked for at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -61,7 +63,7 @@ impl Feed {
             state: State::Waiting(now),
             pulses: Pulses::new(now),
             ahead: VecDeque::new(),
-            appetite: 1,
+            appetite: READ_MIN,
             subscribed: 0,
             trouble: None,
             jitter,
@@ -180,7 +182,7 @@ impl Feed {
 /// more than came last, since the next may be larger.
 fn appetite(count: usize, bytes: usize) -> usize {
     let each = bytes / count.max(1) + 1;
-    (READ_BYTES / each).min(2 * count).clamp(1, READ_MAX)
+    (READ_BYTES / each).min(READ_MIN.max(2 * count)).clamp(1, READ_MAX)
 }
 
 impl std::fmt::Debug for Feed {
@@ -199,6 +201,7 @@ mod tests {
     #[test]
     fn large_messages_are_read_few_at_a_time() {
         let mut asked = 1;
+        assert_eq!(appetite(asked, 100), READ_MIN);
         for _ in 0..20 {
             asked = appetite(asked, asked * 100);
         }

@@ -12,6 +12,7 @@ mod build;
 mod cache;
 mod desk;
 mod driver;
+mod history;
 mod origin;
 mod page;
 mod plan;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 use agent_process::AgentProcess;
 use cache::Cache;
 use desk::Desk;
+use history::History;
 use origin::Origin;
 use publisher_process::PublisherProcess;
 use tally::Tally;
@@ -63,6 +65,8 @@ pub struct World {
     agents: Vec<AgentProcess>,
     /// The broker, where it misbehaves.
     broker: Option<Arc<Misbehaving>>,
+    /// The broker, where its logs can be changed.
+    history: Option<Arc<History>>,
     /// The way of each region to the broker.
     links: BTreeMap<String, Arc<Misbehaving>>,
     tally: Arc<Tally>,
@@ -159,6 +163,42 @@ impl World {
         self.publisher.kill().await;
         self.pass_up_to(pause).await;
         self.publisher.start().await;
+    }
+
+    /// Its state folder is gone; it must not run.
+    pub fn forget_state(&mut self, name: &str) {
+        self.agent(name).forget_state();
+    }
+
+    /// The same caches get an agent of another name, without the state of the one before.
+    pub async fn rename_agent(&mut self, name: &str, new: &str) {
+        self.agent(name).kill().await;
+        self.agent(name).rename(new);
+        self.agent(new).start();
+    }
+
+    /// Every log is as it was so many messages ago, and goes on from there; nobody is told.
+    ///
+    /// # Panics
+    /// When it was not planned that logs change.
+    pub fn roll_back_log(&self, messages: usize) {
+        self.history.as_ref().expect("a log that changes").roll_back(messages);
+    }
+
+    /// Every log is empty, and counts from its beginning; nobody is told.
+    ///
+    /// # Panics
+    /// When it was not planned that logs change.
+    pub fn recreate_log(&self) {
+        self.history.as_ref().expect("a log that changes").recreate();
+    }
+
+    /// Every log forgets its oldest messages; nobody is told.
+    ///
+    /// # Panics
+    /// When it was not planned that logs change.
+    pub fn trim_log(&self, messages: usize) {
+        self.history.as_ref().expect("a log that changes").trim(messages);
     }
 
     /// From now on the broker misbehaves otherwise.

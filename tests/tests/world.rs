@@ -6,6 +6,8 @@ mod cannot;
 mod crashes;
 #[path = "world/freshness.rs"]
 mod freshness;
+#[path = "world/logs.rs"]
+mod logs;
 #[path = "world/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "world/regions.rs"]

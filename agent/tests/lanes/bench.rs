@@ -14,12 +14,14 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, Frame, Heartbeat, Invalidation, LaneReport, LineId,
-    LineReport, LogMessage, Mode, Number, NumberRange, Priority, REPORTS_BOARD, Selector, Site,
-    Sites, wire,
+    Abilities, Ability, Audience, BoardMessage, ClockReading, Frame, Heartbeat, Incarnation,
+    Invalidation, LaneReport, LineId, LineReport, LogMessage, Mode, Number, NumberRange,
+    PUBLISHERS_BOARD, Priority, REPORTS_BOARD, Selector, Site, Sites, wire,
 };
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::gate::Gate;
 
 /// Longest wait for anything, in paused time.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -99,6 +101,10 @@ impl CacheSettings {
         self.lane.after = Some(inner.parse().expect("a name"));
     }
 
+    pub(crate) fn window(&mut self, window: usize) {
+        self.lane.window = window;
+    }
+
     pub(crate) fn shared(&mut self) {
         self.lane.shared = true;
         self.starts_empty = false;
@@ -118,6 +124,9 @@ pub(crate) struct Bench {
     agent: JoinSet<()>,
     heartbeats: JoinSet<()>,
     stop: Stop,
+    gate: Arc<Gate>,
+    fail_open_after: Option<Duration>,
+    origin: Instant,
     began: Instant,
 }
 
@@ -129,7 +138,7 @@ pub(crate) fn number(number: Number) -> NumberRange {
     NumberRange { first: number, last: number }
 }
 
-fn line(priority: Priority) -> LineId {
+pub(crate) fn line(priority: Priority) -> LineId {
     LineId::from_bytes([priority as u8 + 1; 16])
 }
 
@@ -160,8 +169,14 @@ impl OneLine for LaneReport {
 impl Bench {
     pub(crate) fn new() -> Self {
         let broker = Embedded::in_memory(EmbeddedConfig::default(), || Timestamp::UNIX_EPOCH);
+        let broker = Arc::new(broker.expect("a log in memory"));
+        let gate = Arc::new(Gate::new(broker.clone()));
+        let origin = Instant::now();
         let mut bench = Self {
-            broker: Arc::new(broker.expect("a log in memory")),
+            broker,
+            gate,
+            fail_open_after: AgentConfig::default().ready_fail_open_after,
+            origin,
             state: tempfile::tempdir().expect("a folder"),
             caches: Vec::new(),
             behaviours: Arc::default(),
@@ -181,7 +196,7 @@ impl Bench {
                     let head = heads.lock().get(&priority).copied();
                     let heartbeat = LogMessage::Heartbeat(Heartbeat {
                         publisher: "p".parse().expect("a name"),
-                        at: Timestamp::UNIX_EPOCH,
+                        at: Timestamp::UNIX_EPOCH + origin.elapsed(),
                         lines: head.into_iter().map(|head| (line(priority), head)).collect(),
                         agents: None,
                     });
@@ -226,13 +241,17 @@ impl Bench {
         };
         self.stop = Stop::new();
         let agent = Agent::open(AgentSetup {
-            config: AgentConfig { state: self.state.path().to_owned(), ..AgentConfig::default() },
+            config: AgentConfig {
+                state: self.state.path().to_owned(),
+                ready_fail_open_after: self.fail_open_after,
+                ..AgentConfig::default()
+            },
             name: "edge-1".parse().expect("a name"),
             caches: self.caches.iter().map(|(name, set)| self.model(name, set)).collect(),
             sites: Arc::new(Sites::new([site])),
-            broker: self.broker.clone(),
+            broker: self.gate.clone(),
             retention: Duration::from_hours(24),
-            clock: Clock::following(Timestamp::UNIX_EPOCH + self.began.elapsed()),
+            clock: Clock::following(Timestamp::UNIX_EPOCH + self.origin.elapsed()),
             health: self.health.clone(),
             metrics: self.registry.clone(),
         });
@@ -272,11 +291,67 @@ impl Bench {
         self.agent.shutdown().await;
     }
 
-    fn frame(&self, priority: Priority, selectors: &[Selector]) -> LogMessage {
+    /// It waits for ever to hear the log before it counts as ready.
+    pub(crate) fn never_ready_unheard(mut self) -> Self {
+        self.fail_open_after = None;
+        self
+    }
+
+    /// The agent cannot reach the broker, or can again.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.gate.close(cut_off);
+    }
+
+    /// The board takes no reports, or does again.
+    pub(crate) fn refuse_reports(&self, refuse: bool) {
+        self.gate.refuse_reports(refuse);
+    }
+
+    /// Numbers one invalidation that does not reach the log yet.
+    pub(crate) fn withhold(&self, selectors: &[Selector]) -> Frame {
+        self.frame(Priority::Normal, selectors)
+    }
+
+    /// The first frame of a line on another partition, with that partition.
+    pub(crate) fn other_line(&self, partition: u8) -> (Frame, Partition) {
+        let mut frame = self.frame(Priority::Critical, &[tag(&format!("p{partition}"))]);
+        self.heads.lock().remove(&Priority::Critical);
+        frame.line = LineId::from_bytes([0x10 + partition; 16]);
+        frame.invalidations[0].priority = Priority::Normal;
+        (frame, Partition(partition.into()))
+    }
+
+    /// Appends a message to the log of the normal lanes.
+    pub(crate) async fn say(&self, message: &LogMessage) {
+        self.say_on(Partition::default(), message).await;
+    }
+
+    pub(crate) async fn say_on(&self, partition: Partition, message: &LogMessage) {
+        let message = Message { key: None, id: None, body: wire::encode_log(message) };
+        let topic = topic(Priority::Normal);
+        self.broker.publish(topic, partition, vec![message]).await.expect("a log in memory");
+    }
+
+    /// The publisher has gone on to other lines, long ago, and names the normal one no more.
+    pub(crate) async fn close_line(&self, last: Number) {
+        self.heads.lock().remove(&Priority::Normal);
+        let incarnation = BoardMessage::Incarnation(Incarnation {
+            publisher: "p".parse().expect("a name"),
+            since: Timestamp::UNIX_EPOCH - Duration::from_hours(50),
+            lines: Vec::new(),
+            closes: vec![(line(Priority::Normal), last)],
+        });
+        let (key, body) = (Some(incarnation.key()), wire::encode_board(&incarnation));
+        let message = Message { key, id: None, body };
+        let board = Topic::board(PUBLISHERS_BOARD);
+        self.broker.publish(board, Partition::default(), vec![message]).await.expect("a board");
+    }
+
+    fn frame(&self, priority: Priority, selectors: &[Selector]) -> Frame {
         let mut heads = self.heads.lock();
         let head = heads.entry(priority).or_default();
         *head += 1;
-        LogMessage::Frame(Frame {
+        Frame {
             publisher: "p".parse().expect("a name"),
             line: line(priority),
             first: *head,
@@ -295,7 +370,7 @@ impl Bench {
                 labels: BTreeMap::default(),
             }],
             signature: None,
-        })
+        }
     }
 
     /// Publishes one invalidation; answers its number.
@@ -309,7 +384,7 @@ impl Bench {
 
     async fn publish_on(&self, priority: Priority, selectors: &[Selector]) -> Number {
         let frame = self.frame(priority, selectors);
-        append(&self.broker, priority, wire::encode_log(&frame)).await;
+        append(&self.broker, priority, wire::encode_log(&LogMessage::Frame(frame))).await;
         self.heads.lock()[&priority]
     }
 
@@ -408,6 +483,28 @@ impl Bench {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.health.ready()
+    }
+
+    /// Why which conditions are not ready.
+    pub(crate) fn not_ready(&self) -> Vec<String> {
+        let conditions = self.health.conditions().into_iter();
+        conditions
+            .filter_map(|(name, readiness)| match readiness {
+                Readiness::NotReady(why) => Some(format!("{name}: {why}")),
+                Readiness::Ready | Readiness::Degraded(_) => None,
+            })
+            .collect()
+    }
+
+    /// How the agent's clock stands to those of publishers.
+    pub(crate) async fn clocks(&self) -> Vec<ClockReading> {
+        let board = Topic::board(REPORTS_BOARD);
+        let mut reports = self.broker.subscribe(board, Start::Oldest).await.expect("a board");
+        let delivery = reports.read(1).await.expect("a report").remove(0);
+        match wire::decode_board(&delivery.body).expect("a report of ours") {
+            BoardMessage::Report(report) => report.clocks,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The conditions that are degraded.

@@ -1,6 +1,8 @@
 //! Lanes at work on a real embedded log, in front of model caches, under paused time.
 
 mod bench;
+mod gate;
+mod starts;
 
 use std::time::Duration;
 

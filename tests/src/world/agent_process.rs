@@ -94,6 +94,17 @@ impl AgentProcess {
         self.running.shutdown().await;
     }
 
+    /// Whatever it kept on disk is gone.
+    pub(super) fn forget_state(&mut self) {
+        self.state = tempfile::tempdir().expect("a folder");
+    }
+
+    /// From its next start on it is another agent.
+    pub(super) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.plan.name);
+        self.forget_state();
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.plan.name
     }

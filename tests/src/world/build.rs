@@ -17,6 +17,7 @@ use super::World;
 use super::agent_process::AgentProcess;
 use super::cache::Cache;
 use super::desk::Desk;
+use super::history::History;
 use super::origin::Origin;
 use super::page::{HOST, Page, SITE};
 use super::plan::{Plan, RegionPlan};
@@ -33,6 +34,7 @@ struct Log {
     outlet: Outlet,
     broker: Arc<dyn Broker>,
     misbehaving: Option<Arc<Misbehaving>>,
+    history: Option<Arc<History>>,
     tally: Arc<Tally>,
 }
 
@@ -49,7 +51,11 @@ impl Plan {
         let origin = Arc::new(origin);
         let sites = Arc::new(Sites::new([site(&self.regions)]));
         let store = JournalStore::in_memory().expect("a journal in memory");
-        let log = Log::new(&store, clock, self.misbehaviour, rng.u64(..));
+        let log = if self.changes {
+            Log::that_changes(clock)
+        } else {
+            Log::new(&store, clock, self.misbehaviour, rng.u64(..))
+        };
         let mut publisher = PublisherProcess::new(store, log.outlet, sites.clone(), clock);
         let desk = Arc::new(Desk::new(origin.clone(), publisher.door()));
         let mut links = BTreeMap::new();
@@ -71,6 +77,7 @@ impl Plan {
             publisher,
             agents,
             broker: log.misbehaving,
+            history: log.history,
             links,
             tally: log.tally,
             rng,
@@ -114,7 +121,8 @@ impl Log {
         let Some(misbehaviour) = misbehaviour else {
             let shared = Embedded::open(store.database(), config, now).expect("a log");
             let broker = Arc::new(shared.clone());
-            return Self { outlet: Outlet::Shared(shared), broker, misbehaving: None, tally };
+            let outlet = Outlet::Shared(shared);
+            return Self { outlet, broker, misbehaving: None, history: None, tally };
         };
         let remote = Embedded::in_memory(config, now).expect("a log in memory");
         let watched = |inner, side| Watched { inner, side, tally: tally.clone() };
@@ -122,7 +130,15 @@ impl Log {
         let misbehaving = Arc::new(Misbehaving::new(below, misbehaviour, seed));
         let broker: Arc<dyn Broker> = Arc::new(watched(misbehaving.clone(), Side::Above));
         let outlet = Outlet::Remote(broker.clone());
-        Self { outlet, broker, misbehaving: Some(misbehaving), tally }
+        Self { outlet, broker, misbehaving: Some(misbehaving), history: None, tally }
+    }
+
+    /// At a broker of its own where it can be changed.
+    fn that_changes(clock: Clock) -> Self {
+        let history = Arc::new(History::new(clock));
+        let (broker, tally) = (history.clone() as Arc<dyn Broker>, Arc::default());
+        let outlet = Outlet::Remote(broker.clone());
+        Self { outlet, broker, misbehaving: None, history: Some(history), tally }
     }
 }
 

@@ -16,6 +16,7 @@ pub struct Plan {
     pub(super) longest_fetch: Duration,
     pub(super) reads_every: Duration,
     pub(super) misbehaviour: Option<Misbehaviour>,
+    pub(super) changes: bool,
     pub(super) regions: Vec<RegionPlan>,
 }
 
@@ -52,6 +53,7 @@ impl World {
             longest_fetch: Duration::from_millis(900),
             reads_every: Duration::from_millis(200),
             misbehaviour: None,
+            changes: false,
             regions: Vec::new(),
         }
     }
@@ -83,6 +85,13 @@ impl Plan {
     #[must_use]
     pub fn reads_every(mut self, reads_every: Duration) -> Self {
         self.reads_every = reads_every;
+        self
+    }
+
+    /// The log lies apart from the publisher, at a broker where it can be changed.
+    #[must_use]
+    pub fn on_a_log_that_changes(mut self) -> Self {
+        self.changes = true;
         self
     }
 

@@ -25,7 +25,7 @@ fn everything_goes_wrong() -> Misbehaviour {
 }
 
 /// How many numbers ended so, over all lanes.
-fn count(world: &World, outcome: Outcome) -> u64 {
+pub(crate) fn count(world: &World, outcome: Outcome) -> u64 {
     world.lanes().iter().filter_map(|lane| lane.outcomes.get(&outcome)).sum()
 }
 
