@@ -125,18 +125,23 @@ impl Town {
         self.editors.finish_all().await;
         self.no_more_reads.request();
         finish(&mut self.reading).await;
+        let reads = |place: &Place| (place.name().to_owned(), place.reads(&self.desk));
+        Rest {
+            edits: self.editors.accepted(),
+            lost: self.losses().await,
+            reads: self.places.iter().map(reads).collect(),
+            unknown: self.editors.unknown(),
+        }
+    }
+
+    /// Pages that a cache serves in an old version just now.
+    pub async fn losses(&self) -> Vec<String> {
         let mut lost = Vec::new();
         for place in &self.places {
             let look = async |(page, newest): (String, u64)| place.loss(&page, newest).await;
             lost.extend(join_all(self.desk.pages().into_iter().map(look)).await);
         }
-        let reads = |place: &Place| (place.name().to_owned(), place.reads(&self.desk));
-        Rest {
-            edits: self.editors.accepted(),
-            lost: lost.into_iter().flatten().collect(),
-            reads: self.places.iter().map(reads).collect(),
-            unknown: self.editors.unknown(),
-        }
+        lost.into_iter().flatten().collect()
     }
 }
 

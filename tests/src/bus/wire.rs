@@ -60,6 +60,11 @@ impl Wire {
             Kind::Nats => ("nats", "urls"),
             Kind::Kafka => ("kafka", "brokers"),
         };
-        format!("[broker]\nkind = \"{kind}\"\n{key} = {servers:?}\nprefix = \"{prefix}\"\n{more}")
+        // A server of NATS sets aside all that a stream may hold, and there are many on one disk here.
+        let modest =
+            if more.contains("retention_bytes") { "" } else { "retention_bytes = \"64MiB\"\n" };
+        format!(
+            "[broker]\nkind = \"{kind}\"\n{key} = {servers:?}\nprefix = \"{prefix}\"\n{modest}{more}"
+        )
     }
 }

@@ -176,10 +176,8 @@ impl Editors {
                 Ok(progress) if progress.state == ProgressState::Final => self.finished(*at, edit),
                 Ok(_) => {}
                 Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
-                    // Another one may not have heard of it yet.
-                    if asked.address() == edit.accepted_by {
-                        self.unknown.lock().push(edit.id);
-                        self.edits.lock()[*at].finished = true;
+                    if self.must_know(&asked, edit) {
+                        self.is_unknown(*at, edit);
                     }
                 }
                 // It is dead just now.
@@ -209,24 +207,38 @@ impl Editors {
             if Instant::now() >= deadline {
                 self.explain(&doubtful).await;
             }
-            let look = async |(at, edit): &(usize, Edit)| {
-                if self.is_finished_everywhere(edit.id).await {
-                    self.edits.lock()[*at].finished_everywhere = true;
-                }
-            };
+            let look = async |(at, edit): &(usize, Edit)| self.look_everywhere(*at, edit).await;
             iter(&doubtful).for_each_concurrent(QUESTIONS_AT_ONCE, look).await;
             sleep(AGAIN_AFTER).await;
         }
     }
 
-    async fn is_finished_everywhere(&self, id: Uuid) -> bool {
-        for api in self.publishers() {
-            let progress = api.try_status(id).await;
-            if !progress.is_ok_and(|progress| progress.state == ProgressState::Final) {
-                return false;
+    async fn look_everywhere(&self, at: usize, edit: &Edit) {
+        for publisher in self.publishers() {
+            match publisher.try_status(edit.id).await {
+                Ok(progress) if progress.state == ProgressState::Final => {}
+                Err(error)
+                    if error.status() == Some(StatusCode::NOT_FOUND)
+                        && self.must_know(&publisher, edit) =>
+                {
+                    return self.is_unknown(at, edit);
+                }
+                _ => return,
             }
         }
-        true
+        self.edits.lock()[at].finished_everywhere = true;
+    }
+
+    /// Another one may not have heard of it yet, while the one who accepted it is there.
+    fn must_know(&self, asked: &Api, edit: &Edit) -> bool {
+        let accepted_it = |publisher: &Api| publisher.address() == edit.accepted_by;
+        accepted_it(asked) || !self.publishers().iter().any(accepted_it)
+    }
+
+    fn is_unknown(&self, at: usize, edit: &Edit) {
+        self.unknown.lock().push(edit.id);
+        let mut edits = self.edits.lock();
+        (edits[at].finished, edits[at].finished_everywhere) = (true, true);
     }
 
     async fn explain(&self, unfinished: &[(usize, Edit)]) -> ! {

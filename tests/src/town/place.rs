@@ -97,7 +97,8 @@ impl Place {
         &self.shop
     }
 
-    pub(super) fn reader(&self) -> &Reader {
+    /// Whoever reads there.
+    pub fn reader(&self) -> &Reader {
         &self.reader
     }
 

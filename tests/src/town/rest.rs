@@ -29,6 +29,14 @@ impl Rest {
     /// When it is not so.
     pub fn is_sound(&self) {
         assert!(self.unknown.is_empty(), "accepted, then unknown: {:?}", self.unknown);
+        self.is_fresh();
+    }
+
+    /// Caches are as they must be, whatever their publishers have forgotten.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub fn is_fresh(&self) {
         assert!(self.lost.is_empty(), "lost: {:#?}", self.lost);
         assert_eq!(self.all_reads().stale, 0, "stale after final: {:#?}", self.reads);
     }
