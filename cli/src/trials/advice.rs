@@ -15,21 +15,24 @@ pub(super) enum Trouble {
     Space,
     /// A stream or topic is not as the configuration says.
     Difference,
+    /// Something that only a broker says who has let us in, and that says itself what to do.
+    Refusal,
     /// Nothing that can be told apart.
     Other,
 }
 
 /// Words of each, in the order in which they are looked for: a certificate that was refused is about TLS, though the
 /// connection was refused with it.
-const WORDS: [(Trouble, &[&str]); 6] = [
+const WORDS: [(Trouble, &[&str]); 7] = [
     (Trouble::Permission, &["permission", "access rule", "not authorized", "may not"]),
     (
         Trouble::Credentials,
         &["authorization", "authentication", "credential", "user, password", "nkey", "seed", "jwt"],
     ),
     (Trouble::Tls, &["tls", "ssl", "certificate", "handshake", "security.protocol"]),
-    (Trouble::Space, &["insufficient", "no space", "storage", "its disk", "resource limit"]),
-    (Trouble::Difference, &["differ", "exists with", "instead of", "partitions than"]),
+    (Trouble::Space, &["insufficient", "no space", "its disk", "resource limit", "no room"]),
+    (Trouble::Difference, &["differ", "is needed", "exists with", "instead of", "partitions than"]),
+    (Trouble::Refusal, &["jetstream"]),
     (
         Trouble::Address,
         &[
@@ -56,7 +59,7 @@ pub(super) fn trouble(cause: &str) -> Trouble {
 impl Trouble {
     /// Whether the broker must have let us in to say so.
     pub(super) fn is_behind_the_door(self) -> bool {
-        matches!(self, Self::Permission | Self::Space | Self::Difference)
+        matches!(self, Self::Permission | Self::Space | Self::Difference | Self::Refusal)
     }
 
     /// Whether it stays until somebody changes something.
@@ -76,7 +79,7 @@ impl Trouble {
             )
         };
         Some(match self {
-            Self::Permission => format!("let the user of [broker] {needs}"),
+            Self::Permission => format!("let the user of [broker] {needs}; docs/broker.md lists the rights of each role"),
             Self::Credentials => format!("correct {identity}"),
             Self::Tls => "correct [broker.tls]: `ca_file` names who signed the broker's certificate, \
                           `certificate_file` and `key_file` our own where the broker asks for one; leave the \
@@ -85,7 +88,7 @@ impl Trouble {
             Self::Address => format!("correct `{servers}` in [broker], or start the broker"),
             Self::Space => "give the broker more room, or lower `retention_bytes` in [broker]".to_owned(),
             Self::Difference => "change [broker] to what is there, or what is there to [broker]".to_owned(),
-            Self::Other => return None,
+            Self::Refusal | Self::Other => return None,
         })
     }
 }
@@ -104,7 +107,9 @@ mod tests {
             ("invalid peer certificate: UnknownIssuer", Trouble::Tls),
             ("connection refused", Trouble::Address),
             ("insufficient resources", Trouble::Space),
-            ("stream differs in replicas", Trouble::Difference),
+            ("the stream has storage = memory, but file is needed", Trouble::Difference),
+            ("JetStream is not enabled at this server", Trouble::Refusal),
+            ("JetStream has no room: updating", Trouble::Space),
             ("gremlins", Trouble::Other),
         ] {
             assert_eq!(trouble(cause), expected, "{cause}");

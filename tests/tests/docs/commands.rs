@@ -27,13 +27,18 @@ fn every_command_shown_exists() {
 }
 
 #[test]
-fn the_service_starts_what_there_is() {
-    let unit = fs::read_to_string(project().join("deploy/systemd/purgebus.service"));
-    let unit = unit.expect("the unit");
-    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/"));
-    let started = commands_in(start.expect("it starts something"));
-    assert_eq!(started.len(), 1, "{started:?}");
-    assert!(Binary::default().knows(&started[0]), "the binary does not know {started:?}");
+fn the_services_start_what_there_is() {
+    let mut binary = Binary::default();
+    let mut checked = 0;
+    for entry in fs::read_dir(project().join("deploy/systemd")).expect("the units") {
+        let unit = fs::read_to_string(entry.expect("a file").path()).expect("text");
+        let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/"));
+        let started = commands_in(start.expect("it starts something"));
+        assert_eq!(started.len(), 1, "{started:?}");
+        assert!(binary.knows(&started[0]), "the binary does not know {started:?}");
+        checked += 1;
+    }
+    assert!(checked > 2, "only {checked} units were found");
 }
 
 /// The binary, and what it says about each verb.
@@ -41,11 +46,17 @@ fn the_service_starts_what_there_is() {
 struct Binary(BTreeMap<String, Option<String>>);
 
 impl Binary {
-    /// Whether there is the verb, with all of these flags.
+    /// Whether there is the verb, with all of these flags: of its own, or of the verb that follows it.
     fn knows(&mut self, words: &[String]) -> bool {
-        let help = self.0.entry(words[0].clone()).or_insert_with(|| help(&words[0]));
+        let Some(help) = self.help(&words[..1]) else { return false };
+        let second = words.get(1).filter(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+        let below = second.and_then(|_| self.help(&words[..2])).unwrap_or_default();
         let mut flags = words[1..].iter().filter(|word| is_flag(word));
-        help.as_ref().is_some_and(|help| flags.all(|flag| has(help, flag)))
+        flags.all(|flag| has(&help, flag) || has(&below, flag))
+    }
+
+    fn help(&mut self, verbs: &[String]) -> Option<String> {
+        self.0.entry(verbs.join(" ")).or_insert_with(|| help(verbs)).clone()
     }
 }
 
@@ -80,10 +91,11 @@ fn is_flag(word: &str) -> bool {
 }
 
 /// What the binary says about a verb, or about itself where the word is a flag; `None` if it does not know it.
-fn help(verb: &str) -> Option<String> {
+fn help(verbs: &[String]) -> Option<String> {
     let mut command = Command::new(purgebus());
+    let verb = &verbs[0];
     if !is_flag(verb) {
-        command.arg(verb);
+        command.args(verbs);
     }
     let output = command.arg("--help").output().expect("it starts");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -42,6 +42,10 @@ fn every_configuration_shipped_is_right_and_whole() {
     assert!(checked > 0, "there are none to check");
 }
 
+/// Files that configurations name in `/etc/purgebus`.
+const FILES: [(&str, &str); 2] =
+    [("broker-password", "secret\n"), ("broker-ca.pem", "-----BEGIN CERTIFICATE-----\n")];
+
 fn completed(piece: &str) -> String {
     let mut config = piece.to_owned();
     for (table, text) in [("[[site]]", SITE), ("[[agent.cache]]", CACHE)] {
@@ -52,9 +56,13 @@ fn completed(piece: &str) -> String {
     config
 }
 
-/// What `purgebus check` has to say against it.
+/// What `purgebus check` has to say against it, on a machine where the files lie that it names.
 fn mistakes(config: &str) -> Option<String> {
     let folder = tempfile::tempdir().expect("a fresh folder");
+    for (name, text) in FILES {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    let config = config.replace("/etc/purgebus/", "");
     fs::write(folder.path().join("purgebus.toml"), config).expect("written");
     let output = check(folder.path());
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())

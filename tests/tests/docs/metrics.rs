@@ -51,10 +51,10 @@ fn registered() -> BTreeSet<String> {
     let files = files.into_iter().chain(["publisher/src/tracker/metrics.rs"]);
     let files = files.chain(["broker-adapter/src/nats/events.rs"]);
     let sources = files.map(|file| fs::read_to_string(project().join(file)).expect("a source"));
-    let texts = sources.flat_map(|source| {
-        source.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
-    });
-    texts.collect()
+    // By lines: a quote that is a character of its own spoils only its line.
+    let texts =
+        |line: &str| line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    sources.flat_map(|source| source.lines().flat_map(texts).collect::<Vec<_>>()).collect()
 }
 
 /// What Prometheus gets from a `serve` whose only cache is not there, once all of its parts run.

@@ -1,0 +1,8 @@
+//! Publisher and agents as processes of their own, as an operator starts, asks and stops them.
+
+#[path = "roles/apart.rs"]
+mod apart;
+#[path = "roles/check.rs"]
+mod check;
+#[path = "roles/down.rs"]
+mod down;
