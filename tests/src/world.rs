@@ -17,6 +17,7 @@ mod origin;
 mod page;
 mod plan;
 mod publisher_process;
+mod remote;
 mod tally;
 mod verdict;
 mod wish;
@@ -28,8 +29,10 @@ use std::time::Duration;
 use broker_adapter::{Misbehaving, Misbehaviour};
 use daemon::Stop;
 use fastrand::Rng;
+use publisher::JournalStore;
 use schemas::CircuitState;
 use schemas::api::{CacheSummary, InvalidationRequest, Progress, ProgressState};
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -40,6 +43,7 @@ use desk::Desk;
 use history::History;
 use origin::Origin;
 use publisher_process::PublisherProcess;
+use remote::Remote;
 use tally::Tally;
 
 pub use cache::Behaviour;
@@ -67,6 +71,10 @@ pub struct World {
     broker: Option<Arc<Misbehaving>>,
     /// The broker, where its logs can be changed.
     history: Option<Arc<History>>,
+    /// The log below that.
+    remote: Option<Arc<Remote>>,
+    /// Where the journal lies, if not in memory.
+    journal: Option<TempDir>,
     /// The way of each region to the broker.
     links: BTreeMap<String, Arc<Misbehaving>>,
     tally: Arc<Tally>,
@@ -190,7 +198,10 @@ impl World {
     /// # Panics
     /// When it was not planned that logs change.
     pub fn recreate_log(&self) {
-        self.history.as_ref().expect("a log that changes").recreate();
+        match (&self.history, &self.remote) {
+            (Some(history), _) => history.recreate(),
+            (None, remote) => remote.as_ref().expect("a log apart").recreate(),
+        }
     }
 
     /// Every log forgets its oldest messages; nobody is told.
@@ -207,6 +218,48 @@ impl World {
     /// When it was not planned to misbehave at all.
     pub fn misbehave(&self, misbehaviour: Misbehaviour) {
         self.broker.as_ref().expect("a broker that may misbehave").set(misbehaviour);
+    }
+
+    /// Kills the publisher and starts it on topics of so many partitions.
+    pub async fn repartition(&mut self, partitions: u32) {
+        self.publisher.kill().await;
+        self.publisher.set_partitions(partitions);
+        self.publisher.start().await;
+    }
+
+    /// Copies the journal between two lives of the publisher.
+    ///
+    /// # Panics
+    /// When it was not planned to lie on disk.
+    pub async fn copy_journal(&mut self) -> TempDir {
+        self.publisher.kill().await;
+        let copy = tempfile::tempdir().expect("a folder");
+        let journal = self.journal.as_ref().expect("a journal on disk");
+        for file in std::fs::read_dir(journal.path()).expect("the journal's folder") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("a copy");
+        }
+        self.publisher.start().await;
+        copy
+    }
+
+    /// Kills the publisher and starts it on an older copy of its journal.
+    ///
+    /// # Panics
+    /// When that is none.
+    pub async fn restore_journal(&mut self, copy: TempDir) {
+        self.publisher.kill().await;
+        self.publisher.set_store(JournalStore::open(copy.path()).expect("a journal"));
+        self.journal = Some(copy);
+        self.publisher.start().await;
+    }
+
+    /// From now on boards take nothing, or do again.
+    ///
+    /// # Panics
+    /// When the log does not lie apart.
+    pub fn deafen_boards(&self, deaf: bool) {
+        self.remote.as_ref().expect("a log apart").deafen_boards(deaf);
     }
 
     /// From now on a region hears nothing and is not heard; its caches serve on.
@@ -230,6 +283,11 @@ impl World {
     /// A counter or gauge of the publisher's present life, all its labels together.
     pub fn publisher_metric(&self, name: &str) -> f64 {
         self.publisher.metric(name)
+    }
+
+    /// How many reads have been old so far, while the purge was on its way.
+    pub fn late(&self) -> u64 {
+        self.verdict().late
     }
 
     /// What the misbehaving broker did to frames so far.

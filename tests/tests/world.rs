@@ -4,6 +4,8 @@
 mod cannot;
 #[path = "world/crashes.rs"]
 mod crashes;
+#[path = "world/forwarding.rs"]
+mod forwarding;
 #[path = "world/freshness.rs"]
 mod freshness;
 #[path = "world/logs.rs"]

@@ -22,6 +22,7 @@ use super::origin::Origin;
 use super::page::{HOST, Page, SITE};
 use super::plan::{Plan, RegionPlan};
 use super::publisher_process::PublisherProcess;
+use super::remote::Remote;
 use super::tally::{Side, Tally, Watched};
 
 /// So many readers at every cache.
@@ -33,7 +34,7 @@ const BEGINNING: SignedDuration = SignedDuration::from_hours(24 * 365 * 50);
 struct Log {
     outlet: Outlet,
     broker: Arc<dyn Broker>,
-    misbehaving: Option<Arc<Misbehaving>>,
+    misbehaving: Option<(Arc<Misbehaving>, Arc<Remote>)>,
     history: Option<Arc<History>>,
     tally: Arc<Tally>,
 }
@@ -50,13 +51,18 @@ impl Plan {
         let origin = Origin::new(Page::all(self.pages), self.longest_fetch, rng.fork());
         let origin = Arc::new(origin);
         let sites = Arc::new(Sites::new([site(&self.regions)]));
-        let store = JournalStore::in_memory().expect("a journal in memory");
+        let folder = self.journal_on_disk.then(|| tempfile::tempdir().expect("a folder"));
+        let store = match &folder {
+            Some(folder) => JournalStore::open(folder.path()).expect("a journal on disk"),
+            None => JournalStore::in_memory().expect("a journal in memory"),
+        };
         let log = if self.changes {
             Log::that_changes(clock)
         } else {
             Log::new(&store, clock, self.misbehaviour, rng.u64(..))
         };
         let mut publisher = PublisherProcess::new(store, log.outlet, sites.clone(), clock);
+        publisher.set_journal_bytes(self.journal_bytes);
         let desk = Arc::new(Desk::new(origin.clone(), publisher.door()));
         let mut links = BTreeMap::new();
         let mut agents = Vec::new();
@@ -71,13 +77,16 @@ impl Plan {
         }
         publisher.start().await;
         agents.iter_mut().for_each(AgentProcess::start);
+        let (broker, remote) = log.misbehaving.unzip();
         let mut world = World {
             origin,
             desk,
             publisher,
             agents,
-            broker: log.misbehaving,
+            broker,
             history: log.history,
+            remote,
+            journal: folder,
             links,
             tally: log.tally,
             rng,
@@ -124,13 +133,13 @@ impl Log {
             let outlet = Outlet::Shared(shared);
             return Self { outlet, broker, misbehaving: None, history: None, tally };
         };
-        let remote = Embedded::in_memory(config, now).expect("a log in memory");
+        let remote = Arc::new(Remote::new(clock));
         let watched = |inner, side| Watched { inner, side, tally: tally.clone() };
-        let below = Arc::new(watched(Arc::new(remote), Side::Below));
+        let below = Arc::new(watched(remote.clone(), Side::Below));
         let misbehaving = Arc::new(Misbehaving::new(below, misbehaviour, seed));
         let broker: Arc<dyn Broker> = Arc::new(watched(misbehaving.clone(), Side::Above));
         let outlet = Outlet::Remote(broker.clone());
-        Self { outlet, broker, misbehaving: Some(misbehaving), history: None, tally }
+        Self { outlet, broker, misbehaving: Some((misbehaving, remote)), history: None, tally }
     }
 
     /// At a broker of its own where it can be changed.

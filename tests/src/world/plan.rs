@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use agent::LaneConfig;
 use broker_adapter::Misbehaviour;
+use bytesize::ByteSize;
 use schemas::Ability;
 
 use super::World;
@@ -17,6 +18,8 @@ pub struct Plan {
     pub(super) reads_every: Duration,
     pub(super) misbehaviour: Option<Misbehaviour>,
     pub(super) changes: bool,
+    pub(super) journal_on_disk: bool,
+    pub(super) journal_bytes: ByteSize,
     pub(super) regions: Vec<RegionPlan>,
 }
 
@@ -54,6 +57,8 @@ impl World {
             reads_every: Duration::from_millis(200),
             misbehaviour: None,
             changes: false,
+            journal_on_disk: false,
+            journal_bytes: ByteSize::gib(4),
             regions: Vec::new(),
         }
     }
@@ -99,6 +104,22 @@ impl Plan {
     #[must_use]
     pub fn misbehaving(mut self, misbehaviour: Misbehaviour) -> Self {
         self.misbehaviour = Some(misbehaviour);
+        self
+    }
+}
+
+impl Plan {
+    /// The journal lies in a folder that can be copied.
+    #[must_use]
+    pub fn journal_on_disk(mut self) -> Self {
+        self.journal_on_disk = true;
+        self
+    }
+
+    /// The journal keeps so much at most.
+    #[must_use]
+    pub fn journal_bytes(mut self, bytes: ByteSize) -> Self {
+        self.journal_bytes = bytes;
         self
     }
 }

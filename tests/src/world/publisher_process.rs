@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use daemon::{Clock, Health, Stop};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::registry::Registry;
@@ -62,6 +63,8 @@ pub(super) struct PublisherProcess {
     clock: Clock,
     door: Arc<Door>,
     metrics: Arc<Mutex<Registry>>,
+    partitions: u32,
+    journal_bytes: ByteSize,
     running: JoinSet<()>,
 }
 
@@ -74,7 +77,23 @@ impl PublisherProcess {
         clock: Clock,
     ) -> Self {
         let (door, metrics, running) = (Arc::default(), Arc::default(), JoinSet::new());
-        Self { store, outlet, sites, clock, door, metrics, running }
+        let (partitions, journal_bytes) = (1, ByteSize::gib(4));
+        Self { store, outlet, sites, clock, door, metrics, partitions, journal_bytes, running }
+    }
+
+    /// Its journal keeps so much at most, from its next life on.
+    pub(super) fn set_journal_bytes(&mut self, bytes: ByteSize) {
+        self.journal_bytes = bytes;
+    }
+
+    /// Its topics have so many partitions, from its next life on.
+    pub(super) fn set_partitions(&mut self, partitions: u32) {
+        self.partitions = partitions;
+    }
+
+    /// Its journal is another one, from its next life on.
+    pub(super) fn set_store(&mut self, store: JournalStore) {
+        self.store = store;
     }
 
     /// Where it is asked, whichever life of it.
@@ -86,12 +105,15 @@ impl PublisherProcess {
     pub(super) async fn start(&mut self) {
         self.metrics = Arc::default();
         let publisher = Publisher::open(PublisherSetup {
-            config: PublisherConfig::default(),
+            config: PublisherConfig {
+                journal_bytes: self.journal_bytes,
+                ..PublisherConfig::default()
+            },
             name: "newsroom".parse().expect("a name"),
             sites: self.sites.clone(),
             store: self.store.clone(),
             outlet: self.outlet.clone(),
-            partitions: 1,
+            partitions: self.partitions,
             retention: RETENTION,
             clock: self.clock,
             health: Health::default(),
