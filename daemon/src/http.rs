@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -65,8 +68,7 @@ impl HttpServer {
                 accepted = self.listener.accept(), if connections.len() < self.connections_max => {
                     match accepted {
                         Ok((stream, peer)) => {
-                            let router = router.clone().layer(Extension(ConnectInfo(peer)));
-                            connections.spawn(converse(stream, router, stop.clone()));
+                            connections.spawn(converse(stream, peer, router.clone(), stop.clone()));
                         }
                         Err(error) => {
                             warn!(%error, "cannot accept a connection");
@@ -90,14 +92,20 @@ impl HttpServer {
 }
 
 /// One connection, from its first request to its last.
-async fn converse(stream: TcpStream, router: Router, stop: Stop) {
+async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, stop: Stop) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
+    let router = TowerToHyperService::new(router);
+    // Not as a layer: each layer costs every request some copies of all that lies below it.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WAIT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -175,12 +175,7 @@ impl PublisherHandle {
 
     /// Regions with agents, and regions that some site names.
     fn known_regions(&self) -> BTreeSet<Region> {
-        let named = self.0.sites.iter().filter_map(|site| match &site.regions {
-            Audience::Regions(regions) => Some(regions.iter().cloned()),
-            Audience::All => None,
-        });
-        let reporting = self.0.tracker.regions().into_iter().map(|summary| summary.region);
-        named.flatten().chain(reporting).collect()
+        self.0.tracker.region_names()
     }
 }
 

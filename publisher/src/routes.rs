@@ -4,6 +4,7 @@ mod agents;
 mod auth;
 mod body;
 mod caches;
+mod gate;
 mod invalidation;
 mod invalidations;
 mod parameters;
@@ -12,26 +13,18 @@ mod regions;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
 use axum::http::{Method, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use tokio::time::timeout;
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::middleware::from_fn_with_state;
 use tracing::{error, warn};
 
 use crate::handle::{PublisherHandle, StatusError};
 use crate::metrics::Metrics;
-use crate::problem::{Kind, Reason, Refused};
+use crate::problem::{Kind, Refused};
 use crate::tokens::Tokens;
-
-/// No request takes longer: the longest wait for progress, and some.
-const ANSWER_WITHIN: Duration = Duration::from_secs(150);
+use gate::Gate;
 
 /// Every route. Without tokens, everyone may use them.
 pub(crate) fn router(
@@ -51,10 +44,7 @@ pub(crate) fn router(
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(handle)
-        .layer(from_fn_with_state(tokens, auth::require))
-        .layer(from_fn(answer_in_time))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(metrics, count))
+        .layer(from_fn_with_state(Arc::new(Gate { tokens, metrics }), gate::pass))
 }
 
 async fn not_found(uri: Uri) -> Refused {
@@ -64,31 +54,6 @@ async fn not_found(uri: Uri) -> Refused {
 async fn method_not_allowed(method: Method, uri: Uri) -> Refused {
     let detail = format!("{method} does not go with {}; Allow names what does", uri.path());
     Refused::new(Kind::MethodNotAllowed, detail)
-}
-
-async fn answer_in_time(request: Request, next: Next) -> Response {
-    match timeout(ANSWER_WITHIN, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            Refused::new(Kind::Unavailable, "no answer in time; repeat later").into_response()
-        }
-    }
-}
-
-async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    if let Some(Reason(reason)) = response.extensions().get() {
-        metrics.refused(reason);
-    }
-    response
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    error!(panic = text.unwrap_or("without a message"), "a request handler panicked");
-    Refused::new(Kind::Internal, "see the publisher's log; repeating may help").into_response()
 }
 
 impl From<StatusError> for Refused {

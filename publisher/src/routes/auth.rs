@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
@@ -19,12 +19,8 @@ const ANYONE: &str = "";
 pub(super) struct Caller(pub(super) Arc<str>);
 
 /// Lets through who may ask, and notes who that is.
-pub(super) async fn require(
-    State(tokens): State<Option<Arc<Tokens>>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let caller = match &tokens {
+pub(super) async fn require(tokens: Option<&Tokens>, mut request: Request, next: Next) -> Response {
+    let caller = match tokens {
         None => Some(ANYONE),
         Some(tokens) => bearer(request.headers()).and_then(|secret| tokens.name_of(secret)),
     };

@@ -11,7 +11,7 @@ use redb::Database;
 use schemas::api::{CacheSummary, DryRunCache, Progress, ProgressState, RegionSummary};
 use schemas::{
     BoardMessage, Invalidation, LineId, LogMessage, PUBLISHERS_BOARD, Place, Priority,
-    PublisherName, REPORTS_BOARD, Sites,
+    PublisherName, REPORTS_BOARD, Region, Sites,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
@@ -157,6 +157,11 @@ impl TrackerHandle {
     /// One row per region.
     pub(crate) fn regions(&self) -> Vec<RegionSummary> {
         self.0.tracker.lock().regions(self.0.clock.now())
+    }
+
+    /// The names of those regions.
+    pub(crate) fn region_names(&self) -> BTreeSet<Region> {
+        self.0.tracker.lock().region_names()
     }
 
     /// One row per lane.

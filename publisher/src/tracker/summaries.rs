@@ -14,13 +14,18 @@ use super::{Tracker, count};
 impl Tracker {
     /// Every region that has agents or holds a site by name.
     pub(crate) fn regions(&self, now: Timestamp) -> Vec<RegionSummary> {
+        self.region_names().into_iter().map(|region| self.region(region, now)).collect()
+    }
+
+    /// Their names alone: asked with every request.
+    pub(crate) fn region_names(&self) -> BTreeSet<Region> {
         let declared = self.sites.iter().filter_map(|site| match &site.regions {
-            Audience::Regions(regions) => Some(regions.iter().cloned()),
+            Audience::Regions(regions) => Some(regions),
             Audience::All => None,
         });
-        let mut regions: BTreeSet<Region> = declared.flatten().collect();
-        regions.extend(self.registry.agents().map(|(_, agent)| agent.region.clone()));
-        regions.into_iter().map(|region| self.region(region, now)).collect()
+        let mut regions: BTreeSet<&Region> = declared.flatten().collect();
+        regions.extend(self.registry.agents().map(|(_, agent)| &agent.region));
+        regions.into_iter().cloned().collect()
     }
 
     /// Every lane of every cache.

@@ -1,0 +1,78 @@
+//! What every request passes on its way to a route: who asks, how long it may take, what becomes of a panic.
+//!
+//! One layer for all of it: each layer costs every request copies of all that lies below it.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use tokio::time::timeout;
+use tracing::error;
+
+use super::auth;
+use crate::metrics::Metrics;
+use crate::problem::{Kind, Reason, Refused};
+use crate::tokens::Tokens;
+
+/// No request takes longer: the longest wait for progress, and some.
+const ANSWER_WITHIN: Duration = Duration::from_secs(150);
+
+/// What is asked of every request. Without tokens, everyone may pass.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) tokens: Option<Arc<Tokens>>,
+    pub(super) metrics: Metrics,
+}
+
+/// Lets through who may pass, sees to it that there is an answer, and counts what is refused.
+pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let tokens = gate.tokens.as_deref();
+    let response = answered(auth::require(tokens, request, next)).await;
+    if let Some(Reason(reason)) = response.extensions().get() {
+        gate.metrics.refused(reason);
+    }
+    response
+}
+
+/// An answer in time, whatever happens behind.
+async fn answered(answering: impl Future<Output = Response>) -> Response {
+    match AssertUnwindSafe(timeout(ANSWER_WITHIN, answering)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            Refused::new(Kind::Unavailable, "no answer in time; repeat later").into_response()
+        }
+        Err(panic) => panicked(panic.as_ref()),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    error!(panic = text.unwrap_or("without a message"), "a request handler panicked");
+    Refused::new(Kind::Internal, "see the publisher's log; repeating may help").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_behind_it_is_an_answer() {
+        let response = answered(async { panic!("on purpose") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_behind_it_is_answered_in_time() {
+        assert_eq!(answered(pending()).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}
