@@ -10,7 +10,8 @@ use tests::serve::{Serve, Settings};
 use tests::servers::free_port;
 use tokio::time::sleep;
 
-use crate::measure::{ratio, resident};
+use crate::measure::ratio;
+use crate::usage::resident;
 
 /// Requests under way at once.
 const UNDER_WAY: usize = 64;

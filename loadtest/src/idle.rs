@@ -1,4 +1,5 @@
-//! `idle`: one invalidation at a time, from accepted to applied, against one fdatasync and one PURGE.
+//! `idle`: one invalidation at a time, from accepted to applied, against the raw parts one after the other: fdatasync,
+//! publish and pull where there is a broker, PURGE.
 
 use std::fs;
 use std::io::Write;
@@ -6,9 +7,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
+use tests::bus::Bus;
 use tests::serve::{Serve, Settings};
 use tests::servers::origin::Origin;
 use tests::servers::varnish::{Varnish, shipped_vcl};
@@ -16,7 +19,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
+use crate::log::{Kind, Log};
 use crate::measure::{Latencies, ratio};
+use crate::raw::Listener;
 
 /// Bytes of the baseline's record: about those of a frame of one URL.
 const RECORD_BYTES: usize = 512;
@@ -32,6 +37,9 @@ pub(crate) struct Idle {
     /// Samples of the baseline and of ours, in turn
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
+    /// Publisher and agent apart, on this broker, instead of `serve`
+    #[arg(long)]
+    broker: Option<Kind>,
 }
 
 impl Idle {
@@ -39,10 +47,14 @@ impl Idle {
         let origin = Origin::start().await;
         let include = format!("include \"{}\";\n", fs::canonicalize(shipped_vcl())?.display());
         let varnish = Varnish::start(origin.address(), &include).await;
-        let bus = Settings::default().varnish(varnish.address(), "rebounds = []");
-        let bus = Serve::start_ready(bus).await;
-        let mut parts = Parts::open(varnish.address()).await?;
-        let (mut ours, mut raw) = (Latencies::new()?, Latencies::new()?);
+        let cache = Settings::default().varnish(varnish.address(), "rebounds = []");
+        let log = match self.broker {
+            Some(kind) => Some(kind.start().await),
+            None => None,
+        };
+        let ours = Ours::start(log.as_ref(), cache).await;
+        let mut parts = Parts::open(varnish.address(), log.as_ref()).await?;
+        let (mut applied, mut raw) = (Latencies::new()?, Latencies::new()?);
         let mut next = Instant::now();
         for sample in 0..WARM_UP + self.count {
             let counts = sample >= WARM_UP;
@@ -50,50 +62,86 @@ impl Idle {
             raw.record_if(counts, parts.once().await?);
             next += EVERY;
             sleep_until(next).await;
-            ours.record_if(counts, applied(&bus).await?);
+            applied.record_if(counts, ours.once().await?);
             next += EVERY;
         }
-        let (ours, raw) = (ours.percentiles(), raw.percentiles());
+        let (ours, raw) = (applied.percentiles(), raw.percentiles());
         Ok(json!({
             "scenario": "idle",
+            "broker": self.broker.map_or("embedded", Kind::name),
             "ours": ours,
             "baseline": raw,
             "ratio": ratio(ours.p50_us, raw.p50_us),
             "ratio_p99": ratio(ours.p99_us, raw.p99_us),
             "notes": [
                 "ours: accepted to report received, on the publisher's clock",
-                "baseline: one fdatasync of 512 bytes, then one PURGE by key on a kept connection",
+                "baseline: one fdatasync of 512 bytes, then, where there is a broker, one publish until a waiting consumer has it, then one PURGE by key on a kept connection",
             ],
         }))
     }
 }
 
-/// Publishes one URL through the API; its time from accepted to applied.
-async fn applied(bus: &Serve) -> anyhow::Result<Duration> {
-    let page = fastrand::u32(..);
-    let body = json!({"urls": [format!("https://www.example.com/page/{page}")]});
-    let progress = bus.api().publish_until("applied", &body).await;
-    let applied = progress.applied_ms.context("it was applied, without a time")?;
-    Ok(Duration::from_secs_f64(applied / 1_000.0))
+/// The bus: one process, or two with a broker between them.
+enum Ours {
+    Serve(Box<Serve>),
+    Apart(Box<Bus>),
 }
 
-/// The raw parts: a file and a connection to Varnish.
+impl Ours {
+    async fn start(log: Option<&Log>, cache: Settings) -> Self {
+        let Some(log) = log else {
+            return Self::Serve(Box::new(Serve::start_ready(cache).await));
+        };
+        let mut bus = Bus::on(log.wire());
+        bus.start_publisher("publisher-1", "").await;
+        bus.start_agent("edge-1", "local", cache).await;
+        bus.registered().await;
+        Self::Apart(Box::new(bus))
+    }
+
+    /// Publishes one URL through the API; its time from accepted to applied.
+    async fn once(&self) -> anyhow::Result<Duration> {
+        let api = match self {
+            Self::Serve(serve) => serve.api(),
+            Self::Apart(bus) => bus.publishers[0].api(),
+        };
+        let page = fastrand::u32(..);
+        let body = json!({"urls": [format!("https://www.example.com/page/{page}")]});
+        let progress = api.publish_until("applied", &body).await;
+        let applied = progress.applied_ms.context("it was applied, without a time")?;
+        Ok(Duration::from_secs_f64(applied / 1_000.0))
+    }
+}
+
+/// The raw parts: a file, perhaps a broker, and a connection to Varnish.
 struct Parts {
     file: NamedTempFile,
+    broker: Option<(Listener, Bytes)>,
     varnish: TcpStream,
 }
 
 impl Parts {
-    async fn open(varnish: SocketAddr) -> anyhow::Result<Self> {
+    async fn open(varnish: SocketAddr, log: Option<&Log>) -> anyhow::Result<Self> {
         let varnish = TcpStream::connect(varnish).await?;
         varnish.set_nodelay(true)?;
-        Ok(Self { file: NamedTempFile::new()?, varnish })
+        let broker = match log {
+            None => None,
+            Some(log) => {
+                let raw = log.raw().await?;
+                let listener = raw.listen(&raw.make("baseline").await?).await?;
+                Some((listener, Bytes::from(vec![b'x'; RECORD_BYTES])))
+            }
+        };
+        Ok(Self { file: NamedTempFile::new()?, broker, varnish })
     }
 
     async fn once(&mut self) -> anyhow::Result<Duration> {
         let began = Instant::now();
         self.file.write_all(&[b'x'; RECORD_BYTES])?;
         self.file.as_file().sync_data()?;
+        if let Some((listener, body)) = &mut self.broker {
+            listener.hop(body).await?;
+        }
         let page = fastrand::u32(..);
         let request = format!(
             "PURGE / HTTP/1.1\r\nHost: www.example.com\r\n\

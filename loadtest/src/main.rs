@@ -1,20 +1,34 @@
-//! Open-loop load with a baseline in the same run; prints, last, one JSON document.
+//! Load with a baseline in the same run; prints, last, one JSON document.
 
+mod audit;
 mod backlog;
+mod hop;
+mod http;
 mod idle;
+mod lane;
+mod log;
 mod measure;
+mod memory;
+mod noop;
+mod publish;
+mod raw;
+mod record;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
 /// What Purgebus costs next to the raw parts it is built on
 #[derive(Debug, Parser)]
 #[command(after_help = "\
-Needs varnishd with varnish-modules on PATH, and the purgebus binary of the same profile. Everything runs on
-loopback, in temporary folders, and ends with the run.
+Needs the purgebus binary of the same profile, varnishd with varnish-modules on PATH for caches, and Java and Maven for
+Kafka. Everything runs on loopback, in temporary folders, and ends with the run.
 
 Examples:
   cargo build --release --bin purgebus
   cargo run --release -p loadtest -- idle
+  cargo run --release -p loadtest -- idle --broker nats
+  cargo run --release -p loadtest -- publish --broker kafka
+  cargo run --release -p loadtest -- lane --broker nats --framed 100
   cargo run --release -p loadtest -- backlog --count 1000000")]
 struct Command {
     #[command(subcommand)]
@@ -25,6 +39,14 @@ struct Command {
 enum Scenario {
     /// Publish to applied with nothing else going on, against one fdatasync and one PURGE
     Idle(idle::Idle),
+    /// Publish to read on an idle log, against the broker's own client
+    Hop(hop::Hop),
+    /// Many clients of the API, against the broker's own client that publishes single messages
+    Publish(publish::Publish),
+    /// From the log to a cache that does nothing, against the broker's own consumer
+    Lane(lane::Lane),
+    /// Memory of `agent`, idle and with a backlog on the log
+    Memory(memory::Memory),
     /// Memory of `serve`, idle and with a backlog for a cache that is down
     Backlog(backlog::Backlog),
 }
@@ -33,6 +55,10 @@ enum Scenario {
 async fn main() -> anyhow::Result<()> {
     let document = match Command::parse().scenario {
         Scenario::Idle(idle) => idle.run().await?,
+        Scenario::Hop(hop) => hop.run().await?,
+        Scenario::Publish(publish) => publish.run().await?,
+        Scenario::Lane(lane) => lane.run().await?,
+        Scenario::Memory(memory) => memory.run().await?,
         Scenario::Backlog(backlog) => backlog.run().await?,
     };
     println!("{document}");

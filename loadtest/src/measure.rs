@@ -1,10 +1,13 @@
-//! Figures: percentiles of latencies, and what the kernel says of a process.
+//! Figures: percentiles of latencies, medians of rounds, and how ours compares.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::usage::Cpu;
 
 /// Longest time recorded; a longer one counts as this.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -47,6 +50,68 @@ impl Latencies {
     }
 }
 
+/// So many of something in so long.
+#[derive(Debug, Clone)]
+pub(crate) struct Round {
+    /// How many.
+    pub(crate) count: u64,
+    /// From the first to the last.
+    pub(crate) took: Duration,
+    /// What it cost.
+    pub(crate) cpu: Cpu,
+}
+
+impl Round {
+    fn rate(&self) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "figures for people"
+        )]
+        let rate = (self.count as f64 / self.took.as_secs_f64()) as u64;
+        rate
+    }
+}
+
+/// Rounds of the same thing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rounds(Vec<Round>);
+
+impl Rounds {
+    /// One more.
+    pub(crate) fn push(&mut self, round: Round) {
+        self.0.push(round);
+    }
+
+    /// How many a second, in the middle round.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn median(&self) -> anyhow::Result<u64> {
+        Ok(self.sorted().get(self.0.len() / 2).context("no round was measured")?.rate())
+    }
+
+    /// The median, the spread around it, and the CPU time of the median round.
+    pub(crate) fn document(&self) -> anyhow::Result<Value> {
+        let sorted = self.sorted();
+        let middle = sorted.get(sorted.len() / 2).context("no round was measured")?;
+        Ok(json!({
+            "per_second": middle.rate(),
+            "slowest": sorted.first().map(|round| round.rate()),
+            "fastest": sorted.last().map(|round| round.rate()),
+            "rounds": sorted.len(),
+            "cpu_us_each": middle.cpu.microseconds_each(middle.count),
+        }))
+    }
+
+    fn sorted(&self) -> Vec<&Round> {
+        let mut sorted: Vec<&Round> = self.0.iter().collect();
+        sorted.sort_by_key(|round| round.rate());
+        sorted
+    }
+}
+
 /// `ours / baseline`, in hundredths.
 pub(crate) fn ratio(ours: u64, baseline: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -54,10 +119,33 @@ pub(crate) fn ratio(ours: u64, baseline: u64) -> f64 {
     (ratio * 100.0).round() / 100.0
 }
 
-/// Resident memory of a process in bytes.
-pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse::<u64>()?;
-    Ok(kibibytes * 1024)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_of_rates_whatever_the_order() {
+        let mut rounds = Rounds::default();
+        for (count, seconds) in [(900, 1), (100, 1), (800, 2)] {
+            let took = Duration::from_secs(seconds);
+            rounds.push(Round { count, took, cpu: Cpu::default() });
+        }
+        assert_eq!(rounds.median().expect("rounds"), 400);
+        let document = rounds.document().expect("rounds");
+        assert_eq!((&document["slowest"], &document["fastest"]), (&json!(100), &json!(900)));
+        assert!(Rounds::default().median().is_err());
+    }
+
+    #[test]
+    fn a_latency_that_does_not_count_is_not_recorded() {
+        let mut latencies = Latencies::new().expect("a histogram");
+        latencies.record_if(false, Duration::from_secs(1));
+        latencies.record_if(true, Duration::from_micros(5));
+        assert_eq!((latencies.percentiles().count, latencies.percentiles().max_us), (1, 5));
+    }
+
+    #[test]
+    fn a_ratio_has_two_digits() {
+        assert!((ratio(2, 3) - 0.67).abs() < 1e-9);
+    }
 }
