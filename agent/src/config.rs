@@ -69,7 +69,8 @@ pub struct LaneConfig {
     pub rebounds: Option<Vec<Duration>>,
     /// Unsettled numbers held in memory.
     pub window: usize,
-    /// Selectors held in memory, for their first pass or a later one; at this bound the lane stops reading.
+    /// Selectors held in memory, for their first pass or a later one, at less than 1 KiB each; at this bound the lane
+    /// stops reading.
     pub rebound_selectors: usize,
     /// Longest wait for the cache named by `after`.
     #[serde(with = "humantime_serde")]
@@ -98,7 +99,7 @@ impl Default for LaneConfig {
             batch: BatchConfig::default(),
             rebounds: None,
             window: 10_000,
-            rebound_selectors: 200_000,
+            rebound_selectors: 60_000,
             barrier: Duration::from_secs(1),
             hole_grace: Duration::from_secs(10),
             hole_deadline: Duration::from_mins(1),

@@ -4,6 +4,7 @@
 //! so a hot selector costs at most one extra purge per delay, however many numbers wait for it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::SelectorKind;
@@ -16,9 +17,9 @@ use crate::driver::Purge;
 #[derive(Debug)]
 pub(crate) struct Rebounds {
     delays: Vec<Duration>,
-    waiting: HashMap<Purge, Waiting>,
+    waiting: HashMap<Arc<Purge>, Waiting>,
     due: BTreeSet<(Moment, u64)>,
-    purges: HashMap<u64, Purge>,
+    purges: HashMap<u64, Arc<Purge>>,
     next_id: u64,
 }
 
@@ -70,25 +71,23 @@ impl Rebounds {
         }
         let delays = self.delays(purge).len();
         let next_id = &mut self.next_id;
-        let waiting = self.waiting.entry(purge.clone()).or_insert_with(|| {
+        if !self.waiting.contains_key(purge) {
             *next_id += 1;
-            Waiting {
-                id: *next_id,
-                settled: VecDeque::new(),
-                passed: vec![None; delays],
-                due: None,
-            }
-        });
+            let shared = Arc::new(purge.clone());
+            let settled = VecDeque::with_capacity(1);
+            let passed = vec![None; delays];
+            let waiting = Waiting { id: *next_id, settled, passed, due: None };
+            self.purges.insert(waiting.id, shared.clone());
+            self.waiting.insert(shared, waiting);
+        }
+        let Some(waiting) = self.waiting.get_mut(purge) else { return waiters };
         let new = waiting.settled.is_empty();
         match waiting.settled.back_mut() {
             // Out of order by a hair (two flights): a later moment only delays the pass.
             Some((latest, others)) if *latest >= at => others.extend(waiters),
             _ => waiting.settled.push_back((at, waiters)),
         }
-        if new {
-            self.purges.insert(waiting.id, purge.clone());
-            self.schedule(purge);
-        } else if waiting.due.is_some() {
+        if new || waiting.due.is_some() {
             self.schedule(purge);
         }
         Vec::new()
@@ -147,10 +146,10 @@ impl Rebounds {
             };
             self.due.remove(&(due, id));
             if let Some(purge) = self.purges.get(&id) {
-                if let Some(waiting) = self.waiting.get_mut(purge) {
+                if let Some(waiting) = self.waiting.get_mut(purge.as_ref()) {
                     waiting.due = None;
                 }
-                taken.push(purge.clone());
+                taken.push(Purge::clone(purge));
             }
         }
         taken
