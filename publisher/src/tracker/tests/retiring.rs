@@ -125,6 +125,29 @@ fn a_new_instance_of_a_retired_agent_returns_too() {
 }
 
 #[test]
+fn who_is_retired_twice_returns_twice() {
+    let mut bus = Bus::new();
+    let mut agent = Agent::new("one", "eu");
+    bus.hear(&mut agent);
+    for time in [1_000, 3_000] {
+        bus.now = time;
+        bus.retire("one");
+        bus.hear(&mut agent);
+        assert_eq!(bus.agent("one").since, Some(at(time)));
+    }
+}
+
+#[test]
+fn what_has_stood_on_the_board_for_long_is_as_old_as_it_is() {
+    let mut bus = Bus::new();
+    bus.tracker.old_report(Agent::new("one", "eu").next(), at(-90_000));
+    bus.pass(15_001);
+    let shown = bus.agent("one");
+    assert_eq!((shown.state, shown.since), (AgentState::Gone, Some(at(-90_000))));
+    assert_eq!(shown.clock, None, "how long it took to come tells nothing");
+}
+
+#[test]
 fn a_retirement_heard_after_the_return_retires_nobody() {
     let mut bus = Bus::with_accepted(1);
     let mut agent = Agent::new("one", "eu");
@@ -194,6 +217,9 @@ fn a_retired_publisher_is_closed_at_the_highest_number_that_anyone_has_shown() {
     bus.hear(&mut agent);
     let name: PublisherName = "p2".parse().unwrap();
     assert_eq!(bus.tracker.publisher(&name, at(0)).unwrap().lines[0].last, 7);
+    let unread = bus.tracker.publisher_retirement(&name, &BTreeMap::new(), at(0)).unwrap();
+    let Retired::Publisher { lines, .. } = &unread.retired else { panic!("not a publisher") };
+    assert_eq!(lines, &[(own_line(), 7)], "a lane misses it, so it exists");
     let read = BTreeMap::from([(own_line(), 9)]);
     let retirement = bus.tracker.publisher_retirement(&name, &read, at(0)).unwrap();
     let Retired::Publisher { lines, .. } = &retirement.retired else { panic!("not a publisher") };
