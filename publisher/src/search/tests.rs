@@ -402,3 +402,19 @@ async fn a_retirement_that_the_board_does_not_take_retires_nobody() {
     assert_eq!(publisher.handle.agents()[0].state, AgentState::Gone);
     publisher.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_long_silent_is_gone_since_its_last_report_also_for_a_new_publisher() {
+    let clock = clock();
+    let log = log(clock);
+    report(&log, clock, 1, &BTreeMap::new()).await;
+    let reported_at = clock.now();
+    sleep(Duration::from_hours(1)).await;
+    let publisher = Running::start("p1", clock, Arc::new(log.clone())).await;
+    sleep(Duration::from_secs(20)).await;
+    let agent = publisher.handle.agents().remove(0);
+    assert_eq!(agent.state, AgentState::Gone);
+    let off = agent.since.unwrap().duration_since(reported_at).abs();
+    assert!(off < SignedDuration::from_secs(1), "{off} off");
+    publisher.end().await;
+}
