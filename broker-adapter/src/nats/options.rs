@@ -214,3 +214,18 @@ fn unreadable(file: &Path, error: std::io::Error) -> Failure {
         source: Said(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_between_attempts_are_short_and_differ() {
+        let pauses: Vec<Duration> = (0..1_000).map(reconnect_after).collect();
+        assert!(pauses.iter().all(|pause| *pause <= RECONNECT_AFTER_MAX));
+        assert!(pauses.iter().any(|pause| *pause > RECONNECT_AFTER_MAX / 2));
+        assert!(reconnect_after(usize::MAX) <= RECONNECT_AFTER_MAX);
+        let distinct: std::collections::BTreeSet<Duration> = pauses.into_iter().collect();
+        assert!(distinct.len() > 900);
+    }
+}

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use broker_adapter::{Broker, NatsConfig, Start};
+use futures::{FutureExt, StreamExt};
 use tests::eventually;
 use tests::servers::nats::Nats;
 use tests::servers::proxy::Proxy;
 use tokio::time::timeout;
 
-use super::setup::{LOG, config, insist, numbers, open, read, say, texts};
+use super::setup::{LOG, config, insist, numbers, open, read, say, texts, words};
 
 #[tokio::test]
 async fn a_server_killed_while_it_is_read_from_loses_nothing() {
@@ -49,6 +50,34 @@ async fn a_paused_server_is_unavailable_and_then_goes_on() {
         got.extend(texts(&read(&mut *reader, 1).await));
     }
     assert!(["b c", "c"].contains(&&*got.join(" ")), "{got:?}");
+}
+
+/// A publish that waits for its answer hears at once that none will come.
+#[tokio::test]
+async fn a_publish_ends_with_its_connection() {
+    let mut nats = Nats::start().await;
+    let log = open(&config(&nats));
+    say(&log, "a").await.unwrap();
+    nats.pause();
+    let (published, ()) = futures::join!(say(&log, "b"), nats.stop());
+    let said = words(&published.unwrap_err());
+    assert!(said.contains("connection to NATS was lost"), "{said}");
+}
+
+/// A caller with other things to do drops its reads all the time: a new consumer is made all the same.
+#[tokio::test]
+async fn reads_that_are_dropped_at_once_still_get_somewhere() {
+    let nats = Nats::start().await;
+    let config = config(&nats);
+    let log = open(&config);
+    let mut reader = log.subscribe(LOG, Start::Oldest).await.unwrap();
+    nats.admin().await.delete_stream(format!("{}-normal", config.prefix)).await.unwrap();
+    say(&log, "a").await.unwrap();
+    eventually("it is read", async || match reader.read(1).now_or_never() {
+        Some(Ok(batch)) => texts(&batch) == ["a"],
+        _ => false,
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -220,4 +249,36 @@ async fn a_reader_of_a_board_goes_on_with_what_changed() {
         }
     }
     assert_eq!(got.keys().collect::<Vec<_>>(), ["y", "z"], "x did not change");
+}
+
+/// What our consumer sent to somebody else is noticed by the numbers that it counts, and by its next heartbeat where
+/// nothing follows.
+#[tokio::test]
+async fn messages_that_went_elsewhere_are_read_all_the_same() {
+    let nats = Nats::start().await;
+    let log = open(&config(&nats));
+    let thief = nats.admin().await.client();
+    for more in ["", " last"] {
+        let mut pulls = thief.subscribe("$JS.API.CONSUMER.MSG.NEXT.>").await.unwrap();
+        thief.flush().await.unwrap();
+        let mut reader = log.subscribe(LOG, Start::Newest).await.unwrap();
+        // All that the reader has asked for; what comes then is for whoever asks next.
+        say(&log, &numbers(0..256)).await.unwrap();
+        let pull = pulls.next().await.unwrap();
+        let mut loot = thief.subscribe("loot.*").await.unwrap();
+        thief.publish_with_reply(pull.subject, "loot.x", "10".into()).await.unwrap();
+        thief.flush().await.unwrap();
+        say(&log, &numbers(256..266)).await.unwrap();
+        for _ in 0..10 {
+            loot.next().await.unwrap();
+        }
+        let mut got = texts(&read(&mut *reader, 256).await);
+        if !more.is_empty() {
+            say(&log, more.trim()).await.unwrap();
+            got.extend(texts(&read(&mut *reader, 1).await));
+        }
+        let left = 266 + usize::from(!more.is_empty()) - got.len();
+        got.extend(texts(&read(&mut *reader, left).await));
+        assert_eq!(got.join(" "), numbers(0..266) + more);
+    }
 }

@@ -115,6 +115,22 @@ async fn subjects_of_another_stream_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn what_another_stream_took_does_not_count_as_published() {
+    let nats = Nats::start().await;
+    let ours = config(&nats);
+    for (name, partition) in [(format!("{}-normal", ours.prefix), 0), ("other".to_owned(), 1)] {
+        let subjects = vec![format!("{}.normal.{partition}", ours.prefix)];
+        let listed = Config { name, subjects, ..Config::default() };
+        nats.admin().await.create_stream(listed).await.unwrap();
+    }
+    let log = open(&ours);
+    say(&log, "a").await.unwrap();
+    let elsewhere = log.publish(LOG, Partition(1), vec![message("b")]).await.unwrap_err();
+    let said = refused(&elsewhere);
+    assert!(said.contains("taken by the stream other"), "{said}");
+}
+
+#[tokio::test]
 async fn three_copies_on_a_single_server_are_refused() {
     let nats = Nats::start().await;
     let log = open(&NatsConfig { replicas: 3, ..config(&nats) });

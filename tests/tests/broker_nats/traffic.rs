@@ -39,15 +39,16 @@ async fn many_publishers_share_a_connection_and_each_keeps_its_order() {
     }
 }
 
-/// More bytes than may be under way.
+/// More bytes than may be under way, in one call: its later messages wait for its own earlier ones.
 #[tokio::test]
 async fn large_messages_wait_for_each_other_and_all_arrive() {
     let nats = Nats::start().await;
     let log = open(&NatsConfig { retention_bytes: "1GiB".parse().unwrap(), ..config(&nats) });
     let body = "x".repeat(900_000);
-    join_all((0..4).map(|_| async {
-        let messages = (0..30).map(|_| message(&body)).collect();
-        log.publish(LOG, FIRST, messages).await.unwrap();
+    let large = message(&body);
+    join_all([80, 40].map(|count| {
+        let messages = vec![large.clone(); count];
+        async { log.publish(LOG, FIRST, messages).await.unwrap() }
     }))
     .await;
     let mut reader = log.subscribe(LOG, Start::Oldest).await.unwrap();
@@ -127,7 +128,7 @@ async fn a_connection_is_counted_and_comes_back_at_once() {
     nats.restart().await;
     let restarted = Instant::now();
     insist(&log, "c").await;
-    assert!(restarted.elapsed() < Duration::from_secs(3), "{:?}", restarted.elapsed());
+    assert!(restarted.elapsed() < Duration::from_secs(10), "{:?}", restarted.elapsed());
     assert_eq!((count(&log, "connected"), count(&log, "disconnected")), (2, 1));
     assert!(count(&log, "connect_failed") > 0);
 }
