@@ -10,6 +10,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The variable that overrides the configured level: `debug`, or `info,agent=trace`.
 const LEVEL_VARIABLE: &str = "PURGEBUS_LOG";
 
+/// Libraries whose troubles are told by whoever uses them, in words that say more; shown when asked for by name.
+const QUIET: &str = "async_nats=error,librdkafka=error";
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
@@ -57,7 +60,7 @@ impl FromStr for Level {
 
     fn from_str(text: &str) -> Result<Self, TelemetryError> {
         EnvFilter::builder()
-            .parse(text)
+            .parse(format!("{QUIET},{text}"))
             .map(Self)
             .map_err(|_| TelemetryError::Level(text.to_owned()))
     }
@@ -94,6 +97,14 @@ mod tests {
         for text in ["info", "warn,agent=trace"] {
             assert!(text.parse::<Level>().is_ok(), "{text} was refused");
         }
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_asked_for() {
+        let shown = |text: &str| text.parse::<Level>().expect("a level").0.to_string();
+        assert!(shown("info").contains("async_nats=error"));
+        let asked = shown("info,async_nats=debug");
+        assert!(asked.contains("async_nats=debug") && !asked.contains("async_nats=error"));
     }
 
     #[test]
