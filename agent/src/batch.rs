@@ -1,5 +1,6 @@
 //! What waits to be purged: equal selectors once, narrower ones riding on wider ones, packed into batches.
 
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
@@ -74,19 +75,23 @@ impl Queue {
     }
 
     fn entry(&mut self, purge: &Purge, now: Moment) -> &mut Entry {
-        let turn = self.next_turn;
-        if !self.entries.contains_key(purge) {
-            self.next_turn += 1;
-            self.insert(Entry {
-                purge: purge.clone(),
-                waiters: Vec::new(),
-                riders: Vec::new(),
-                turn,
-                since: now,
-                rebound: false,
-            });
+        match self.entries.entry(purge.clone()) {
+            Occupied(entry) => entry.into_mut(),
+            Vacant(place) => {
+                let turn = self.next_turn;
+                self.next_turn += 1;
+                self.broad += usize::from(is_broad(purge));
+                self.turns.insert(turn, purge.clone());
+                place.insert(Entry {
+                    purge: purge.clone(),
+                    waiters: Vec::new(),
+                    riders: Vec::new(),
+                    turn,
+                    since: now,
+                    rebound: false,
+                })
+            }
         }
-        self.entries.get_mut(purge).expect("it was there or has just been inserted")
     }
 
     fn insert(&mut self, entry: Entry) {
@@ -109,20 +114,23 @@ impl Queue {
             taken.entries = half;
             return taken;
         }
-        let mut places: HashMap<Purge, usize> = HashMap::new();
+        // Where nothing is broad nothing rides, and nobody need know what is taken already.
         let broad = self.broad > 0;
+        let mut places: HashMap<Purge, usize> = HashMap::new();
         while let Some(first) = self.turns.first_key_value().map(|(_, purge)| purge.clone()) {
             let here =
                 |wider: &Purge| places.contains_key(wider) || self.entries.contains_key(wider);
             let coverer = if broad { coverers(&first).find(here) } else { None };
             let next = coverer.unwrap_or_else(|| first.clone());
-            if let Some(place) = places.get(&next) {
+            if let Some(place) = places.get(&next).filter(|_| broad) {
                 let rider = self.remove_live(&first, expired, &mut taken.expired);
                 taken.entries[*place].riders.extend(rider);
             } else if taken.entries.len() == max {
                 break;
             } else if let Some(entry) = self.remove_live(&next, expired, &mut taken.expired) {
-                places.insert(next, taken.entries.len());
+                if broad {
+                    places.insert(next, taken.entries.len());
+                }
                 taken.entries.push(entry);
             }
         }

@@ -21,7 +21,7 @@ use super::streams::{Purpose, Streams};
 use crate::{Partition, Topic};
 
 /// Most messages asked for at once.
-const PULL_MESSAGES: usize = 256;
+const PULL_MESSAGES: usize = 1_024;
 /// Most bytes asked for at once; more where one message may be larger.
 const PULL_BYTES_MIN: usize = 2 << 20;
 /// The server forgets a pull after this; heartbeats end with it.
@@ -146,15 +146,19 @@ impl Consumer {
 
     /// The next message of the inbox, or why there will be none that can be trusted. Cancel-safe.
     pub(super) async fn arrival(&mut self) -> Result<Result<Message, String>, Failure> {
+        // Only over a connection that can be trusted, else the request would wait for the next one. Before anything is
+        // taken: the server sends the next ones while these are heard.
+        let doubt = self.trust.doubt();
+        if doubt.is_none() {
+            self.pull().await?;
+        }
         if let Some(message) = self.next_now() {
             return Ok(Ok(message));
         }
-        // Only over a connection that can be trusted, else the request would wait for the next one.
-        if let Some(doubt) = self.trust.doubt() {
-            return Ok(Err(doubt));
+        match doubt {
+            Some(doubt) => Ok(Err(doubt)),
+            None => Ok(self.wait().await),
         }
-        self.pull().await?;
-        Ok(self.wait().await)
     }
 
     /// Asks for more once half of what was asked for has come. Cancel-safe.

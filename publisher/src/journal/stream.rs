@@ -71,11 +71,21 @@ impl From<StreamState> for Reach {
 
 /// All streams of a journal: those of today's partitions, and those that an earlier life wrote.
 #[derive(Debug)]
-pub(super) struct Streams(BTreeMap<Stream, watch::Sender<Reach>>);
+pub(super) struct Streams(BTreeMap<Stream, Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    reach: watch::Sender<Reach>,
+    /// Of that, what every request waits for: it shall not wake with each commit of others.
+    forwarded: watch::Sender<u64>,
+}
 
 impl Streams {
     pub(super) fn new(reaches: BTreeMap<Stream, Reach>) -> Self {
-        let watched = |(stream, reach)| (stream, watch::Sender::new(reach));
+        let watched = |(stream, reach): (Stream, Reach)| {
+            let forwarded = watch::Sender::new(reach.forwarded);
+            (stream, Watched { reach: watch::Sender::new(reach), forwarded })
+        };
         Self(reaches.into_iter().map(watched).collect())
     }
 
@@ -84,36 +94,43 @@ impl Streams {
     }
 
     pub(super) fn reach(&self, stream: Stream) -> Reach {
-        self.0.get(&stream).map_or_else(Reach::default, |sender| *sender.borrow())
+        self.0.get(&stream).map_or_else(Reach::default, |watched| *watched.reach.borrow())
     }
 
     /// Every stream with what the broker has of it.
     pub(super) fn forwarded(&self) -> BTreeMap<Stream, u64> {
-        self.0.iter().map(|(stream, sender)| (*stream, sender.borrow().forwarded)).collect()
+        self.0.iter().map(|(stream, watched)| (*stream, *watched.forwarded.borrow())).collect()
     }
 
     /// How far a stream has come, now and later.
     pub(super) fn watch(&self, stream: Stream) -> watch::Receiver<Reach> {
-        let sender = self.0.get(&stream);
-        sender.map_or_else(|| watch::channel(Reach::default()).1, watch::Sender::subscribe)
+        let watched = self.0.get(&stream);
+        watched
+            .map_or_else(|| watch::channel(Reach::default()).1, |watched| watched.reach.subscribe())
     }
 
     /// It has come at least as far as this.
     pub(super) fn advance(&self, stream: Stream, to: Reach) {
-        let Some(sender) = self.0.get(&stream) else { return };
-        sender.send_if_modified(|reach| {
+        let Some(watched) = self.0.get(&stream) else { return };
+        watched.reach.send_if_modified(|reach| {
             let before = *reach;
             reach.end = reach.end.max(to.end);
             reach.forwarded = reach.forwarded.max(to.forwarded);
             *reach != before
         });
+        watched.forwarded.send_if_modified(|forwarded| {
+            let grows = to.forwarded > *forwarded;
+            *forwarded = to.forwarded.max(*forwarded);
+            grows
+        });
     }
 
     /// Waits at most `patience` until the broker has `sequence`; answers whether it has.
     pub(super) async fn reaches(&self, stream: Stream, sequence: u64, patience: Duration) -> bool {
-        let mut reach = self.watch(stream);
-        let has = |reach: &Reach| reach.forwarded > sequence;
-        matches!(timeout(patience, reach.wait_for(has)).await, Ok(Ok(_)))
+        let Some(watched) = self.0.get(&stream) else { return false };
+        let mut forwarded = watched.forwarded.subscribe();
+        let reached = forwarded.wait_for(|forwarded| *forwarded > sequence);
+        matches!(timeout(patience, reached).await, Ok(Ok(_)))
     }
 }
 
