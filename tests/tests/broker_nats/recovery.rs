@@ -262,23 +262,25 @@ async fn messages_that_went_elsewhere_are_read_all_the_same() {
         let mut pulls = thief.subscribe("$JS.API.CONSUMER.MSG.NEXT.>").await.unwrap();
         thief.flush().await.unwrap();
         let mut reader = log.subscribe(LOG, Start::Newest).await.unwrap();
-        // All that the reader has asked for; what comes then is for whoever asks next.
-        say(&log, &numbers(0..256)).await.unwrap();
         let pull = pulls.next().await.unwrap();
+        let request: serde_json::Value = serde_json::from_slice(&pull.payload).unwrap();
+        let asked = usize::try_from(request["batch"].as_u64().unwrap()).unwrap();
+        // All that the reader has asked for; what comes then is for whoever asks next.
+        say(&log, &numbers(0..asked)).await.unwrap();
         let mut loot = thief.subscribe("loot.*").await.unwrap();
         thief.publish_with_reply(pull.subject, "loot.x", "10".into()).await.unwrap();
         thief.flush().await.unwrap();
-        say(&log, &numbers(256..266)).await.unwrap();
+        say(&log, &numbers(asked..asked + 10)).await.unwrap();
         for _ in 0..10 {
             loot.next().await.unwrap();
         }
-        let mut got = texts(&read(&mut *reader, 256).await);
+        let mut got = texts(&read(&mut *reader, asked).await);
         if !more.is_empty() {
             say(&log, more.trim()).await.unwrap();
             got.extend(texts(&read(&mut *reader, 1).await));
         }
-        let left = 266 + usize::from(!more.is_empty()) - got.len();
+        let left = asked + 10 + usize::from(!more.is_empty()) - got.len();
         got.extend(texts(&read(&mut *reader, left).await));
-        assert_eq!(got.join(" "), numbers(0..266) + more);
+        assert_eq!(got.join(" "), numbers(0..asked + 10) + more);
     }
 }
