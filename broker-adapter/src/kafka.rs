@@ -16,6 +16,7 @@ mod client;
 mod config;
 mod fold;
 mod reader;
+mod subscription;
 mod thread;
 mod topics;
 mod trouble;

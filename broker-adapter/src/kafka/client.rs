@@ -49,7 +49,6 @@ impl Settings {
                 ("socket.connection.setup.timeout.ms", "5000"),
                 ("reconnect.backoff.ms", "50"),
                 ("reconnect.backoff.max.ms", "500"),
-                ("log.connection.close", "false"),
                 ("enable.metrics.push", "false"),
             ],
         );
@@ -165,12 +164,16 @@ fn secure(common: &mut ClientConfig, config: &KafkaConfig) -> Result<(), BrokerE
     }
     if let Some(tls) = &config.tls {
         let files = [
-            ("ssl.ca.location", &tls.ca_file),
-            ("ssl.certificate.location", &tls.certificate_file),
-            ("ssl.key.location", &tls.key_file),
+            ("ca_file", "ssl.ca.location", &tls.ca_file),
+            ("certificate_file", "ssl.certificate.location", &tls.certificate_file),
+            ("key_file", "ssl.key.location", &tls.key_file),
         ];
-        for (name, file) in files {
+        for (field, name, file) in files {
             if let Some(file) = file {
+                // librdkafka would not say which one it cannot read.
+                std::fs::File::open(file).map_err(|error| {
+                    Failure::refused(format!("read `tls.{field}` {}", file.display()), error)
+                })?;
                 common.set(name, file.display().to_string());
             }
         }

@@ -1,11 +1,9 @@
-//! A reader on a thread of its own, and the subscription that it feeds through a bounded channel.
+//! A reader on a thread of its own, which feeds a subscription through a bounded channel.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rdkafka::config::FromClientConfigAndContext;
@@ -20,6 +18,7 @@ use tracing::{info, warn};
 use super::asker::{Asker, id, within};
 use super::client::Settings;
 use super::fold::Fold;
+use super::subscription::{Batch, KafkaSubscription};
 use super::thread;
 use super::trouble::{Failure, Trouble};
 use super::voice::Voice;
@@ -39,8 +38,6 @@ const BATCH_BYTES: usize = 1 << 20;
 const POLL: Duration = Duration::from_millis(100);
 /// A topic that is gone is looked for this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-
-type Batch = Result<Vec<Delivery>, BrokerError>;
 
 /// What a reader needs.
 pub(super) struct Task<'a> {
@@ -75,7 +72,7 @@ impl Task<'_> {
             outbox,
             stop: Arc::clone(&stop),
         };
-        let subscription = KafkaSubscription { inbox, read: VecDeque::new(), _stop: Stop(stop) };
+        let subscription = KafkaSubscription::new(inbox, stop);
         let start = self.start;
         thread::start(&format!("kafka-{}", self.topic.name()), move || {
             let placed = reader.begin(&start);
@@ -344,37 +341,5 @@ fn delivery(message: &BorrowedMessage<'_>, board: bool) -> Delivery {
         time: Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH),
         key: board.then(key),
         body: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-    }
-}
-
-/// The caller's side.
-#[derive(Debug)]
-struct KafkaSubscription {
-    inbox: mpsc::Receiver<Batch>,
-    read: VecDeque<Delivery>,
-    _stop: Stop,
-}
-
-/// Ends the thread when dropped.
-#[derive(Debug)]
-struct Stop(Arc<AtomicBool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
-#[async_trait]
-impl Subscription for KafkaSubscription {
-    async fn read(&mut self, max: usize) -> Result<Vec<Delivery>, BrokerError> {
-        while self.read.is_empty() {
-            match self.inbox.recv().await {
-                Some(batch) => self.read.extend(batch?),
-                None => return Err(Failure::unavailable("read", "this reader has ended")),
-            }
-        }
-        let count = max.min(self.read.len());
-        Ok(self.read.drain(..count).collect())
     }
 }

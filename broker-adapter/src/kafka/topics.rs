@@ -21,6 +21,8 @@ use super::config::KafkaConfig;
 use super::trouble::{Failure, Trouble};
 use crate::{BrokerError, Topic, TopicKind};
 
+type Admin = AdminClient<DefaultClientContext>;
+
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// A topic that was just created is known to all brokers within this.
@@ -73,10 +75,23 @@ impl Topics {
             return Ok(());
         }
         let name = self.name(topic);
-        match self.partitions(&name).await? {
-            None => self.create(&name, topic.kind()).await?,
-            Some(partitions) => self.check(&name, topic.kind(), partitions, usage).await?,
-        }
+        let partitions = self.partitions(&name).await?;
+        let admin: Admin = self
+            .settings
+            .administer()
+            .create()
+            .map_err(|error| Failure::refused("set up a Kafka client", error))?;
+        let outcome = match partitions {
+            None => self.create(&admin, &name, topic.kind()).await,
+            Some(partitions) => self.check(&admin, &name, topic.kind(), partitions, usage).await,
+        };
+        // Its end waits for its threads.
+        blocking(move || {
+            drop(admin);
+            Ok(())
+        })
+        .await?;
+        outcome?;
         self.ready.lock().insert(topic.name(), usage);
         Ok(())
     }
@@ -95,13 +110,12 @@ impl Topics {
         blocking(move || asker.partitions(&name)).await
     }
 
-    async fn create(&self, name: &str, kind: TopicKind) -> Result<(), BrokerError> {
+    async fn create(&self, admin: &Admin, name: &str, kind: TopicKind) -> Result<(), BrokerError> {
         let doing = || format!("create topic {name}");
         let wanted = self.wanted(kind);
         let replication = TopicReplication::Fixed(self.config.replicas);
         let mut topic = NewTopic::new(name, id(self.partitions_of(kind)), replication);
         topic.config = wanted.iter().map(|(field, value)| (*field, value.as_str())).collect();
-        let admin = self.admin()?;
         let answer = admin.create_topics([&topic], &options()).await;
         match first_code(answer, |results| results.into_iter().next()) {
             Ok(()) => info!(topic = name, "topic created"),
@@ -126,36 +140,22 @@ impl Topics {
 
     async fn check(
         &self,
+        admin: &Admin,
         name: &str,
         kind: TopicKind,
         partitions: u32,
         usage: Use,
     ) -> Result<(), BrokerError> {
-        let admin = self.admin()?;
         if usage == Use::Write && partitions < self.partitions_of(kind) {
-            self.add_partitions(&admin, name, partitions, self.partitions_of(kind)).await?;
+            self.add_partitions(admin, name, partitions, self.partitions_of(kind)).await?;
         }
-        let resource = ResourceSpecifier::Topic(name);
-        let answer = admin.describe_configs([&resource], &options()).await;
-        let described = match answer {
-            Ok(mut results) => results.pop().unwrap_or(Err(Code::Unknown)),
-            Err(error) => Err(code_of(&error)),
-        };
-        let topic = match described {
-            Ok(topic) => topic,
-            // Who may only read or write uses what is there.
-            Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => return Ok(()),
-            Err(code) => {
-                let doing = format!("look up the settings of topic {name}");
-                return Err(self.trouble.error(doing, Some(code)));
-            }
-        };
+        // Who may only read or write uses what is there.
+        let Some(topic) = self.describe(admin, name).await? else { return Ok(()) };
         let mut differing = Vec::new();
         for (field, wanted) in self.wanted(kind) {
-            let value = topic.get(field).and_then(|entry| entry.value.as_deref()).unwrap_or("");
-            if value == wanted {
-                continue;
-            }
+            // Whoever may not see the settings is shown none.
+            let entry = topic.get(field).and_then(|entry| entry.value.as_deref());
+            let Some(value) = entry.filter(|value| *value != wanted) else { continue };
             if is_fixed(field) {
                 let why = format!(
                     "its {field} is `{value}` and must be `{wanted}`; change it: kafka-configs.sh --alter \
@@ -166,14 +166,35 @@ impl Topics {
             differing.push((field, value.to_owned(), wanted));
         }
         if usage == Use::Write && !differing.is_empty() {
-            self.alter(&admin, name, &topic, &differing).await;
+            self.alter(admin, name, &topic, &differing).await;
         }
         Ok(())
     }
 
+    /// The settings of a topic; `None` where the user may not see them.
+    async fn describe(
+        &self,
+        admin: &Admin,
+        name: &str,
+    ) -> Result<Option<ConfigResource>, BrokerError> {
+        let resource = ResourceSpecifier::Topic(name);
+        let described = match admin.describe_configs([&resource], &options()).await {
+            Ok(mut results) => results.pop().unwrap_or(Err(Code::Unknown)),
+            Err(error) => Err(code_of(&error)),
+        };
+        match described {
+            Ok(topic) => Ok(Some(topic)),
+            Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => Ok(None),
+            Err(code) => {
+                let doing = format!("look up the settings of topic {name}");
+                Err(self.trouble.error(doing, Some(code)))
+            }
+        }
+    }
+
     async fn add_partitions(
         &self,
-        admin: &AdminClient<DefaultClientContext>,
+        admin: &Admin,
         name: &str,
         partitions: u32,
         wanted: u32,
@@ -201,7 +222,7 @@ impl Topics {
     /// Changes what may differ; a topic with other values still works.
     async fn alter(
         &self,
-        admin: &AdminClient<DefaultClientContext>,
+        admin: &Admin,
         name: &str,
         topic: &ConfigResource,
         differing: &[(&'static str, String, String)],
@@ -263,11 +284,6 @@ impl Topics {
             TopicKind::Log => self.config.partitions,
             TopicKind::Board => 1,
         }
-    }
-
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>, BrokerError> {
-        let admin = self.settings.administer().create();
-        admin.map_err(|error| Failure::refused("set up a Kafka client", error))
     }
 }
 

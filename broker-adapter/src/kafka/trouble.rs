@@ -41,13 +41,17 @@ impl Failure {
 pub(super) struct Trouble(Arc<Mutex<Option<String>>>);
 
 impl Trouble {
-    /// Keeps what librdkafka says about its connections. That no broker is left says less than what came before it.
+    /// Keeps what librdkafka says about its connections; that no broker is left says less than what came before it.
     pub(super) fn note(&self, error: &KafkaError, reason: &str) {
-        let mut last = self.0.lock();
-        let vague = error.rdkafka_error_code() == Some(Code::AllBrokersDown);
-        if !vague || last.is_none() {
-            *last = Some(connection(error.rdkafka_error_code(), reason));
+        let code = error.rdkafka_error_code();
+        if code != Some(Code::AllBrokersDown) {
+            *self.0.lock() = Some(connection(code, reason));
         }
+    }
+
+    /// Keeps why a connection has ended.
+    pub(super) fn note_end(&self, reason: &str) {
+        *self.0.lock() = Some(connection(None, reason));
     }
 
     /// The broker has answered.
@@ -88,6 +92,7 @@ fn says_nothing(code: Code) -> bool {
             | Code::Resolve
             | Code::SSL
             | Code::Authentication
+            | Code::Fatal
             | Code::PurgeQueue
             | Code::PurgeInflight
     )
@@ -114,6 +119,9 @@ fn connection(code: Option<Code>, reason: &str) -> String {
         }
         Some(Code::SSL) => format!("no TLS with the broker: {reason}"),
         Some(Code::Resolve) => format!("no such host: {reason}"),
+        Some(Code::ClusterAuthorizationFailed) => {
+            format!("the user may not write to any topic (missing access rule): {reason}")
+        }
         _ => format!("no connection: {reason}"),
     }
 }

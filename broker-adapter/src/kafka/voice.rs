@@ -20,7 +20,6 @@ use super::trouble::Trouble;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Voice {
     trouble: Trouble,
-    dead: Arc<AtomicBool>,
     room: Arc<Notify>,
     commits_refused: Arc<AtomicBool>,
 }
@@ -28,11 +27,6 @@ pub(super) struct Voice {
 impl Voice {
     pub(super) fn new(trouble: Trouble) -> Self {
         Self { trouble, ..Self::default() }
-    }
-
-    /// Whether the client can never work again.
-    pub(super) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
     }
 
     /// Wakes one waiter after a message has left the queue.
@@ -54,6 +48,10 @@ impl Voice {
 
 impl ClientContext for Voice {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // All that librdkafka says of a broker that hangs up, as one with another protocol does.
+        if facility == "FAIL" && message.contains("Disconnected") {
+            self.trouble.note_end(message);
+        }
         match level {
             // What librdkafka calls an error is often a broker that restarts.
             RDKafkaLogLevel::Emerg
@@ -70,10 +68,6 @@ impl ClientContext for Voice {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(Code::Fatal) => {
-                warn!(reason, "the client is beyond repair");
-                self.dead.store(true, Ordering::Release);
-            }
             Some(Code::GroupAuthorizationFailed) => self.refuse_commits(&error),
             // About partitions: whoever reads them hears it too.
             Some(Code::PartitionEOF | Code::AutoOffsetReset | Code::LogTruncation) => {}
@@ -111,9 +105,6 @@ impl ProducerContext for Voice {
             }
             Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Unknown)),
         };
-        if code == Some(Code::Fatal) {
-            self.dead.store(true, Ordering::Release);
-        }
         call.delivered(code);
         self.room.notify_one();
     }

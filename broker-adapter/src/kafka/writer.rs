@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex as ShortLock;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, BaseRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -67,7 +67,7 @@ impl Writer {
             let producer = self.enqueue(topic, partition, messages, &call).await?;
             let done = call.done().await;
             // A producer that is beyond repair is replaced before the caller repeats.
-            producer.voice.is_dead().then(|| self.replace(&producer)).transpose()?;
+            producer.is_dead().then(|| self.replace(&producer)).transpose()?;
             done.map_err(WriteError::Code)
         };
         timeout_at(deadline, written)
@@ -121,14 +121,15 @@ impl Writer {
 
     fn producer(&self) -> Result<Arc<Producer>, WriteError> {
         let producer = Arc::clone(&self.producer.lock());
-        if producer.voice.is_dead() { self.replace(&producer) } else { Ok(producer) }
+        if producer.is_dead() { self.replace(&producer) } else { Ok(producer) }
     }
 
     /// Starts another producer, unless that has been done; the old one ends by itself.
     fn replace(&self, dead: &Arc<Producer>) -> Result<Arc<Producer>, WriteError> {
         let mut current = self.producer.lock();
         if Arc::ptr_eq(&current, dead) {
-            warn!("starting another producer");
+            let why = dead.inner.client().fatal_error().map(|(_, why)| why);
+            warn!(?why, "the producer is beyond repair; starting another");
             let fresh =
                 Producer::start(&self.settings, &self.trouble).map_err(WriteError::Final)?;
             *current = Arc::new(fresh);
@@ -181,6 +182,13 @@ impl Producer {
             }
         })?;
         Ok(Self { inner, voice, stop })
+    }
+}
+
+impl Producer {
+    /// Whether it can never work again.
+    fn is_dead(&self) -> bool {
+        self.inner.client().fatal_error().is_some()
     }
 }
 

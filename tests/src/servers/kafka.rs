@@ -81,6 +81,17 @@ impl Kafka {
         kafka
     }
 
+    /// Starts a second broker of the same cluster.
+    ///
+    /// # Panics
+    /// When it does not start; with the end of its log.
+    pub async fn second(&self) -> Self {
+        let controller = self.ports.lock().1[0];
+        let mut setup = Setup::default();
+        setup.under = Some(controller);
+        Self::start_with(setup).await
+    }
+
     /// `127.0.0.1:PORT` of the plain listener.
     pub fn address(&self) -> String {
         self.server.address().to_string()
@@ -147,7 +158,8 @@ impl Kafka {
             let asking = Arc::clone(&consumer);
             let ask = move || asking.fetch_metadata(None, ANSWER_WAIT);
             let answer = tokio::task::spawn_blocking(ask).await.expect("no panic");
-            if answer.is_ok_and(|metadata| metadata.brokers().len() == 1) {
+            let port = i32::from(self.server.address().port());
+            if answer.is_ok_and(|all| all.brokers().iter().any(|broker| broker.port() == port)) {
                 return;
             }
             let tail = || self.server.log_tail();

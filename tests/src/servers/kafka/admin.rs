@@ -108,6 +108,34 @@ impl Kafka {
         answer.get(name).and_then(|entry| entry.value.clone())
     }
 
+    /// Changes a setting of a topic: `retention.ms=1000`.
+    ///
+    /// # Panics
+    /// When Kafka refuses.
+    pub async fn set_topic(&self, topic: &str, setting: &str) {
+        let entity = ["--entity-type", "topics", "--entity-name", topic];
+        let arguments = [&["--alter", "--add-config", setting][..], &entity].concat();
+        self.tool("kafka.admin.ConfigCommand", &arguments).await;
+    }
+
+    /// The position that a consumer group has committed.
+    ///
+    /// # Panics
+    /// When Kafka does not answer.
+    pub async fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        let mut config = self.client();
+        let consumer: BaseConsumer = config.set("group.id", group).create().expect("a client");
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let ask = move || consumer.committed_offsets(list, ANSWER_WAIT);
+        let answer = tokio::task::spawn_blocking(ask).await.expect("no panic").expect("an answer");
+        answer
+            .elements()
+            .first()
+            .and_then(|element| element.offset().to_raw())
+            .filter(|at| *at >= 0)
+    }
+
     /// Runs one of Kafka's command-line tools against the plain listener and returns what it printed: its Java class
     /// and its arguments.
     ///

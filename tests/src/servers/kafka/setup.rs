@@ -33,6 +33,8 @@ pub struct Setup {
     pub(super) listeners: Vec<(String, Protocol)>,
     pub(super) scram: Vec<String>,
     lines: String,
+    /// The controller that a further broker takes part under; by default the broker is its own controller.
+    pub(super) under: Option<u16>,
 }
 
 impl Setup {
@@ -93,10 +95,16 @@ impl Setup {
             write!(listeners, ",{name}://127.0.0.1:{port}").expect("a string takes it");
             write!(protocols, ",{name}:{}", protocol.name()).expect("a string takes it");
         }
+        let (role, all_listeners, controller) = match self.under {
+            None => {
+                let all = format!("{listeners},CONTROLLER://127.0.0.1:{controller}");
+                ("process.roles=broker,controller\nnode.id=1", all, *controller)
+            }
+            Some(controller) => ("process.roles=broker\nnode.id=2", listeners.clone(), controller),
+        };
         format!(
-            "process.roles=broker,controller\n\
-             node.id=1\n\
-             listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
+            "{role}\n\
+             listeners={all_listeners}\n\
              advertised.listeners={listeners}\n\
              listener.security.protocol.map={protocols}\n\
              inter.broker.listener.name=PLAINTEXT\n\
