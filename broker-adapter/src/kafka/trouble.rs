@@ -51,7 +51,10 @@ impl Trouble {
 
     /// Keeps why a connection has ended.
     pub(super) fn note_end(&self, reason: &str) {
-        *self.0.lock() = Some(connection(None, reason));
+        let greeting = reason.contains("APIVERSION_QUERY") || reason.contains("ApiVersion");
+        let hint =
+            if greeting { "hung up before its first answer; perhaps it wants TLS: " } else { "" };
+        *self.0.lock() = Some(connection(None, &format!("{hint}{reason}")));
     }
 
     /// The broker has answered.
@@ -118,6 +121,8 @@ fn connection(code: Option<Code>, reason: &str) -> String {
             format!("the broker does not accept user, password or mechanism: {reason}")
         }
         Some(Code::SSL) => format!("no TLS with the broker: {reason}"),
+        // A broker that does not like our certificate, or wants one, says so after the handshake.
+        _ if reason.contains("SSL routines") => format!("no TLS with the broker: {reason}"),
         Some(Code::Resolve) => format!("no such host: {reason}"),
         Some(Code::ClusterAuthorizationFailed) => {
             format!("the user may not write to any topic (missing access rule): {reason}")
