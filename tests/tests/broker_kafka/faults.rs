@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use broker_adapter::{Broker, BrokerError, Start};
 use tests::servers::kafka::Kafka as Server;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{LOG, config, hear, insist, log_name, open, say, says};
+use super::{LOG, PATIENCE, config, hear, insist, log_name, open, say, says};
 
 #[tokio::test]
 async fn a_broker_killed_and_restarted_in_the_middle_of_reading_loses_nothing() {
@@ -110,7 +110,7 @@ async fn records_deleted_under_a_reader_are_passed_over() {
     let mut heard = reader.read(1).await.unwrap();
     server.delete_records(&log_name(&config), 0, Some(39)).await;
     while heard.last().unwrap().position.0 != 39 {
-        heard.extend(reader.read(100).await.unwrap());
+        heard.extend(timeout(PATIENCE, reader.read(100)).await.unwrap().unwrap());
     }
     let positions: Vec<u64> = heard.iter().map(|delivery| delivery.position.0).collect();
     assert!(positions.is_sorted_by(|one, next| one < next), "{positions:?}");
