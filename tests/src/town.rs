@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use daemon::Stop;
 use fastrand::Rng;
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::iter;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -26,6 +27,9 @@ pub use edge::Edge;
 pub use editors::{Edit, Editors};
 pub use place::{Place, SLOWEST, Stock, inner};
 pub use rest::Rest;
+
+/// How many pages are asked for at the same time, when all are.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// How much goes on.
 #[derive(Debug, Clone, Copy)]
@@ -76,9 +80,11 @@ impl Town {
         }
         let fill = async |place: &Place| {
             let read = async |page: String| desk.read(place.name(), place.reader(), &page).await;
-            join_all(pace.pages().map(read)).await;
+            iter(pace.pages()).for_each_concurrent(LOOKS_AT_ONCE, read).await;
         };
-        join_all(places.iter().map(fill)).await;
+        for place in &places {
+            fill(place).await;
+        }
         let readers = places.iter().map(|place| (place.name().to_owned(), place.reader().clone()));
         let editors = Editors::new(desk.clone(), readers.collect(), pace, rng.fork());
         Self {
@@ -139,9 +145,10 @@ impl Town {
         let mut lost = Vec::new();
         for place in &self.places {
             let look = async |(page, newest): (String, u64)| place.loss(&page, newest).await;
-            lost.extend(join_all(self.desk.pages().into_iter().map(look)).await);
+            let looks = iter(self.desk.pages()).map(look).buffer_unordered(LOOKS_AT_ONCE);
+            lost.extend(looks.filter_map(async |loss| loss).collect::<Vec<_>>().await);
         }
-        lost.into_iter().flatten().collect()
+        lost
     }
 }
 

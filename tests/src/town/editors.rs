@@ -30,6 +30,8 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 const FOLLOWED_AT_ONCE: usize = 30;
 /// Questions under way at the same time, once all is quiet.
 const QUESTIONS_AT_ONCE: usize = 8;
+/// So many of the latest edits are asked of every publisher.
+const ASKED_EVERYWHERE: usize = 60;
 /// Longest time until everything accepted is final, once all is quiet.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -169,22 +171,26 @@ impl Editors {
     /// True once nothing is unfinished.
     async fn look_after_some(&self) -> bool {
         let unfinished = self.all_that(|edit| !edit.finished);
-        let old = |edit: &Edit| edit.accepted.elapsed() >= self.pace.final_not_before;
-        for (at, edit) in unfinished.iter().filter(|(_, edit)| old(edit)).take(FOLLOWED_AT_ONCE) {
-            let asked = self.any_publisher();
-            match asked.try_status(edit.id).await {
-                Ok(progress) if progress.state == ProgressState::Final => self.finished(*at, edit),
-                Ok(_) => {}
-                Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
-                    if self.must_know(&asked, edit) {
-                        self.is_unknown(*at, edit);
-                    }
-                }
-                // It is dead just now.
-                Err(_) => return false,
-            }
-        }
+        let old = |edit: &&(usize, Edit)| edit.1.accepted.elapsed() >= self.pace.final_not_before;
+        let some = unfinished.iter().filter(old).take(FOLLOWED_AT_ONCE);
+        let look = async |(at, edit): &(usize, Edit)| self.look_after(*at, edit).await;
+        iter(some).for_each_concurrent(QUESTIONS_AT_ONCE, look).await;
         unfinished.is_empty()
+    }
+
+    /// Asks the publisher who accepted it; any, where that one is gone.
+    async fn look_after(&self, at: usize, edit: &Edit) {
+        let mut publishers = self.publishers();
+        let own = publishers.iter().position(|publisher| publisher.address() == edit.accepted_by);
+        let asked = publishers.swap_remove(own.unwrap_or_default());
+        match asked.try_status(edit.id).await {
+            Ok(progress) if progress.state == ProgressState::Final => self.finished(at, edit),
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
+                self.is_unknown(at, edit);
+            }
+            // Not yet, or it is dead just now.
+            _ => {}
+        }
     }
 
     /// Waits until everything accepted is final, whichever publisher is asked.
@@ -200,7 +206,7 @@ impl Editors {
             sleep(AGAIN_AFTER).await;
         }
         loop {
-            let doubtful = self.all_that(|edit| !edit.finished_everywhere);
+            let doubtful = self.doubtful();
             if doubtful.is_empty() {
                 return;
             }
@@ -211,6 +217,14 @@ impl Editors {
             iter(&doubtful).for_each_concurrent(QUESTIONS_AT_ONCE, look).await;
             sleep(AGAIN_AFTER).await;
         }
+    }
+
+    /// Of what was accepted last, as much as can be asked of everybody in a short time.
+    fn doubtful(&self) -> Vec<(usize, Edit)> {
+        let mut edits = self.all_that(|_| true);
+        let mut latest = edits.split_off(edits.len().saturating_sub(ASKED_EVERYWHERE));
+        latest.retain(|(_, edit)| !edit.finished_everywhere);
+        latest
     }
 
     async fn look_everywhere(&self, at: usize, edit: &Edit) {
