@@ -1,0 +1,81 @@
+//! What others write into our log: parked and counted, and nothing stops.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use schemas::{Heartbeat, LineId, LogMessage, wire};
+use tests::bus::Wire;
+use tests::eventually;
+use tests::servers::kafka::Kafka;
+use tests::servers::nats::Nats;
+
+use crate::figures::Mended;
+use crate::stream::Log;
+use crate::topic::Topic;
+use crate::village::{Shape, Village};
+
+/// Longer than a busy machine delays a message, shorter than the case.
+const GRACE: &str = "5s";
+const DEADLINE: &str = "6s";
+
+/// Where the schema stands in an envelope, and where its checksum.
+const SCHEMA: usize = 5;
+const CHECKSUM: std::ops::Range<usize> = 11..15;
+
+/// None of these can be read. Whoever believed one of them would look for numbers that nobody has.
+fn unreadable() -> [Bytes; 4] {
+    let lie = wire::encode_log(&LogMessage::Heartbeat(Heartbeat {
+        publisher: "stranger".parse().expect("a name"),
+        at: daemon::Clock::system().now(),
+        lines: vec![(LineId::random(), 1_000)],
+        agents: None,
+    }));
+    let flipped: Vec<u8> =
+        lie.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at + 1 == lie.len())).collect();
+    let mut newer = lie.to_vec();
+    newer[SCHEMA] += 1;
+    let sum =
+        crc32c::crc32c_append(crc32c::crc32c(&newer[..CHECKSUM.start]), &newer[CHECKSUM.end..]);
+    newer[CHECKSUM].copy_from_slice(&sum.to_be_bytes());
+    let foreign = Bytes::from_static(b"{\"order\": 4711, \"from\": \"another application\"}");
+    [foreign, flipped.into(), newer.into(), Bytes::new()]
+}
+
+async fn are_parked_by_everyone(village: Village) {
+    for agent in &village.bus.agents {
+        eventually("all are parked", async || {
+            agent.admin().count("purgebus_parked_total", &["priority=\"normal\""]).await
+                == unreadable().len() as u64
+        })
+        .await;
+    }
+    village.edit(10).await;
+    // Longer than the deadline: whoever misses something has flushed.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    village.ends(Mended::FromTheLog).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_into_our_stream_is_parked() {
+    let nats = Nats::start().await;
+    let shape = Shape { hole_grace: GRACE, hole_deadline: DEADLINE, ..Shape::default() };
+    let village = Village::start("NATS, foreign messages", Wire::nats([nats.url()]), shape).await;
+    let log = Log::of(&village.bus.wire, &nats).await;
+    for body in unreadable() {
+        log.append(body).await;
+    }
+    are_parked_by_everyone(village).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_into_our_topic_is_parked() {
+    let kafka = Kafka::shared().await;
+    let shape = Shape { hole_grace: GRACE, hole_deadline: DEADLINE, ..Shape::default() };
+    let wire = Wire::kafka([kafka.address()]);
+    let village = Village::start("Kafka, foreign records", wire, shape).await;
+    let topic = Topic::of(&village.bus.wire, kafka);
+    for body in unreadable() {
+        topic.append(&body).await;
+    }
+    are_parked_by_everyone(village).await;
+}

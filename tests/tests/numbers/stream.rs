@@ -1,0 +1,66 @@
+//! What an operator, or a mishap, does to a stream of the bus at NATS.
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::Stream;
+use bytes::Bytes;
+use schemas::{Frame, LogMessage, wire};
+use tests::bus::Wire;
+use tests::servers::nats::Nats;
+
+/// Hands on the log of normal priority.
+#[derive(Debug)]
+pub(crate) struct Log {
+    admin: Context,
+    name: String,
+}
+
+impl Log {
+    pub(crate) async fn of(wire: &Wire, nats: &Nats) -> Self {
+        Self { admin: nats.admin().await, name: wire.stream("normal") }
+    }
+
+    async fn stream(&self) -> Stream {
+        self.admin.get_stream(&self.name).await.expect("the publisher has made it")
+    }
+
+    /// Every frame of the normal log, by its place in the stream.
+    pub(crate) async fn frames(&self) -> Vec<(u64, Frame)> {
+        let mut stream = self.stream().await;
+        let state = &stream.info().await.expect("its state").state;
+        let places = state.first_sequence..=state.last_sequence;
+        let mut frames = Vec::new();
+        for place in places {
+            // A place may be empty.
+            let Ok(message) = stream.get_raw_message(place).await else { continue };
+            if let Ok(LogMessage::Frame(frame)) = wire::decode_log(&message.payload) {
+                frames.push((place, frame));
+            }
+        }
+        frames
+    }
+
+    /// Deletes the messages of these frames; heartbeats stay.
+    pub(crate) async fn delete<'a>(&self, frames: impl IntoIterator<Item = &'a (u64, Frame)>) {
+        let stream = self.stream().await;
+        for (place, _) in frames {
+            assert!(stream.delete_message(*place).await.expect("an answer"), "it was there");
+        }
+    }
+
+    /// Deletes it; whoever needs it makes it again.
+    pub(crate) async fn vanish(&self) {
+        self.admin.delete_stream(&self.name).await.expect("it is deleted");
+    }
+
+    /// Appends a message, as whoever owns the broker can.
+    pub(crate) async fn append(&self, body: Bytes) {
+        let (prefix, topic) = self.name.rsplit_once('-').expect("a name of ours");
+        let subject = format!("{prefix}.{topic}.0");
+        self.admin.publish(subject, body).await.expect("it is sent").await.expect("it is taken");
+    }
+
+    /// Removes all that it holds.
+    pub(crate) async fn purge(&self) {
+        self.stream().await.purge().await.expect("it is purged");
+    }
+}
