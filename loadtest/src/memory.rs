@@ -23,8 +23,8 @@ use crate::usage::resident;
 const SETTLE: Duration = Duration::from_secs(5);
 /// How often it is read.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Bound of the catching up.
-const CATCH_UP_WITHIN: Duration = Duration::from_mins(5);
+/// How long it is watched while it catches up: longer than it takes to fill all that it may hold.
+const CATCH_UP: Duration = Duration::from_secs(45);
 /// What the documents allow, in bytes: idle, and above idle.
 const ALLOWED: u64 = 64 << 20;
 
@@ -54,14 +54,21 @@ impl Memory {
         let agent = &bus.agents[0];
         let settled = async || agent.admin().count("purgebus_settled_total", &[]).await;
         let (line, place) = (LineId::random(), log.place(bus.wire.prefix(), topic));
-        raw.publish_all(&place, record::frames(line, 1, 1)).await?;
-        eventually("the first number is settled", async || settled().await == 1).await;
+        // What comes before the lane has joined it does not owe.
+        let mut last = 0;
+        eventually("a number is settled", async || {
+            last += 1;
+            let next = record::frames(line, last, 1).skip(skipped(last - 1));
+            raw.publish_all(&place, next).await.is_ok() && settled().await > 0
+        })
+        .await;
         sleep(SETTLE).await;
+        let (before, all) = (settled().await, last + self.count);
         let idle = resident(agent.process())?;
 
         varnish.stop().await;
-        let frames = record::frames(line, self.count + 1, 1).skip(1);
-        raw.publish_all(&place, frames.chain([record::heartbeat(line, self.count + 1)])).await?;
+        let frames = record::frames(line, all, 1).skip(skipped(last));
+        raw.publish_all(&place, frames.chain([record::heartbeat(line, all)])).await?;
         sleep(SETTLE).await;
         let backlog = resident(agent.process())?;
         let unsettled = agent.admin().count("purgebus_unsettled", &[]).await;
@@ -73,8 +80,7 @@ impl Memory {
         varnish.restart().await;
         let began = Instant::now();
         let mut peak = backlog;
-        while settled().await < self.count + 1 {
-            ensure!(began.elapsed() < CATCH_UP_WITHIN, "the agent does not catch up");
+        while began.elapsed() < CATCH_UP && settled().await < before + self.count {
             peak = peak.max(resident(agent.process())?);
             sleep(LOOK_EVERY).await;
         }
@@ -86,7 +92,7 @@ impl Memory {
                 "backlog_bytes": backlog,
                 "above_idle_bytes": backlog.saturating_sub(idle),
                 "catching_up_peak_bytes": peak,
-                "catching_up_seconds": began.elapsed().as_secs_f64(),
+                "catching_up_settled": settled().await - before,
                 "unsettled_in_memory": unsettled,
             },
             "baseline": {"idle_bytes": ALLOWED, "above_idle_bytes": ALLOWED},
@@ -96,8 +102,12 @@ impl Memory {
             "notes": [
                 "baseline: what is allowed",
                 "idle: one Varnish, one number settled; backlog: Varnish is down and the log holds the records",
-                "catching up: Varnish is back; until every number is settled, later passes on",
+                "catching up: Varnish is back, for 45 s or until every number is settled; selectors that wait for a later pass are held",
             ],
         }))
     }
+}
+
+fn skipped(frames: u64) -> usize {
+    usize::try_from(frames).unwrap_or(usize::MAX)
 }

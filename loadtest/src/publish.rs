@@ -16,7 +16,6 @@ use crate::raw::{Place, Raw};
 use crate::record;
 use crate::usage::Cpu;
 
-
 /// Invalidations a second through the API, acknowledged by the broker.
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
@@ -30,7 +29,7 @@ pub(crate) struct Publish {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Clients, each with one request under way
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: u16,
 }
 
