@@ -26,6 +26,14 @@ fn a_region_that_a_site_names_is_shown_without_agents() {
 }
 
 #[test]
+fn a_region_that_no_site_names_is_known_by_its_agents() {
+    let mut bus = Bus::new();
+    bus.hear(&mut Agent::new("one", "ap"));
+    let names: Vec<_> = bus.tracker.region_names().into_iter().collect();
+    assert_eq!(names, ["ap", "eu"].map(|name| name.parse().unwrap()));
+}
+
+#[test]
 fn the_lag_of_a_dead_agent_grows() {
     let mut bus = Bus::new();
     let mut agent = Agent::new("one", "eu");
