@@ -6,6 +6,7 @@ mod pipeline;
 pub(crate) mod tests;
 mod trouble;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Forwarder {
             let Reach { end, forwarded } = *reach.borrow();
             next = next.max(forwarded);
             if pipeline.has_room() && next < end {
-                let frames = match self.read(next, end).await {
+                let frames = match self.meanwhile(pipeline, self.read(next, end)).await {
                     Ok(frames) => frames,
                     Err(error) => return error,
                 };
@@ -84,7 +85,7 @@ impl Forwarder {
                 next = last.sequence + 1;
                 let line = last.first.line;
                 if announced != Some(line) {
-                    if let Err(error) = self.announce().await {
+                    if let Err(error) = self.meanwhile(pipeline, self.announce()).await {
                         return error;
                     }
                     announced = Some(line);
@@ -96,6 +97,18 @@ impl Forwarder {
             tokio::select! {
                 landed = pipeline.step() => self.landed(landed),
                 _ = reach.wait_for(|reach| reach.end > next.max(reach.forwarded)), if pipeline.has_room() => {}
+            }
+        }
+    }
+
+    /// Does other work while frames on their way go on: one that nobody attends to may hold what the broker needs
+    /// for that work.
+    async fn meanwhile<T>(&self, pipeline: &mut Pipeline, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                landed = pipeline.step() => self.landed(landed),
             }
         }
     }

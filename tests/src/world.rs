@@ -235,10 +235,12 @@ impl World {
         self.publisher.kill().await;
         let copy = tempfile::tempdir().expect("a folder");
         let journal = self.journal.as_ref().expect("a journal on disk");
-        for file in std::fs::read_dir(journal.path()).expect("the journal's folder") {
-            let file = file.expect("a file");
-            std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("a copy");
-        }
+        self.publisher.at_rest(|| {
+            for file in std::fs::read_dir(journal.path()).expect("the journal's folder") {
+                let file = file.expect("a file");
+                std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("a copy");
+            }
+        });
         self.publisher.start().await;
         copy
     }

@@ -1,7 +1,8 @@
 //! Group commit: publishes that come while one commit runs share the next one and its fsync.
 //!
-//! Whoever comes first leads: it takes the turn, commits all that wait, and tells each its result. There is no task
-//! of its own to start or stop. A leader dropped halfway leaves the turn with the blocking work, which ends by itself.
+//! Whoever finds no commit running starts one: it commits as long as somebody waits, tells each its result, and ends by
+//! itself. There is no task of its own to start or stop, and nobody holds a turn: a publish that is dropped, or that
+//! nobody attends to, holds up no other.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,9 +21,15 @@ const GROUP_KIB_MAX: usize = 8 << 10;
 /// Publishes that wait for a commit, in order of arrival.
 #[derive(Debug)]
 pub(super) struct Commits {
-    waiting: Mutex<VecDeque<Publish>>,
+    waiting: Mutex<Waiting>,
     room: Arc<Semaphore>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    publishes: VecDeque<Publish>,
+    /// Whether somebody commits them.
+    attended: bool,
 }
 
 /// One call of `publish`.
@@ -37,11 +44,7 @@ struct Publish {
 
 impl Default for Commits {
     fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)),
-            turn: Arc::default(),
-        }
+        Self { waiting: Mutex::default(), room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)) }
     }
 }
 
@@ -57,30 +60,38 @@ pub(super) async fn publish(
         .acquire_many_owned(kib(&messages))
         .await
         .map_err(|closed| BrokerError::Unavailable(closed.into()))?;
-    let (done, mut result) = oneshot::channel();
-    commits.waiting.lock().push_back(Publish { topic, partition, messages, room, done });
-    loop {
-        tokio::select! {
-            biased;
-            result = &mut result => return match result {
-                Ok(committed) => committed.map_err(failure::shared_broker_error),
-                Err(_) => Err(BrokerError::Unavailable(BoxError::from("the commit was abandoned"))),
-            },
-            turn = Arc::clone(&commits.turn).lock_owned() => {
-                let log = Arc::clone(log);
-                failure::blocking(move || {
-                    commit_group(&log);
-                    drop(turn);
-                    Ok(())
-                })
-                .await?;
-            }
+    let (done, result) = oneshot::channel();
+    if commits.wait(Publish { topic, partition, messages, room, done }) {
+        let log = Arc::clone(log);
+        // It tells its result by `done`: nobody needs to wait for its end.
+        drop(tokio::task::spawn_blocking(move || commit_all(&log)));
+    }
+    match result.await {
+        Ok(committed) => committed.map_err(failure::shared_broker_error),
+        Err(_) => Err(BrokerError::Unavailable(BoxError::from("the commit was abandoned"))),
+    }
+}
+
+/// Commits as long as somebody waits.
+fn commit_all(log: &Log) {
+    let _unattended = Unattended(&log.commits);
+    while let Some(group) = log.commits.take_group() {
+        commit_group(log, group);
+    }
+}
+
+/// A commit that panics is abandoned; the next publish starts another.
+struct Unattended<'a>(&'a Commits);
+
+impl Drop for Unattended<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0.waiting.lock() = Waiting::default();
         }
     }
 }
 
-fn commit_group(log: &Log) {
-    let group = log.commits.take_group();
+fn commit_group(log: &Log, group: Vec<Publish>) {
     let committed = commit(log, &group).map_err(Arc::new);
     if committed.is_ok() {
         let topics: BTreeSet<Topic> = group.iter().map(|publish| publish.topic).collect();
@@ -108,20 +119,28 @@ fn commit(log: &Log, group: &[Publish]) -> Result<(), Error> {
 }
 
 impl Commits {
-    /// The oldest of those whose caller still waits.
-    fn take_group(&self) -> Vec<Publish> {
+    /// Adds one; answers whether the caller shall attend to them.
+    fn wait(&self, publish: Publish) -> bool {
+        let mut waiting = self.waiting.lock();
+        waiting.publishes.push_back(publish);
+        !std::mem::replace(&mut waiting.attended, true)
+    }
+
+    /// The oldest of those whose caller still waits; none where nobody does, and then nobody attends any more.
+    fn take_group(&self) -> Option<Vec<Publish>> {
         let mut waiting = self.waiting.lock();
         let mut group = Vec::new();
         let mut kib = 0;
         while kib < GROUP_KIB_MAX
-            && let Some(publish) = waiting.pop_front()
+            && let Some(publish) = waiting.publishes.pop_front()
         {
             if !publish.done.is_closed() {
                 kib += publish.room.num_permits();
                 group.push(publish);
             }
         }
-        group
+        waiting.attended = !group.is_empty();
+        waiting.attended.then_some(group)
     }
 }
 
@@ -138,16 +157,15 @@ mod tests {
 
     const TOPIC: Topic = Topic::log("critical");
 
-    type Waiting = oneshot::Receiver<Result<(), Arc<Error>>>;
+    type Verdict = oneshot::Receiver<Result<(), Arc<Error>>>;
 
-    fn wait(commits: &Commits, partition: u32, kib: usize) -> Waiting {
+    fn wait(commits: &Commits, partition: u32, kib: usize) -> Verdict {
         let messages = vec![Message { key: None, id: None, body: vec![0; kib << 10].into() }];
         let permits = super::kib(&messages);
         let room = Arc::clone(&commits.room).try_acquire_many_owned(permits).unwrap();
         let (done, result) = oneshot::channel();
         let partition = Partition(partition);
-        let publish = Publish { topic: TOPIC, partition, messages, room, done };
-        commits.waiting.lock().push_back(publish);
+        commits.wait(Publish { topic: TOPIC, partition, messages, room, done });
         result
     }
 
@@ -161,7 +179,7 @@ mod tests {
         let _stays = wait(&commits, 1, 1);
         drop(wait(&commits, 2, 1));
         let _stays_too = wait(&commits, 3, 1);
-        assert_eq!(partitions(&commits.take_group()), [1, 3]);
+        assert_eq!(partitions(&commits.take_group().unwrap()), [1, 3]);
     }
 
     #[test]
@@ -169,8 +187,27 @@ mod tests {
         let commits = Commits::default();
         let _waiting: Vec<_> =
             (1..=3).map(|partition| wait(&commits, partition, GROUP_KIB_MAX / 2)).collect();
-        assert_eq!(partitions(&commits.take_group()), [1, 2]);
-        assert_eq!(partitions(&commits.take_group()), [3]);
+        assert_eq!(partitions(&commits.take_group().unwrap()), [1, 2]);
+        assert_eq!(partitions(&commits.take_group().unwrap()), [3]);
         assert_eq!(commits.room.available_permits(), WAITING_KIB_MAX as usize);
+    }
+
+    #[test]
+    fn one_attends_until_nobody_waits() {
+        let commits = Commits::default();
+        let publish = || {
+            let room = Arc::clone(&commits.room).try_acquire_many_owned(1).unwrap();
+            let (done, verdict) = oneshot::channel();
+            let partition = Partition::default();
+            (Publish { topic: TOPIC, partition, messages: Vec::new(), room, done }, verdict)
+        };
+        let (first, _first) = publish();
+        let (second, _second) = publish();
+        assert!(commits.wait(first));
+        assert!(!commits.wait(second), "somebody attends already");
+        assert_eq!(commits.take_group().unwrap().len(), 2);
+        assert!(commits.take_group().is_none());
+        let (third, _third) = publish();
+        assert!(commits.wait(third), "nobody attends any more");
     }
 }

@@ -129,3 +129,24 @@ async fn a_board_refuses_a_message_without_a_key() {
     let refused = log.publish(BOARD, P0, vec![message("a")]).await;
     assert!(matches!(refused, Err(BrokerError::Refused(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_publish_that_nobody_attends_to_holds_up_no_other() {
+    let (log, _) = in_memory(EmbeddedConfig::default());
+    let mut unattended = Vec::new();
+    for _ in 0..30 {
+        let mut publish = Box::pin(log.publish(LOG, P0, vec![message("unattended")]));
+        match futures::poll!(publish.as_mut()) {
+            std::task::Poll::Ready(published) => published.unwrap(),
+            std::task::Poll::Pending => unattended.push(publish),
+        }
+    }
+    assert!(!unattended.is_empty(), "no commit takes no time");
+    for _ in 0..3 {
+        let other = tokio::time::timeout(Duration::from_secs(20), say(&log, "other"));
+        other.await.expect("it is not held up");
+    }
+    for publish in unattended {
+        publish.await.unwrap();
+    }
+}

@@ -91,6 +91,14 @@ impl PublisherProcess {
         self.partitions = partitions;
     }
 
+    /// Calls `copy` while nothing writes to the journal: what the dead one had begun to write is written then.
+    pub(super) fn at_rest(&self, copy: impl FnOnce()) {
+        let database = self.store.database();
+        let nobody_writes = database.begin_write().expect("a journal that can be written");
+        copy();
+        nobody_writes.abort().expect("nothing was written");
+    }
+
     /// Its journal is another one, from its next life on.
     pub(super) fn set_store(&mut self, store: JournalStore) {
         self.store = store;
