@@ -16,6 +16,8 @@ mod client;
 mod config;
 mod fold;
 mod reader;
+mod source;
+mod stall;
 mod subscription;
 mod thread;
 mod topics;

@@ -2,37 +2,113 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
+use tracing::warn;
 
-use super::trouble::{Failure, Trouble};
+use super::client::Settings;
+use super::stall::Silence;
+use super::thread;
+use super::trouble::{Failure, Trouble, is_silence};
 use super::voice::Voice;
 use crate::{Bounds, BrokerError, Partition, PartitionBounds, Position, Positions, Start};
 
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+/// The thread looks for its end this often.
+const POLL: Duration = Duration::from_millis(100);
+
 /// Asks; to be used from threads that may block. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Asker {
-    consumer: Arc<BaseConsumer<Voice>>,
+    settings: Settings,
     trouble: Trouble,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    client: Client,
+    silence: Silence,
+}
+
+/// A client and the thread that hears what librdkafka says besides. It belongs to no group: no question shall wait for
+/// a group's coordinator.
+struct Client {
+    consumer: Arc<BaseConsumer<Voice>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Client {
+    fn start(settings: &Settings, trouble: &Trouble) -> Result<Self, BrokerError> {
+        let voice = Voice::new(trouble.clone());
+        let consumer = BaseConsumer::from_config_and_context(&settings.administer(), voice)
+            .map_err(|error| Failure::refused("set up a Kafka client", error))?;
+        let consumer = Arc::new(consumer);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (ours, stopped) = (Arc::clone(&consumer), Arc::clone(&stop));
+        thread::start("kafka-ask", move || {
+            // The last owner waits for librdkafka's threads, which must not be somebody who asks.
+            while !stopped.load(Ordering::Acquire) || Arc::strong_count(&ours) > 1 {
+                // Nothing is assigned, so no record comes.
+                drop(ours.poll(POLL));
+            }
+        })?;
+        Ok(Self { consumer, stop })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
 }
 
 impl Asker {
-    pub(super) fn new(consumer: Arc<BaseConsumer<Voice>>, trouble: Trouble) -> Self {
-        Self { consumer, trouble }
+    pub(super) fn new(settings: &Settings, trouble: &Trouble) -> Result<Self, BrokerError> {
+        let client = Client::start(settings, trouble)?;
+        let state = Arc::new(Mutex::new(State { client, silence: Silence::new() }));
+        Ok(Self { settings: settings.clone(), trouble: trouble.clone(), state })
+    }
+
+    /// Asks something; the next question goes to another client where this one has had no answer for long.
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&BaseConsumer<Voice>) -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let consumer = Arc::clone(&self.state.lock().client.consumer);
+        let answer = question(&consumer);
+        let silent = answer.as_ref().is_err_and(|error| is_silence(error.rdkafka_error_code()));
+        let mut state = self.state.lock();
+        if !Arc::ptr_eq(&state.client.consumer, &consumer) {
+            return answer;
+        }
+        if !silent {
+            state.silence.over();
+        } else if state.silence.goes_on() {
+            match Client::start(&self.settings, &self.trouble) {
+                Ok(fresh) => {
+                    warn!("the cluster has not answered for long; asking with another client");
+                    state.client = fresh;
+                }
+                Err(error) => warn!(%error, "the cluster has not answered for long"),
+            }
+        }
+        answer
     }
 
     /// How many partitions a topic has; `None` if there is no such topic.
     pub(super) fn partitions(&self, topic: &str) -> Result<Option<u32>, BrokerError> {
         let doing = || format!("look up topic {topic}");
-        let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER_WITHIN);
+        let metadata = self.ask(|client| client.fetch_metadata(Some(topic), ANSWER_WITHIN));
         let metadata =
             metadata.map_err(|error| self.trouble.error(doing(), error.rdkafka_error_code()))?;
         self.trouble.over();
@@ -50,7 +126,8 @@ impl Asker {
             self.trouble.error(format!("look up topic {topic}"), Some(Code::UnknownTopic))
         })?;
         let bounds = (0..count).map(|partition| {
-            let bounds = self.consumer.fetch_watermarks(topic, id(partition), ANSWER_WITHIN);
+            let bounds =
+                self.ask(|client| client.fetch_watermarks(topic, id(partition), ANSWER_WITHIN));
             let (first, end) = bounds.map_err(|error| self.error(topic, &error))?;
             let [first, end] = [first, end].map(|offset| Position(offset.max(0).unsigned_abs()));
             Ok((Partition(partition), PartitionBounds { first, end }))
@@ -96,7 +173,7 @@ impl Asker {
                 .add_partition_offset(topic, id(partition.0), time)
                 .map_err(|error| self.error(topic, &error))?;
         }
-        let answer = self.consumer.offsets_for_times(asked, ANSWER_WITHIN);
+        let answer = self.ask(|client| client.offsets_for_times(asked, ANSWER_WITHIN));
         let answer = answer.map_err(|error| self.error(topic, &error))?;
         let mut places = Positions::new();
         for element in answer.elements() {

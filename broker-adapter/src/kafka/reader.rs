@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -18,6 +16,7 @@ use tracing::{info, warn};
 use super::asker::{Asker, id, within};
 use super::client::Settings;
 use super::fold::Fold;
+use super::source::Source;
 use super::subscription::{Batch, KafkaSubscription};
 use super::thread;
 use super::trouble::{Failure, Trouble};
@@ -55,13 +54,12 @@ impl Task<'_> {
         let tell_ends = self.topic.kind() == TopicKind::Board;
         let voice = Voice::new(self.trouble.clone());
         let config = self.settings.read(tell_ends);
-        let consumer = BaseConsumer::from_config_and_context(&config, voice)
-            .map_err(|error| Failure::refused("set up a Kafka reader", error))?;
+        let source = Source::start(config, voice)?;
         let (outbox, inbox) = mpsc::channel(BATCHES);
         let (begun, beginning) = oneshot::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let mut reader = Reader {
-            consumer,
+            source,
             asker: self.watch.asker().clone(),
             trouble: self.trouble.clone(),
             seen: self.watch.over(&self.name),
@@ -88,7 +86,7 @@ impl Task<'_> {
 
 /// The thread's side.
 struct Reader {
-    consumer: BaseConsumer<Voice>,
+    source: Source,
     asker: Asker,
     trouble: Trouble,
     seen: Arc<Seen>,
@@ -147,7 +145,7 @@ impl Reader {
             let offset = Offset::Offset(i64::try_from(position.0).unwrap_or(i64::MAX));
             assignment.add_partition_offset(&self.name, id(partition.0), offset).map_err(failed)?;
         }
-        self.consumer.assign(&assignment).map_err(failed)?;
+        self.source.assign(&assignment).map_err(failed)?;
         self.seen.place(&next);
         self.next = next;
         Ok(())
@@ -157,6 +155,11 @@ impl Reader {
         let mut gone = false;
         while !self.stopped() {
             let (batch, turn) = self.collect();
+            if self.source.mind_silence(!batch.is_empty(), &self.name)
+                && let Err(error) = self.go_on_at(self.next.clone())
+            {
+                warn!(topic = %self.name, %error, "cannot go on reading");
+            }
             if !batch.is_empty() && self.outbox.blocking_send(Ok(batch)).is_err() {
                 return;
             }
@@ -208,7 +211,7 @@ impl Reader {
     }
 
     fn poll(&self, patience: Duration) -> Polled {
-        match self.consumer.poll(patience) {
+        match self.source.poll(patience) {
             None => Polled::Nothing,
             Some(Ok(message)) => {
                 let board = self.topic.kind() == TopicKind::Board;

@@ -101,6 +101,23 @@ fn says_nothing(code: Code) -> bool {
     )
 }
 
+/// Whether it means that nobody has answered.
+pub(super) fn is_silence(code: Option<Code>) -> bool {
+    matches!(
+        code,
+        Some(
+            Code::MessageTimedOut
+                | Code::OperationTimedOut
+                | Code::TimedOutQueue
+                | Code::RequestTimedOut
+                | Code::AllBrokersDown
+                | Code::BrokerTransportFailure
+                | Code::DestroyBroker
+                | Code::WaitingForCoordinator
+        )
+    )
+}
+
 /// Repeating the same would end the same.
 fn is_final(code: Code) -> bool {
     matches!(

@@ -6,16 +6,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::asker::{Asker, id};
 use super::client::Settings;
+use super::source::Source;
 use super::thread;
-use super::trouble::{Failure, Trouble};
+use super::trouble::Trouble;
 use super::voice::Voice;
 use crate::{BrokerError, Partition, Position, Positions};
 
@@ -64,14 +63,12 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn start(settings: &Settings, trouble: &Trouble) -> Result<Self, BrokerError> {
         let voice = Voice::new(trouble.clone());
-        let consumer = BaseConsumer::from_config_and_context(&settings.read(false), voice.clone())
-            .map_err(|error| Failure::refused("set up a Kafka client", error))?;
-        let consumer = Arc::new(consumer);
-        let asker = Asker::new(Arc::clone(&consumer), trouble.clone());
+        let source = Source::start(settings.read(false), voice.clone())?;
+        let asker = Asker::new(settings, trouble)?;
         let readers = Arc::<Mutex<Vec<Weak<Seen>>>>::default();
         let stop = Arc::new(AtomicBool::new(false));
         let mut work = Work {
-            consumer,
+            source,
             voice,
             asker: asker.clone(),
             readers: Arc::clone(&readers),
@@ -109,7 +106,7 @@ impl Drop for Watch {
 type Committed = BTreeMap<(String, Partition), Position>;
 
 struct Work {
-    consumer: Arc<BaseConsumer<Voice>>,
+    source: Source,
     voice: Voice,
     asker: Asker,
     readers: Arc<Mutex<Vec<Weak<Seen>>>>,
@@ -133,19 +130,20 @@ impl Work {
             }
         }
         self.commit();
-        // The last owner waits for librdkafka's threads, which must not be somebody who asks.
-        while Arc::strong_count(&self.consumer) > 2 {
-            self.listen(POLL / 10);
-        }
     }
 
     /// Serves what librdkafka has to say; nothing is assigned, so no record comes.
     fn listen(&self, within: Duration) {
-        drop(self.consumer.poll(within));
+        drop(self.source.poll(within));
     }
 
-    fn look(&self) {
+    fn look(&mut self) {
         let readers = self.readers();
+        if let Some(seen) = readers.first()
+            && self.source.mind_silence(false, &seen.topic)
+        {
+            self.committed.clear();
+        }
         let mut topics: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
         for seen in &readers {
             topics.entry(&seen.topic).or_default().push(seen);
@@ -182,7 +180,7 @@ impl Work {
             // An offset that cannot be committed is left out.
             offsets.add_partition_offset(topic, id(partition.0), offset).ok();
         }
-        match self.consumer.commit(&offsets, CommitMode::Async) {
+        match self.source.commit(&offsets) {
             Ok(()) => self.committed = next,
             Err(error) => debug!(%error, "positions not committed"),
         }

@@ -15,8 +15,9 @@ use tracing::warn;
 
 use super::call::Call;
 use super::client::{MESSAGE_BYTES_MAX, Settings};
+use super::stall::Silence;
 use super::thread;
-use super::trouble::{Failure, Trouble};
+use super::trouble::{Failure, Trouble, is_silence};
 use super::voice::Voice;
 use crate::{BrokerError, Message, Partition};
 
@@ -27,12 +28,13 @@ const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 /// The thread looks for its end this often.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Writes; recreates its producer when that is beyond repair.
+/// Writes; recreates its producer when that is beyond repair, or has had no answer for long.
 #[derive(Debug)]
 pub(super) struct Writer {
     settings: Settings,
     trouble: Trouble,
     producer: ShortLock<Arc<Producer>>,
+    silence: ShortLock<Silence>,
     /// Whoever holds it puts messages into the queue; fair, so that calls keep their order in it.
     turn: Mutex<()>,
 }
@@ -41,7 +43,8 @@ impl Writer {
     pub(super) fn new(settings: Settings, trouble: Trouble) -> Result<Self, BrokerError> {
         let producer = Producer::start(&settings, &trouble)?;
         let producer = ShortLock::new(Arc::new(producer));
-        Ok(Self { settings, trouble, producer, turn: Mutex::new(()) })
+        let silence = ShortLock::new(Silence::new());
+        Ok(Self { settings, trouble, producer, silence, turn: Mutex::new(()) })
     }
 
     /// Returns when all copies in step have all messages; on an error some may have landed.
@@ -70,9 +73,25 @@ impl Writer {
             producer.is_dead().then(|| self.replace(&producer)).transpose()?;
             done.map_err(WriteError::Code)
         };
-        timeout_at(deadline, written)
+        let written = timeout_at(deadline, written)
             .await
-            .unwrap_or(Err(WriteError::Code(Code::OperationTimedOut)))
+            .unwrap_or(Err(WriteError::Code(Code::OperationTimedOut)));
+        self.mind_silence(&written);
+        written
+    }
+
+    /// Replaces a producer that nobody has answered for long. Calls that wait for the old one wait out their time.
+    fn mind_silence(&self, written: &Result<(), WriteError>) {
+        let silent = matches!(written, Err(WriteError::Code(code)) if is_silence(Some(*code)));
+        let mut silence = self.silence.lock();
+        if !silent {
+            silence.over();
+        } else if silence.goes_on() {
+            let stalled = Arc::clone(&self.producer.lock());
+            if let Err(error) = self.replace(&stalled) {
+                warn!(?error, "cannot start another producer");
+            }
+        }
     }
 
     /// In words.
@@ -129,7 +148,8 @@ impl Writer {
         let mut current = self.producer.lock();
         if Arc::ptr_eq(&current, dead) {
             let why = dead.inner.client().fatal_error().map(|(_, why)| why);
-            warn!(?why, "the producer is beyond repair; starting another");
+            let reason = why.as_deref().unwrap_or("the cluster has not answered for long");
+            warn!(reason, "starting another producer");
             let fresh =
                 Producer::start(&self.settings, &self.trouble).map_err(WriteError::Final)?;
             *current = Arc::new(fresh);
