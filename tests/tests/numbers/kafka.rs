@@ -7,7 +7,7 @@ use tests::town::Stock;
 use crate::figures::Mended;
 use crate::folders::Backup;
 use crate::topic::Topic;
-use crate::village::{PATIENT, Shape, Village};
+use crate::village::{PATIENT, Said, Shape, Village};
 
 /// So many edits while somebody is away.
 const MISSED: usize = 20;
@@ -72,7 +72,7 @@ async fn what_retention_took_and_the_journal_no_longer_holds_is_flushed() {
     village.flood().await;
     topic.truncate().await;
     village.start_late().await;
-    village.ends_forgotten("hole").await;
+    village.ends_forgotten("hole", Said::Lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use tests::town::Stock;
 use crate::figures::Mended;
 use crate::folders::Backup;
 use crate::stream::Log;
-use crate::village::{LATE, PATIENT, Shape, Village};
+use crate::village::{LATE, PATIENT, Said, Shape, Village};
 
 /// So many edits while somebody is away.
 const MISSED: usize = 20;
@@ -129,7 +129,7 @@ async fn what_retention_took_and_the_journal_no_longer_holds_is_flushed() {
     village.edit(MISSED).await;
     village.flood().await;
     village.start_late().await;
-    village.ends_forgotten("hole").await;
+    village.ends_forgotten("hole", Said::Lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,7 +152,9 @@ async fn an_older_journal_hurts_nobody_while_the_log_has_what_it_forgot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_neither_an_older_journal_nor_the_log_has_is_flushed() {
     let nats = Nats::start().await;
-    let (mut village, log) = village("older journal, damaged log", &nats, Shape::default()).await;
+    // Nobody knows the line any more, so nobody says that it is lost: the deadline tells.
+    let shape = Shape { hole_deadline: "6s", ..Shape::default() };
+    let (mut village, log) = village("older journal, damaged log", &nats, shape).await;
     village.bus.publishers[0].kill();
     let older = village.bus.publishers[0].save();
     village.bus.publishers[0].restart().await;
@@ -165,7 +167,7 @@ async fn what_neither_an_older_journal_nor_the_log_has_is_flushed() {
     log.delete(missed.iter().skip(2).step_by(3)).await;
     village.bus.publishers[0].restart().await;
     village.start_late().await;
-    village.ends_forgotten("hole").await;
+    village.ends_forgotten("hole", Said::Nothing).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,7 +182,7 @@ async fn what_only_a_publisher_had_who_is_gone_for_good_is_flushed() {
     log.delete(frames.iter().filter(|(_, frame)| frame.publisher.as_str() == "publisher-1")).await;
     village.start_late().await;
     village.retire("publishers/publisher-1").await;
-    village.ends_forgotten("hole").await;
+    village.ends_forgotten("hole", Said::Lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
