@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use broker_adapter::{Broker, BrokerError, Start};
-use tests::servers::kafka::Kafka as Server;
-use tokio::time::{Instant, timeout};
+use futures::future::join_all;
+use tests::servers::kafka::{Kafka as Server, Setup};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{LOG, PATIENCE, config, hear, insist, log_name, open, say, says};
+use super::{LOG, PATIENCE, causes, config, hear, insist, log_name, open, say, says};
 
 #[tokio::test]
 async fn a_broker_killed_and_restarted_in_the_middle_of_reading_loses_nothing() {
@@ -75,6 +76,41 @@ async fn a_broker_that_hangs_for_ten_seconds_is_told_and_then_goes_on() {
         heard.extend(hear(&mut *reader, 1).await);
     }
     assert!(heard == [2] || heard == [1, 2], "{heard:?}");
+}
+
+/// As it does for a moment after it was paused: whoever hears it may give up all brokers for ever.
+#[tokio::test]
+async fn clients_outlive_a_cluster_that_says_again_and_again_that_it_has_no_brokers() {
+    // The controller takes the broker for dead between two signs of life.
+    let setup = Setup::default()
+        .property("broker.heartbeat.interval.ms", "3000")
+        .property("broker.session.timeout.ms", "2500");
+    let server = Server::start_with(setup).await;
+    let config = config(&server.address());
+    let one = |number: u32| {
+        let broker = open(&config);
+        async move {
+            insist(&broker, 0, number).await;
+            let mut reader = loop {
+                if let Ok(reader) = broker.subscribe(LOG, Start::Newest).await {
+                    break reader;
+                }
+            };
+            let until = Instant::now() + Duration::from_secs(30);
+            while Instant::now() < until {
+                say(&broker, 0, [number]).await.ok();
+                broker.bounds(LOG).await.ok();
+                sleep(Duration::from_millis(10)).await;
+            }
+            let asked = Instant::now();
+            insist(&broker, 0, 1_000 + number).await;
+            while let Err(error) = broker.bounds(LOG).await {
+                assert!(asked.elapsed() < PATIENCE, "never answered: {}", causes(&error));
+            }
+            while hear(&mut *reader, 1).await != [1_000 + number] {}
+        }
+    };
+    timeout(PATIENCE * 3, join_all((0..8).map(one))).await.expect("they go on");
 }
 
 #[tokio::test]
