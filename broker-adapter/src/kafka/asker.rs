@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::client::Settings;
@@ -24,6 +25,8 @@ use crate::{Bounds, BrokerError, Partition, PartitionBounds, Position, Positions
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
+/// A leader is looked for this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The thread looks for its end this often.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -126,13 +129,26 @@ impl Asker {
             self.trouble.error(format!("look up topic {topic}"), Some(Code::UnknownTopic))
         })?;
         let bounds = (0..count).map(|partition| {
-            let bounds =
-                self.ask(|client| client.fetch_watermarks(topic, id(partition), ANSWER_WITHIN));
-            let (first, end) = bounds.map_err(|error| self.error(topic, &error))?;
+            let (first, end) = self.watermarks(topic, id(partition))?;
             let [first, end] = [first, end].map(|offset| Position(offset.max(0).unsigned_abs()));
             Ok((Partition(partition), PartitionBounds { first, end }))
         });
         bounds.collect()
+    }
+
+    /// Waits a little for a leader: a new topic is shown before its leaders know that they are.
+    fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), BrokerError> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        loop {
+            let asked = self.ask(|client| client.fetch_watermarks(topic, partition, ANSWER_WITHIN));
+            let code = asked.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+            let leaderless =
+                matches!(code, Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable));
+            if !leaderless || Instant::now() > deadline {
+                return asked.map_err(|error| self.error(topic, &error));
+            }
+            std::thread::park_timeout(LOOK_AGAIN);
+        }
     }
 
     /// The next message to read of each partition, and what they keep.
