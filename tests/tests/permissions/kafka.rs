@@ -18,7 +18,9 @@ fn secret(user: &str) -> String {
 
 fn sasl(user: &str) -> String {
     let secret = secret(user);
-    format!("[broker.sasl]\nmechanism = \"scram-sha-512\"\nuser = \"{user}\"\npassword = \"{secret}\"")
+    format!(
+        "[broker.sasl]\nmechanism = \"scram-sha-512\"\nuser = \"{user}\"\npassword = \"{secret}\""
+    )
 }
 
 /// Carries out the commands told, by Kafka's own tool.
