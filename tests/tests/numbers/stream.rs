@@ -3,7 +3,7 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
-use schemas::{Frame, LogMessage, wire};
+use schemas::{Frame, LineId, LogMessage, Number, wire};
 use tests::bus::Wire;
 use tests::servers::nats::Nats;
 
@@ -25,18 +25,43 @@ impl Log {
 
     /// Every frame of the normal log, by its place in the stream.
     pub(crate) async fn frames(&self) -> Vec<(u64, Frame)> {
+        let frames =
+            self.messages().await.into_iter().filter_map(|(place, message)| match message {
+                LogMessage::Frame(frame) => Some((place, frame)),
+                LogMessage::Heartbeat(_) | LogMessage::Lost(_) => None,
+            });
+        frames.collect()
+    }
+
+    /// Whether heartbeats have told of every number of this publisher that the log has.
+    pub(crate) async fn has_told_of(&self, publisher: &str) -> bool {
+        let messages = self.messages().await;
+        let told = |line: LineId, number: Number| {
+            messages.iter().any(|(_, message)| match message {
+                LogMessage::Heartbeat(heartbeat) => heartbeat.lines.contains(&(line, number)),
+                LogMessage::Frame(_) | LogMessage::Lost(_) => false,
+            })
+        };
+        let last = messages.iter().rev().find_map(|(_, message)| match message {
+            LogMessage::Frame(frame) if frame.publisher.as_str() == publisher => Some(frame),
+            _ => None,
+        });
+        last.is_some_and(|last| told(last.line, last.numbers().last))
+    }
+
+    async fn messages(&self) -> Vec<(u64, LogMessage)> {
         let mut stream = self.stream().await;
         let state = &stream.info().await.expect("its state").state;
         let places = state.first_sequence..=state.last_sequence;
-        let mut frames = Vec::new();
+        let mut messages = Vec::new();
         for place in places {
             // A place may be empty.
             let Ok(message) = stream.get_raw_message(place).await else { continue };
-            if let Ok(LogMessage::Frame(frame)) = wire::decode_log(&message.payload) {
-                frames.push((place, frame));
+            if let Ok(message) = wire::decode_log(&message.payload) {
+                messages.push((place, message));
             }
         }
-        frames
+        messages
     }
 
     /// Deletes the messages of these frames; heartbeats stay.
