@@ -123,6 +123,11 @@ impl Tracker {
         u32::try_from(self.registry.agents().count()).unwrap_or(u32::MAX)
     }
 
+    /// How many caches are registered.
+    pub(crate) fn cache_count(&self) -> usize {
+        self.registry.agents().map(|(_, agent)| agent.caches.len()).sum()
+    }
+
     /// This publisher accepted `invalidation` at `place`: to be called in the order of numbers, per line.
     pub(crate) fn accepted(&mut self, place: Place, invalidation: &Invalidation) {
         let (scope, awaited) = self.awaited(Scope::of(invalidation));

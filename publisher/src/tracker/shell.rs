@@ -13,7 +13,7 @@ use schemas::{
     BoardMessage, Invalidation, LineId, LogMessage, PUBLISHERS_BOARD, Place, Priority,
     PublisherName, REPORTS_BOARD, Region, Sites,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::Tracker;
@@ -75,6 +75,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// Held while something is stored, so that changes are stored in their order.
     storing: tokio::sync::Mutex<()>,
+    /// Somebody registered: stored at once, so that a crash does not forget who owes what is accepted from now on.
+    registered: Notify,
     /// Changes with every report folded.
     pub(super) folded: watch::Sender<()>,
     /// Boards whose first content is folded.
@@ -96,6 +98,7 @@ impl Tracking {
             broker,
             clock,
             storing: tokio::sync::Mutex::new(()),
+            registered: Notify::new(),
             folded: watch::Sender::new(()),
             caught_up: watch::Sender::default(),
             troubles: Mutex::default(),
@@ -221,6 +224,7 @@ impl Shared {
     pub(super) fn fold(&self, words: Vec<Word>) {
         let now = self.clock.now();
         let mut tracker = self.tracker.lock();
+        let caches = tracker.cache_count();
         for word in words {
             match word {
                 Word::Board(BoardMessage::Report(report)) => tracker.report(*report, now),
@@ -238,6 +242,9 @@ impl Shared {
                 Word::Log(LogMessage::Heartbeat(heartbeat)) => tracker.heartbeat(&heartbeat, now),
                 Word::Log(LogMessage::Frame(_) | LogMessage::Lost(_)) => {}
             }
+        }
+        if tracker.cache_count() > caches {
+            self.registered.notify_one();
         }
         drop(tracker);
         self.folded.send_replace(());
@@ -296,6 +303,7 @@ async fn store_changes(
         let stopping = tokio::select! {
             () = stop.requested() => true,
             _ = ticks.tick() => false,
+            () = shared.registered.notified() => false,
         };
         condition.set(shared.readiness());
         shared.tracker.lock().show(shared.clock.now());
