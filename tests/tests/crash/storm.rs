@@ -91,7 +91,7 @@ async fn strike(aim: Aim, town: &Town, serve: &mut Serve, rng: &mut Rng) -> Poin
     let mut pause = |from: u64, to: u64| sleep(Duration::from_millis(rng.u64(from..to)));
     let (editors, caches) = (&town.editors, &town.caches);
     match aim {
-        Aim::BeforeCursor => pause(100, 2_500).await,
+        Aim::BeforeCursor => pause(100, 1_500).await,
         Aim::Anywhere => pause(2_500, 6_000).await,
         Aim::After202 => {
             pause(0, 900).await;
