@@ -122,7 +122,7 @@ async fn a_topic_created_anew_is_read_from_its_oldest() {
     let mut reader = broker.subscribe(LOG, Start::Oldest).await.unwrap();
     hear(&mut *reader, 100).await;
 
-    server.delete_topics(&[&log_name(&config)]).await;
+    server.delete_topic(&log_name(&config)).await;
     insist(&broker, 0, 1_000).await;
     say(&broker, 0, [1_001]).await.unwrap();
 

@@ -30,19 +30,26 @@ impl Kafka {
         .await;
     }
 
-    /// Deletes topics, and waits until they are gone.
+    /// Deletes a topic, and waits until it is gone; another of its name may be there by then.
     ///
     /// # Panics
     /// When Kafka refuses.
-    pub async fn delete_topics(&self, names: &[&str]) {
-        if names.is_empty() {
-            return;
-        }
-        let answers = self.admin().delete_topics(names, &options()).await;
+    pub async fn delete_topic(&self, name: &str) {
+        let before = self.topic_id(name).await.expect("a topic");
+        let answers = self.admin().delete_topics(&[name], &options()).await;
         done(answers.expect("an answer"));
-        for name in names {
-            eventually("the topic is gone", async || self.partitions(name).await.is_none()).await;
-        }
+        eventually("the topic is gone", async || {
+            self.topic_id(name).await.as_ref() != Some(&before)
+        })
+        .await;
+    }
+
+    /// What tells a topic from others that bear its name before or after, `None` if there is no such topic.
+    async fn topic_id(&self, name: &str) -> Option<String> {
+        let arguments = ["--describe", "--if-exists", "--topic", name];
+        let told = self.tool("org.apache.kafka.tools.TopicCommand", &arguments).await;
+        let mut words = told.split_whitespace().skip_while(|word| *word != "TopicId:");
+        words.nth(1).map(str::to_owned)
     }
 
     /// Adds partitions, up to this many, and waits until they are there.
