@@ -68,5 +68,10 @@ pub(crate) fn ago(seconds: f64) -> String {
 
 /// [`milliseconds`], or a dash where there is none.
 pub(crate) fn maybe_milliseconds(span: Option<f64>) -> String {
-    span.map_or_else(|| "-".to_owned(), milliseconds)
+    span.map_or_else(dash, milliseconds)
+}
+
+/// What stands where there is nothing to say.
+pub(crate) fn dash() -> String {
+    "-".to_owned()
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod agents;
+mod asking;
 mod caches;
 mod check;
 mod demo;

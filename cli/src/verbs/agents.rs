@@ -3,14 +3,12 @@
 use clap::{Args, Subcommand};
 use comfy_table::{Cell, Color};
 use schemas::AgentName;
-use schemas::api::{AgentState, AgentSummary, Page};
+use schemas::api::{AgentState, AgentSummary};
 
-use crate::client::{Client, understand};
-use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-use super::{ANSWER_WAIT, RETIRE_WAIT};
+use super::asking::Asking;
 
 /// Shows who is registered; retires who is gone for good
 #[derive(Debug, Args)]
@@ -35,11 +33,8 @@ enum AgentsVerb {
 /// Shows every agent: how it stands, its caches, its last report, its clock
 #[derive(Debug, Args)]
 struct List {
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connection: Connection,
+    asking: Asking,
 }
 
 /// Says that an agent is gone for good: nothing is owed by it until it reports again
@@ -56,46 +51,18 @@ struct Retire {
     /// Though it was heard within the last 15 s; if it lives, its next report brings it back
     #[arg(long)]
     force: bool,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connection: Connection,
+    asking: Asking,
 }
 
 impl Agents {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         match self.verb {
-            AgentsVerb::List(verb) => verb.run().await,
-            AgentsVerb::Retire(verb) => verb.run().await,
+            AgentsVerb::List(List { asking }) => asking.list("/v1/agents", show).await,
+            AgentsVerb::Retire(Retire { name, force, asking }) => {
+                asking.retire("/v1/agents", name, force, show).await
+            }
         }
-    }
-}
-
-impl List {
-    async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.connection)?;
-        let answer = client.get("/v1/agents", ANSWER_WAIT).await?;
-        if self.json {
-            output::json(&answer)?;
-        } else {
-            show(&understand::<Page<_>>(answer)?.items)?;
-        }
-        Ok(Exit::Done)
-    }
-}
-
-impl Retire {
-    async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.connection)?;
-        let path = format!("/v1/agents/{}?force={}", self.name, self.force);
-        let answer = client.delete(&path, RETIRE_WAIT).await?;
-        if self.json {
-            output::json(&answer)?;
-        } else {
-            show(&[understand(answer)?])?;
-        }
-        Ok(Exit::Done)
     }
 }
 
@@ -111,9 +78,9 @@ fn show(agents: &[AgentSummary]) -> Result<(), Failure> {
         "INSTANCES",
     ]);
     for agent in agents {
-        let region = agent.region.as_ref().map_or_else(dash, ToString::to_string);
-        let since = agent.since.map_or_else(dash, |since| format!("{since:.0}"));
-        let report = agent.report_age_seconds.map_or_else(dash, output::ago);
+        let region = agent.region.as_ref().map_or_else(output::dash, ToString::to_string);
+        let since = agent.since.map_or_else(output::dash, |since| format!("{since:.0}"));
+        let report = agent.report_age_seconds.map_or_else(output::dash, output::ago);
         table.add_row([
             region.into(),
             agent.agent.to_string().into(),
@@ -144,16 +111,12 @@ fn caches(agent: &AgentSummary) -> String {
         format!("{}{readiness}", cache.cache)
     });
     let named: Vec<String> = named.collect();
-    if named.is_empty() { dash() } else { named.join(", ") }
+    if named.is_empty() { output::dash() } else { named.join(", ") }
 }
 
 fn clock(agent: &AgentSummary) -> String {
-    agent.clock.map_or_else(dash, |clock| {
+    agent.clock.map_or_else(output::dash, |clock| {
         let (offset, bound) = (clock.offset_seconds * 1_000.0, clock.bound_seconds * 1_000.0);
         format!("{offset:+.1} ms ± {bound:.1}")
     })
-}
-
-fn dash() -> String {
-    "-".to_owned()
 }

@@ -3,14 +3,12 @@
 use clap::Args;
 use comfy_table::Cell;
 use schemas::CircuitState;
-use schemas::api::{CacheSummary, Page};
+use schemas::api::CacheSummary;
 
-use crate::client::{Client, understand};
-use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-use super::ANSWER_WAIT;
+use super::asking::Asking;
 use super::regions::behind;
 
 /// Shows every cache: its lanes, how far behind, its latest trouble
@@ -20,23 +18,13 @@ Examples:
   purgebus caches
   purgebus caches --json | jq '.items[] | select(.last_error).last_error'")]
 pub(crate) struct Caches {
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connection: Connection,
+    asking: Asking,
 }
 
 impl Caches {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.connection)?;
-        let answer = client.get("/v1/caches", ANSWER_WAIT).await?;
-        if self.json {
-            output::json(&answer)?;
-        } else {
-            show(&understand::<Page<_>>(answer)?.items)?;
-        }
-        Ok(Exit::Done)
+        self.asking.list("/v1/caches", show).await
     }
 }
 

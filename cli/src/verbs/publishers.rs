@@ -3,14 +3,12 @@
 use clap::{Args, Subcommand};
 use comfy_table::Cell;
 use schemas::PublisherName;
-use schemas::api::{Page, PublisherState, PublisherSummary};
+use schemas::api::{PublisherState, PublisherSummary};
 
-use crate::client::{Client, understand};
-use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-use super::{ANSWER_WAIT, RETIRE_WAIT};
+use super::asking::Asking;
 
 /// Shows who publishes; retires who is gone for good
 #[derive(Debug, Args)]
@@ -35,11 +33,8 @@ enum PublishersVerb {
 /// Shows every publisher: how it stands, its lines, when it was last heard
 #[derive(Debug, Args)]
 struct List {
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connection: Connection,
+    asking: Asking,
 }
 
 /// Says that a publisher and its journal are gone for good: what is missing on its lines is lost, and caches flush
@@ -56,46 +51,18 @@ struct Retire {
     /// Though it was heard within the last 15 s; if it lives, its next heartbeat brings it back
     #[arg(long)]
     force: bool,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connection: Connection,
+    asking: Asking,
 }
 
 impl Publishers {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         match self.verb {
-            PublishersVerb::List(verb) => verb.run().await,
-            PublishersVerb::Retire(verb) => verb.run().await,
+            PublishersVerb::List(List { asking }) => asking.list("/v1/publishers", show).await,
+            PublishersVerb::Retire(Retire { name, force, asking }) => {
+                asking.retire("/v1/publishers", name, force, show).await
+            }
         }
-    }
-}
-
-impl List {
-    async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.connection)?;
-        let answer = client.get("/v1/publishers", ANSWER_WAIT).await?;
-        if self.json {
-            output::json(&answer)?;
-        } else {
-            show(&understand::<Page<_>>(answer)?.items)?;
-        }
-        Ok(Exit::Done)
-    }
-}
-
-impl Retire {
-    async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.connection)?;
-        let path = format!("/v1/publishers/{}?force={}", self.name, self.force);
-        let answer = client.delete(&path, RETIRE_WAIT).await?;
-        if self.json {
-            output::json(&answer)?;
-        } else {
-            show(&[understand(answer)?])?;
-        }
-        Ok(Exit::Done)
     }
 }
 
@@ -110,13 +77,13 @@ fn show(publishers: &[PublisherSummary]) -> Result<(), Failure> {
     ]);
     for publisher in publishers {
         let since = publisher.retired_at.or(publisher.incarnation_since);
-        let heard = publisher.heard_age_seconds.map_or_else(dash, output::ago);
+        let heard = publisher.heard_age_seconds.map_or_else(output::dash, output::ago);
         let open = publisher.lines.iter().filter(|line| line.open);
         table.add_row([
             name(publisher).into(),
             state(publisher.state),
             heard.into(),
-            since.map_or_else(dash, |since| format!("{since:.0}")).into(),
+            since.map_or_else(output::dash, |since| format!("{since:.0}")).into(),
             Cell::new(open.clone().count()),
             Cell::new(open.map(|line| line.last).sum::<u64>()),
         ]);
@@ -135,8 +102,4 @@ fn state(state: PublisherState) -> Cell {
         PublisherState::Silent => output::mark(state.as_str(), false),
         PublisherState::Retired => Cell::new(state.as_str()),
     }
-}
-
-fn dash() -> String {
-    "-".to_owned()
 }

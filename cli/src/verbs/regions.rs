@@ -1,14 +1,12 @@
 //! `purgebus regions`: how each region does.
 
 use clap::Args;
-use schemas::api::{Page, RegionSummary};
+use schemas::api::RegionSummary;
 
-use crate::client::{Client, understand};
-use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-use super::ANSWER_WAIT;
+use super::asking::Asking;
 
 /// Shows every region: its agents and caches, how far behind, how fast
 #[derive(Debug, Args)]
@@ -17,23 +15,13 @@ Examples:
   purgebus regions
   purgebus regions --json | jq '.items[] | select(.ready | not).region'")]
 pub(crate) struct Regions {
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    connection: Connection,
+    asking: Asking,
 }
 
 impl Regions {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.connection)?;
-        let answer = client.get("/v1/regions", ANSWER_WAIT).await?;
-        if self.json {
-            output::json(&answer)?;
-        } else {
-            show(&understand::<Page<_>>(answer)?.items)?;
-        }
-        Ok(Exit::Done)
+        self.asking.list("/v1/regions", show).await
     }
 }
 
