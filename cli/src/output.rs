@@ -14,6 +14,11 @@ pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(anstream::stdout(), "{text}")?)
 }
 
+/// A file for other programs.
+pub(crate) fn bytes(file: &[u8]) -> Result<(), Failure> {
+    Ok(std::io::stdout().write_all(file)?)
+}
+
 /// One JSON document on a line of its own.
 pub(crate) fn json(document: &serde_json::Value) -> Result<(), Failure> {
     line(document)

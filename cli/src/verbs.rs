@@ -5,8 +5,11 @@ mod agents;
 mod asking;
 mod caches;
 mod check;
+mod completions;
 mod demo;
 mod dry_run;
+mod init;
+mod man;
 mod process;
 mod progress;
 mod publisher;
@@ -32,6 +35,7 @@ const RETIRE_WAIT: Duration = Duration::from_secs(20);
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Demo(demo::Demo),
+    Init(init::Init),
     Serve(serve::Serve),
     Publisher(publisher::Publisher),
     Agent(agent::Agent),
@@ -42,6 +46,8 @@ pub(crate) enum Verb {
     Caches(caches::Caches),
     Agents(agents::Agents),
     Publishers(publishers::Publishers),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Verb {
@@ -49,6 +55,7 @@ impl Verb {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Demo(verb) => verb.run().await,
+            Self::Init(verb) => verb.run().await,
             Self::Serve(verb) => verb.run().await,
             Self::Publisher(verb) => verb.run().await,
             Self::Agent(verb) => verb.run().await,
@@ -59,6 +66,8 @@ impl Verb {
             Self::Caches(verb) => verb.run().await,
             Self::Agents(verb) => verb.run().await,
             Self::Publishers(verb) => verb.run().await,
+            Self::Completions(verb) => verb.run(),
+            Self::Man(verb) => verb.run(),
         }
     }
 }

@@ -44,6 +44,11 @@ pub(crate) struct Check {
 }
 
 impl Check {
+    /// Of a file, with all that it names.
+    pub(super) fn connecting(config: PathBuf) -> Self {
+        Self { config, role: None, connect: true, json: false }
+    }
+
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         match Config::load(&self.config, &Config::environment(), self.role) {
             Ok(config) if self.connect => self.try_out(&config).await,
