@@ -65,6 +65,11 @@ impl Books {
     fn hear(&mut self, message: LogMessage) -> anyhow::Result<()> {
         let LogMessage::Frame(frame) = message else { return Ok(()) };
         let head = self.lines.entry(frame.line).or_default();
+        ensure!(
+            *head > 0 || frame.first == 1,
+            "the log begins with {}: its oldest have left; let the run be shorter",
+            frame.first
+        );
         ensure!(frame.first == *head + 1, "{} comes after {head}", frame.first);
         *head = frame.numbers().last;
         self.frames += 1;
@@ -101,6 +106,13 @@ mod tests {
         let mut books = Books::default();
         books.hear(LogMessage::Frame(record::frame(line, 1, 2))).expect("it follows");
         assert!(books.hear(LogMessage::Frame(record::frame(line, 4, 1))).is_err());
+    }
+
+    #[test]
+    fn a_log_without_its_beginning_is_told_from_a_gap() {
+        let late = record::frame(LineId::from_bytes([1; 16]), 64_183, 1);
+        let error = Books::default().hear(LogMessage::Frame(late)).expect_err("no beginning");
+        assert!(error.to_string().starts_with("the log begins with 64183"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::raw::{self, Place, Raw};
 
+/// All that a run publishes stays on the log, to be counted.
+const KEPT: &str = "retention_bytes = \"2GiB\"";
 /// Longest wait for a broker that runs.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked.
@@ -83,10 +85,11 @@ impl Log {
 
     /// The same for processes, under names that begin like no others.
     pub(crate) fn wire(&self) -> Wire {
-        match self {
+        let wire = match self {
             Self::Nats(nats) => Wire::nats([nats.url()]),
             Self::Kafka(kafka) => Wire::kafka([kafka.address()]),
-        }
+        };
+        wire.with(KEPT)
     }
 
     /// The broker's own client.
