@@ -2,6 +2,8 @@
 
 mod accepted;
 mod agent;
+mod event;
+mod latency;
 mod problem;
 mod progress;
 mod publisher;
@@ -10,6 +12,10 @@ mod summary;
 
 pub use self::accepted::{Accepted, DryRun, DryRunCache, Durable};
 pub use self::agent::{AgentCache, AgentInstance, AgentState, AgentSummary, ClockOffset};
+pub use self::event::{
+    BlockedEvent, CacheEvent, Event, FlushEvent, InvalidationEvent, LaggedEvent, ReachedEvent,
+};
+pub use self::latency::{LatencyReport, LatencyWindow};
 pub use self::problem::{Mistake, Problem};
 pub use self::progress::{CacheProgress, Clock, Missing, Progress, ProgressState, RegionProgress};
 pub use self::publisher::{PublisherLine, PublisherState, PublisherSummary};

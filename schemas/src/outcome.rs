@@ -1,9 +1,12 @@
 //! How a number ended for a lane.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a number ended for a lane, from best to worst: of several selectors the worst wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// For another site, region, or kind of cache.

@@ -5,8 +5,19 @@
 macro_rules! text {
     ($($(#[$doc:meta])* $name:ident = $what:literal, $canonical:path;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(
+            Clone,
+            PartialEq,
+            Eq,
+            PartialOrd,
+            Ord,
+            Hash,
+            serde::Serialize,
+            serde::Deserialize,
+            schemars::JsonSchema,
+        )]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(inline)]
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {

@@ -1,13 +1,14 @@
 //! What a publisher answers to a wish: accepted, or what would be done.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{AgentName, CacheName, Region, SiteName};
 
 /// Where an accepted invalidation is safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durable {
     /// It survives the loss of the publisher's disk or of the broker.
@@ -17,7 +18,7 @@ pub enum Durable {
 }
 
 /// Body of `202 Accepted`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// Its name for ever.
     pub id: Uuid,
@@ -36,7 +37,7 @@ pub struct Accepted {
 }
 
 /// Body of `POST /v1/invalidations?dry_run=true`: what would be done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DryRun {
     /// Whose content.
     pub site: SiteName,
@@ -49,7 +50,7 @@ pub struct DryRun {
 }
 
 /// What one cache would do with an invalidation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DryRunCache {
     /// Where.
     pub region: Region,

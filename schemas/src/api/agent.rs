@@ -1,13 +1,16 @@
 //! Who is registered: one row per agent.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{AgentName, CacheName, PublisherName, Region};
 
 /// How an agent stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
     /// Registered; none of its caches has caught up yet.
@@ -43,7 +46,7 @@ impl AgentState {
 }
 
 /// One row of `GET /v1/agents`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentSummary {
     /// Its name.
     pub agent: AgentName,
@@ -68,7 +71,7 @@ pub struct AgentSummary {
 }
 
 /// One who speaks under an agent's name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentInstance {
     /// Random; kept in the agent's state folder.
     pub instance: Uuid,
@@ -77,7 +80,7 @@ pub struct AgentInstance {
 }
 
 /// One cache of an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentCache {
     /// The cache.
     pub cache: CacheName,
@@ -88,7 +91,7 @@ pub struct AgentCache {
 }
 
 /// The agent's clock less the publisher's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClockOffset {
     /// By how much the agent's is ahead, in seconds.
     pub offset_seconds: f64,

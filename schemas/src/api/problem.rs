@@ -1,9 +1,10 @@
 //! What a publisher answers when it cannot do what was asked.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An RFC 9457 error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// A URI that names the kind of error.
     #[serde(rename = "type")]
@@ -21,7 +22,7 @@ pub struct Problem {
 }
 
 /// One mistake in a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mistake {
     /// A JSON pointer to it.
     pub pointer: String,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{AgentName, CacheName, Mode, Outcome, Priority, Region, SiteName};
 
 /// How far an invalidation, or one region of it, has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgressState {
     /// On its way.
@@ -25,7 +26,7 @@ pub enum ProgressState {
 }
 
 /// Which clock measured a latency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
     /// The accepting publisher's own: an upper bound.
@@ -35,7 +36,7 @@ pub enum Clock {
 }
 
 /// Body of `GET /v1/invalidations/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Its name.
     pub id: Uuid,
@@ -68,7 +69,7 @@ pub struct Progress {
 }
 
 /// A cache that owes an invalidation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Missing {
     /// Where.
     pub region: Region,
@@ -83,7 +84,7 @@ pub struct Missing {
 }
 
 /// Progress in one region.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionProgress {
     /// Where.
     pub region: Region,
@@ -96,7 +97,7 @@ pub struct RegionProgress {
 }
 
 /// Progress of one cache.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CacheProgress {
     /// Whose.
     pub agent: AgentName,

@@ -1,12 +1,15 @@
 //! Who speaks: one row per publisher.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::PublisherName;
 
 /// How a publisher stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PublisherState {
     /// Its heartbeats come.
@@ -32,7 +35,7 @@ impl PublisherState {
 }
 
 /// One row of `GET /v1/publishers`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PublisherSummary {
     /// Its name.
     pub publisher: PublisherName,
@@ -55,7 +58,7 @@ pub struct PublisherSummary {
 }
 
 /// One line of a publisher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PublisherLine {
     /// The line.
     pub line: String,

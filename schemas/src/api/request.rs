@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -17,7 +18,7 @@ pub const SELECTORS_MAX: usize = 1_000;
 pub const TAGS_MAX: usize = 64;
 
 /// Body of `POST /v1/invalidations`, as written by the caller: nothing in it is checked yet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InvalidationRequest {
     /// Whose content; may be left out when the URLs' hosts or the token name it.
@@ -63,7 +64,7 @@ pub struct InvalidationRequest {
 }
 
 /// A URL to purge: the text alone, or with how its query counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum UrlRequest {
     /// The exact URL.
@@ -73,7 +74,7 @@ pub enum UrlRequest {
 }
 
 /// A URL with how its query counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UrlWithQuery {
     /// The URL.
@@ -84,7 +85,7 @@ pub struct UrlWithQuery {
 }
 
 /// How a URL's query counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueryRequest {
     /// Any query, and none.

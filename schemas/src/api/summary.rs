@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Abilities, AgentName, CacheName, CircuitState, Outcome, Priority, Region};
 
 /// A page of a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {
     /// This page.
     pub items: Vec<T>,
@@ -17,7 +18,7 @@ pub struct Page<T> {
 }
 
 /// Latency in milliseconds over one window, from merged histograms.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// How many.
     pub count: u64,
@@ -34,7 +35,7 @@ pub struct Latency {
 }
 
 /// Applied latency over three windows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyWindows {
     /// The last minute.
     #[serde(rename = "1m")]
@@ -47,7 +48,7 @@ pub struct LatencyWindows {
 }
 
 /// One row of `GET /v1/regions`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionSummary {
     /// Where.
     pub region: Region,
@@ -66,7 +67,7 @@ pub struct RegionSummary {
 }
 
 /// One row of `GET /v1/caches`: one lane of a cache.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CacheSummary {
     /// Whose.
     pub agent: AgentName,
@@ -101,7 +102,7 @@ pub struct CacheSummary {
 }
 
 /// Progress of a lane on one line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Floor {
     /// The line.
     pub line: String,
