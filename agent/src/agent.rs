@@ -224,7 +224,9 @@ fn lane(
     let surroundings = Surroundings {
         sites: Arc::new(Sites::new(held.cloned())),
         region: setup.config.region.clone(),
+        agent: setup.name.clone(),
         cache: cache.name.clone(),
+        priority,
         instance: shared.instance,
     };
     let name = format!("{}.{priority}", cache.name);

@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod edge;
 mod endpoint;
 pub mod redis;
+mod shelf;
 pub mod varnish;
 
 use std::collections::BTreeSet;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use schemas::{Abilities, CacheName, Mode, Region, Selector, SiteName, Sites};
+use schemas::{Abilities, AgentName, CacheName, Mode, Priority, Region, Selector, SiteName, Sites};
 use uuid::Uuid;
 
 pub use self::endpoint::Endpoint;
+pub use self::shelf::{Content, CursorShelf, Session, Shelved};
 
 /// Any error of a driver's own library.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -69,6 +71,11 @@ pub trait Driver: Debug + Send + Sync + 'static {
     /// Purges an object of the driver's own. Asked when a batch was refused: a cache that refuses this too
     /// is misconfigured, and nobody's selector is to blame.
     async fn probe(&self) -> Result<(), PurgeError>;
+
+    /// The cursor kept inside the cache, for caches that can keep one; else it lies in the agent's `state` folder.
+    fn shelf(&self) -> Option<&dyn CursorShelf> {
+        None
+    }
 }
 
 /// What a driver knows of the place it works in.
@@ -78,8 +85,12 @@ pub struct Surroundings {
     pub sites: Arc<Sites>,
     /// The agent's region.
     pub region: Region,
+    /// The agent's name.
+    pub agent: AgentName,
     /// The cache's name.
     pub cache: CacheName,
+    /// Which of the cache's lanes it works for.
+    pub priority: Priority,
     /// Where probe objects may be asked for: an id unlike any other agent's.
     pub instance: Uuid,
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use daemon::BoxError;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use schemas::{Abilities, Cursor};
+use schemas::{Abilities, Cursor, wire};
 use tokio::time::{Instant, timeout};
 
-use crate::driver::{Driver, PurgeError};
+use crate::driver::{Driver, PurgeError, Session, Shelved};
 use crate::error_chain;
 use crate::machine::{Failure, Job};
 use crate::shelf::{Shelf, ShelfError};
@@ -22,6 +22,17 @@ pub(crate) enum Landed {
     Purged { id: u64, selectors: usize, took: Duration, result: Result<(), Failure> },
     Asked(Result<Abilities, Failure>),
     Stored(Cursor, Result<(), ShelfError>),
+    Recalled(Result<Shelved, Failure>),
+    Looked(Result<(), Failure>),
+}
+
+/// Where a cursor is stored inside the cache.
+pub(crate) struct Inward {
+    pub(crate) driver: Arc<dyn Driver>,
+    /// The connection on which all that it tells was done.
+    pub(crate) session: Session,
+    /// Which server that leads to.
+    pub(crate) server: Option<String>,
 }
 
 /// All errands under way.
@@ -33,8 +44,8 @@ pub(crate) async fn ask(driver: Arc<dyn Driver>) -> Landed {
     Landed::Asked(answer.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure))
 }
 
-/// Purges a batch. A refusal counts only if the driver's own probe is not refused.
-pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job) -> Landed {
+/// Purges a batch. A refusal counts only if the driver's own probe is not refused, and a success only in this `session`.
+pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job, session: Option<Session>) -> Landed {
     let begun = Instant::now();
     let attempt = async {
         match driver.purge(&job.batch).await {
@@ -50,6 +61,9 @@ pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job) -> Landed {
                 },
                 Err(unavailable) => unavailable,
             }),
+            Ok(()) if driver.shelf().is_some_and(|shelf| shelf.session() != session) => {
+                Err(unanswered("the connection has changed meanwhile".into()))
+            }
             result => result,
         }
     };
@@ -72,11 +86,58 @@ fn failure(error: PurgeError) -> Failure {
     }
 }
 
-/// Stores a cursor.
-pub(crate) async fn store(shelf: Shelf, cursor: Cursor) -> Landed {
-    let storing = tokio::task::spawn_blocking(move || {
-        let result = shelf.store(&cursor);
+/// Stores a cursor; one that lies inside the cache there first, and then its copy.
+pub(crate) async fn store(shelf: Shelf, inward: Option<Inward>, cursor: Cursor) -> Landed {
+    let server = match inward {
+        Some(inward) => match store_inside(&inward, &cursor).await {
+            Ok(()) => inward.server,
+            Err(error) => return Landed::Stored(cursor, Err(ShelfError::Inside(error))),
+        },
+        None => None,
+    };
+    blocking(move || {
+        let stored = shelf.store(&cursor);
+        let noted = || server.map_or(Ok(()), |server| shelf.note_server(&server));
+        let result = stored.and_then(|()| noted());
         Landed::Stored(cursor, result)
-    });
-    storing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    })
+    .await
+}
+
+async fn store_inside(inward: &Inward, cursor: &Cursor) -> Result<(), PurgeError> {
+    let Some(shelf) = inward.driver.shelf() else { return Ok(()) };
+    let writing = shelf.write(inward.session, wire::encode_cursor(cursor));
+    timeout(DRIVER_WITHIN, writing).await.unwrap_or_else(|late| Err(unanswered(late.into())))
+}
+
+/// Reads the cursor inside a cache whose server was `known` last; the copy in the state folder is of no other.
+pub(crate) async fn recall(driver: Arc<dyn Driver>, copy: Shelf, known: Option<String>) -> Landed {
+    let recall = async {
+        let shelf = driver.shelf().ok_or_else(|| unanswered("it keeps no cursor".into()))?;
+        let shelved = shelf.read().await?;
+        if shelved.server.is_none() || shelved.server != known {
+            let forgotten = blocking(move || copy.forget_server()).await;
+            forgotten.map_err(|error| unanswered(error.into()))?;
+        }
+        Ok(shelved)
+    };
+    let recalled = timeout(DRIVER_WITHIN, recall).await;
+    Landed::Recalled(recalled.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure))
+}
+
+/// Looks whether `session` leads to where it did.
+pub(crate) async fn look(driver: Arc<dyn Driver>, session: Session) -> Landed {
+    let look = async {
+        match driver.shelf() {
+            Some(shelf) => shelf.look(session).await,
+            None => Ok(()),
+        }
+    };
+    let looked = timeout(DRIVER_WITHIN, look).await;
+    Landed::Looked(looked.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

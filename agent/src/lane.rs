@@ -1,5 +1,6 @@
 //! A lane at work: one cursor on the log, feeding one cache. The thin shell around [`Machine`].
 
+mod inside;
 mod reading;
 mod standing;
 
@@ -27,6 +28,7 @@ use crate::reporter::{Fleet, Registration};
 use crate::shelf::Shelf;
 use crate::{Moment, error_chain};
 
+use inside::Inside;
 use reading::Reading;
 
 /// The lane looks around at least this often.
@@ -83,6 +85,8 @@ pub(crate) struct Lane {
     stored: Option<(Cursor, Instant)>,
     storing: bool,
     tidied: Instant,
+    inside: Option<Inside>,
+    returned: bool,
 }
 
 impl Lane {
@@ -97,16 +101,18 @@ impl Lane {
         let (broker, jitter) = (setup.broker.clone(), setup.jitter.fork());
         let inner = setup.inner.as_ref().map(|inner| inner.watch());
         let reading = Reading::new(broker, topic, registered, stored.as_ref(), jitter);
-        Self::new(setup, stored).work(reading, inner, stop).await;
+        let server = setup.shelf.server()?;
+        Self::new(setup, stored, server).work(reading, inner, stop).await;
         Ok(())
     }
 
-    fn new(setup: LaneSetup, stored: Option<Cursor>) -> Self {
+    fn new(setup: LaneSetup, stored: Option<Cursor>, server: Option<String>) -> Self {
         let inner = setup.inner.map(|inner| inner as Arc<dyn Inner>);
         let machine =
             Machine::new(setup.purpose, stored.as_ref(), inner, setup.jitter, Moment::ZERO);
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
+        let inside = setup.driver.shelf().is_some().then(|| Inside::new(server, begun));
         Self {
             name: setup.name,
             machine,
@@ -126,6 +132,8 @@ impl Lane {
             stored: stored.map(|cursor| (cursor, begun)),
             storing: false,
             tidied: begun,
+            inside,
+            returned: false,
         }
     }
 
@@ -154,6 +162,9 @@ impl Lane {
     /// Hears what was read, as far as there is room for it.
     fn take_in(&mut self, reading: &mut Reading) {
         let now = self.now();
+        if std::mem::take(&mut self.returned) {
+            reading.begin_again(self.stored.as_ref().map(|(cursor, _)| cursor));
+        }
         if let Some(kept) = reading.take_opened() {
             let from = self.machine.begin(&kept, self.clock.now(), now);
             reading.begin_at(from);
@@ -196,11 +207,13 @@ impl Lane {
     fn advance(&mut self, flights: &Flights, reading: &Reading) {
         let now = self.now();
         self.machine.tick(now);
-        if self.machine.ask(now) {
+        self.tend(flights, now);
+        let in_session = self.in_session();
+        if in_session && self.machine.ask(now) {
             flights.push(Box::pin(errand::ask(self.driver.clone())));
         }
-        while let Some(job) = self.machine.take(now) {
-            flights.push(Box::pin(errand::purge(self.driver.clone(), job)));
+        while in_session && let Some(job) = self.machine.take(now) {
+            flights.push(Box::pin(errand::purge(self.driver.clone(), job, self.session())));
         }
         for cause in self.machine.drain_flushes() {
             info!(lane = self.name, cause = cause.as_str(), "flush begins");
@@ -213,12 +226,12 @@ impl Lane {
         self.tidy();
         if let Some(cursor) = self.cursor_to_store() {
             self.storing = true;
-            flights.push(Box::pin(errand::store(self.shelf.clone(), cursor)));
+            flights.push(Box::pin(errand::store(self.shelf.clone(), self.inward(), cursor)));
         }
     }
 
     fn wake_at(&self) -> Instant {
-        let machine = self.machine.deadline(self.now()).map(|at| self.begun + at);
+        let machine = self.due().map(|at| self.begun + at);
         let show = self.shown.filter(|_| self.unshown).map(|shown| shown + SHOW_EVERY);
         let glance = Instant::now() + GLANCE;
         [machine, show].into_iter().flatten().fold(glance, Instant::min)
@@ -278,6 +291,8 @@ impl Lane {
                 warn!(lane = self.name, error = failure.error(), "cache not usable");
                 self.machine.unable(failure, now);
             }
+            Landed::Recalled(result) => self.recalled(result),
+            Landed::Looked(result) => self.looked(result),
             Landed::Stored(cursor, result) => {
                 self.storing = false;
                 match result {
@@ -294,7 +309,7 @@ impl Lane {
 
     /// The cursor, if it has changed and it is time to store it.
     fn cursor_to_store(&self) -> Option<Cursor> {
-        if self.storing || !self.machine.has_cursor() {
+        if self.storing || !self.machine.has_cursor() || !self.in_session() {
             return None;
         }
         let age = self.stored.as_ref().map(|(_, at)| at.elapsed());
@@ -326,8 +341,9 @@ impl Lane {
         self.shown = None;
         self.show(&reading);
         drop(reading);
-        if self.machine.has_cursor() {
-            let stored = errand::store(self.shelf.clone(), self.machine.cursor()).await;
+        if self.machine.has_cursor() && self.in_session() {
+            let (copy, inward) = (self.shelf.clone(), self.inward());
+            let stored = errand::store(copy, inward, self.machine.cursor()).await;
             self.land(stored);
         }
         info!(lane = self.name, "lane ended");

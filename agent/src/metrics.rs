@@ -28,7 +28,7 @@ struct OutcomeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FlushLabels {
+struct CauseLabels {
     cache: String,
     priority: &'static str,
     cause: &'static str,
@@ -47,7 +47,8 @@ type Seconds = Gauge<f64, AtomicU64>;
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     settled: Family<OutcomeLabels, Counter>,
-    flushes: Family<FlushLabels, Counter>,
+    flushes: Family<CauseLabels, Counter>,
+    relapses: Family<CauseLabels, Counter>,
     lag: Family<LaneLabels, Gauge>,
     oldest: Family<LaneLabels, Seconds>,
     unsettled: Family<LaneLabels, Gauge>,
@@ -70,6 +71,7 @@ impl Metrics {
         let metrics = Self {
             settled: Family::default(),
             flushes: Family::default(),
+            relapses: Family::default(),
             lag: Family::default(),
             oldest: Family::default(),
             unsettled: Family::default(),
@@ -104,7 +106,9 @@ impl Metrics {
         registry.register("unsettled", "Numbers heard and not settled", unsettled);
         registry.register("rebounds_waiting", "Selectors that wait for a later pass", rebounds);
         registry.register("lane_full", "1 while the lane reads nothing more", full);
-        let Self { searches, lines, .. } = self.clone();
+        let Self { searches, lines, relapses, .. } = self.clone();
+        let help = "Caches that were found to have lost what was done there, by what they hold";
+        registry.register("relapses", help, relapses);
         let help = "Searches of the log for what seemed to be missing";
         registry.register("lookups", help, searches);
         registry.register("lane_lines", "Lines that the lane knows", lines);
@@ -156,7 +160,13 @@ impl LaneMetrics {
     /// A flush has begun.
     pub(crate) fn flushed(&self, cause: &'static str) {
         let LaneLabels { cache, priority } = self.labels.clone();
-        self.all.flushes.get_or_create(&FlushLabels { cache, priority, cause }).inc();
+        self.all.flushes.get_or_create(&CauseLabels { cache, priority, cause }).inc();
+    }
+
+    /// The cache has lost what was done there; its cursor is older, missing or undecodable.
+    pub(crate) fn relapsed(&self, cause: &'static str) {
+        let LaneLabels { cache, priority } = self.labels.clone();
+        self.all.relapses.get_or_create(&CauseLabels { cache, priority, cause }).inc();
     }
 
     /// The lane as it is now.

@@ -59,6 +59,13 @@ impl Progress {
         self.moved.send_replace(());
     }
 
+    /// A new life has begun: only these numbers have been purged once.
+    pub(crate) fn begin_again(&self, settled: Vec<(LineId, NumberRange)>) {
+        self.applied.write().clear();
+        self.settle(settled);
+        self.moved.send_replace(());
+    }
+
     /// These lines are of no concern any more.
     pub(crate) fn forget(&self, lines: &[LineId]) {
         let mut applied = self.applied.write();

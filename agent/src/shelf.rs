@@ -1,12 +1,14 @@
 //! Where a lane's cursor lies between its lives: one file per lane in the agent's `state` folder.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use schemas::{CacheName, Cursor, Priority, wire};
 use tempfile::NamedTempFile;
 use uuid::Uuid;
+
+use crate::driver::PurgeError;
 
 /// Why the state folder was not usable.
 #[derive(Debug, thiserror::Error)]
@@ -32,18 +34,29 @@ pub enum ShelfError {
         #[source]
         source: schemas::wire::WireError,
     },
+    /// The cache did not take it.
+    #[error("the cache does not take it")]
+    Inside(#[source] PurgeError),
 }
 
+/// Longest name of a server.
+const SERVER_BYTES_MAX: u64 = 1024;
+
 /// One cursor's file, replaced as a whole.
+///
+/// Where the cursor lies inside the cache, this is a copy. Beside it stands which server it was stored in, `server`
+/// for short, and only while no other was met since: so whoever finds both knows that they belong together.
 #[derive(Debug, Clone)]
 pub(crate) struct Shelf {
     path: PathBuf,
+    server: PathBuf,
 }
 
 impl Shelf {
     /// The shelf of a lane in `folder`.
     pub(crate) fn new(folder: &Path, cache: &CacheName, priority: Priority) -> Self {
-        Self { path: folder.join(format!("{cache}.{priority}.cursor")) }
+        let file = |kind| folder.join(format!("{cache}.{priority}.{kind}"));
+        Self { path: file("cursor"), server: file("server") }
     }
 
     /// What was stored last; `None` if nothing ever was.
@@ -61,6 +74,40 @@ impl Shelf {
     pub(crate) fn store(&self, cursor: &Cursor) -> Result<(), ShelfError> {
         replace(&self.path, &wire::encode_cursor(cursor))
             .map_err(|source| ShelfError::Io { path: self.path.clone(), source })
+    }
+
+    /// Which server the cursor on this shelf was stored in, if that is known.
+    pub(crate) fn server(&self) -> Result<Option<String>, ShelfError> {
+        let mut server = String::new();
+        let read = File::open(&self.server)
+            .and_then(|file| file.take(SERVER_BYTES_MAX).read_to_string(&mut server));
+        match read {
+            Ok(_) => Ok(Some(server)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.server_error(source)),
+        }
+    }
+
+    /// The cursor on this shelf is of the server that was met last: notes which one that is.
+    pub(crate) fn note_server(&self, server: &str) -> Result<(), ShelfError> {
+        if self.server()?.as_deref() == Some(server) {
+            return Ok(());
+        }
+        replace(&self.server, server.as_bytes()).map_err(|source| self.server_error(source))
+    }
+
+    /// Another server was met, of which there is no cursor here yet.
+    pub(crate) fn forget_server(&self) -> Result<(), ShelfError> {
+        let folder = self.server.parent().unwrap_or(Path::new("."));
+        match fs::remove_file(&self.server) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| File::open(folder)?.sync_all()),
+        }
+        .map_err(|source| self.server_error(source))
+    }
+
+    fn server_error(&self, source: io::Error) -> ShelfError {
+        ShelfError::Io { path: self.server.clone(), source }
     }
 }
 
@@ -141,6 +188,19 @@ mod tests {
             assert!(error.contains("varnish.normal.cursor"), "{error}");
             fs::write(&shelf.path, &whole[..at]).expect("written");
             assert!(shelf.load().is_err(), "torn at {at}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_known_until_another_is_met() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = shelf(folder.path());
+        shelf.forget_server().expect("nothing to forget");
+        for server in ["a b", "c d"] {
+            shelf.note_server(server).expect("noted");
+            assert_eq!(shelf.server().expect("readable").as_deref(), Some(server));
+            shelf.forget_server().expect("forgotten");
+            assert_eq!(shelf.server().expect("readable"), None);
         }
     }
 

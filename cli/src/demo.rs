@@ -267,7 +267,9 @@ fn by_hand(address: SocketAddr, sites: Arc<Sites>) -> anyhow::Result<Edge> {
     let surroundings = Surroundings {
         sites,
         region: NAIVE.parse()?,
+        agent: NAIVE.parse()?,
         cache: NAIVE.parse()?,
+        priority: schemas::Priority::Normal,
         instance: uuid::Uuid::new_v4(),
     };
     Ok(Edge::new(&driver(address)?, &surroundings))

@@ -30,7 +30,9 @@ fn open(config: &str) -> Arc<dyn Driver> {
     let surroundings = Surroundings {
         sites: conformance::sites(),
         region: "local".parse().unwrap(),
+        agent: "edge-1".parse().unwrap(),
         cache: "redis".parse().unwrap(),
+        priority: schemas::Priority::Normal,
         instance: uuid::Uuid::new_v4(),
     };
     driver::open(&DriverConfig::Redis(toml::from_str(config).unwrap()), &surroundings)

@@ -1,6 +1,7 @@
 //! Redis: keys made from templates, removed by UNLINK.
 
 mod config;
+mod cursor;
 mod fault;
 mod keyspace;
 mod link;
@@ -9,17 +10,19 @@ mod template;
 mod work;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, cmd, pipe};
 use schemas::Abilities;
 use uuid::Uuid;
 
 pub use self::config::RedisConfig;
-use self::fault::{Objection, failed, is_out_of_memory, unavailable};
+use self::cursor::CursorKey;
+use self::fault::{Objection, failed, is_out_of_memory, never_refused, unavailable};
 use self::keyspace::Keyspace;
-use self::link::Link;
+use self::link::{Connection, Link};
 use self::work::{Work, remove_members};
-use super::{Batch, Driver, PurgeError, Surroundings};
+use super::{Batch, CursorShelf, Driver, PurgeError, Session, Shelved, Surroundings};
 
 /// How long a probe's key lives if nobody removes it.
 const PROBE_MILLISECONDS: u64 = 10_000;
@@ -29,6 +32,7 @@ const PROBE_MILLISECONDS: u64 = 10_000;
 pub struct Redis {
     keyspace: Keyspace,
     link: Link,
+    cursor: CursorKey,
 }
 
 impl Redis {
@@ -43,6 +47,7 @@ impl Redis {
                 surroundings.region.clone(),
             ),
             link: Link::new(*config.target, config.password_file, config.timeout),
+            cursor: CursorKey::new(surroundings),
         }
     }
 
@@ -68,6 +73,7 @@ impl Redis {
             }
         }
         removal.cmd("SCAN").arg(0).arg("COUNT").arg(1).ignore();
+        self.cursor.try_out(&mut removal);
         let (removed,): (u32,) = removal.query_async(connection).await.map_err(failed)?;
         if stored && removed == 0 {
             return Err(unavailable(Objection::ProbeVanished));
@@ -89,26 +95,68 @@ impl Driver for Redis {
         let outcome = async {
             let server = server::identify(&mut connection).await?;
             self.try_out(&mut connection).await?;
-            Ok(self.keyspace.abilities(&server))
+            Ok(self.keyspace.abilities(&server.words))
         };
-        let outcome = outcome.await.map_err(|error| match error {
-            // No selector was asked for yet: whatever is refused is refused to all.
-            PurgeError::Refused(source) => unavailable(source),
-            unavailable @ PurgeError::Unavailable { .. } => unavailable,
-        });
-        self.link.give_back(connection, outcome)
+        let outcome = outcome.await.map_err(never_refused);
+        self.link.after(connection.number(), outcome)
     }
 
     async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
         let work = Work::of(batch, &self.keyspace)?;
         let mut connection = self.link.take().await?;
         let outcome = work.carry_out(&self.keyspace, &mut connection).await;
-        self.link.give_back(connection, outcome)
+        self.link.after(connection.number(), outcome)
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {
         let mut connection = self.link.take().await?;
         let outcome = self.try_out(&mut connection).await;
-        self.link.give_back(connection, outcome)
+        self.link.after(connection.number(), outcome)
     }
+
+    fn shelf(&self) -> Option<&dyn CursorShelf> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl CursorShelf for Redis {
+    fn session(&self) -> Option<Session> {
+        self.cursor.read_on().filter(|read_on| self.live_on(*read_on).is_some())
+    }
+
+    async fn read(&self) -> Result<Shelved, PurgeError> {
+        let mut connection = self.link.take().await?;
+        let session = connection.number();
+        let outcome = self.cursor.read(session, &mut connection).await;
+        self.link.after(session, outcome.map_err(never_refused))
+    }
+
+    async fn write(&self, session: Session, cursor: Bytes) -> Result<(), PurgeError> {
+        let mut connection = self.live_on(session).ok_or_else(another_connection)?;
+        match self.cursor.write(&cursor, &mut connection).await {
+            // A full Redis keeps an older cursor, and is purged all the same.
+            Err(cursor::WriteError::Full(error)) => Err(unavailable(error)),
+            Err(cursor::WriteError::Other(error)) => {
+                self.link.after(session, Err(never_refused(error)))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn look(&self, session: Session) -> Result<(), PurgeError> {
+        let mut connection = self.live_on(session).ok_or_else(another_connection)?;
+        let outcome = self.cursor.look(&mut connection).await;
+        self.link.after(session, outcome.map_err(never_refused))
+    }
+}
+
+impl Redis {
+    fn live_on(&self, session: Session) -> Option<Connection> {
+        self.link.live().filter(|connection| connection.number() == session)
+    }
+}
+
+fn another_connection() -> PurgeError {
+    unavailable(Objection::AnotherConnection)
 }

@@ -20,6 +20,7 @@ pub(super) struct Reading {
     broker: Arc<dyn Broker>,
     topic: Topic,
     jitter: fastrand::Rng,
+    registered: watch::Receiver<Registration>,
     opening: Option<Opening>,
     opened: Option<Bounds>,
     feed: Option<Feed>,
@@ -38,13 +39,14 @@ impl Reading {
         cursor: Option<&Cursor>,
         mut jitter: fastrand::Rng,
     ) -> Self {
-        let opening = Opening::new(broker.clone(), topic, registered, cursor.is_some());
+        let opening = Opening::new(broker.clone(), topic, registered.clone(), cursor.is_some());
         let feed =
             cursor.map(|cursor| Feed::new(broker.clone(), topic, positions(cursor), jitter.fork()));
         Self {
             broker,
             topic,
             jitter,
+            registered,
             opening: Some(opening),
             opened: None,
             feed,
@@ -53,6 +55,12 @@ impl Reading {
             found: VecDeque::new(),
             searched: false,
         }
+    }
+
+    /// Forgets all that was read and begins again, as a lane with that cursor does.
+    pub(super) fn begin_again(&mut self, cursor: Option<&Cursor>) {
+        let (broker, registered) = (self.broker.clone(), self.registered.clone());
+        *self = Self::new(broker, self.topic, registered, cursor, self.jitter.fork());
     }
 
     /// Waits until something of it goes on; what would need `room` does not without. Cancel-safe.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use broker_adapter::{Bounds, Partition, Position, Positions};
 use jiff::Timestamp;
-use schemas::{LineId, Number};
+use schemas::{Cursor, LineId, Number};
 
-use super::Machine;
+use super::{Acquaintance, Machine};
 use crate::Moment;
 use crate::flush::{Cause, Plan};
 use crate::ledger::Located;
@@ -59,6 +59,12 @@ impl Start {
             replayed_until: Positions::new(),
             read: BTreeSet::new(),
         }
+    }
+
+    /// The same lane in a new life: one that was counted upon still is, whatever it has to do again.
+    fn again(&self, joining: bool, now: Moment) -> Self {
+        let stage = if self.done() { Stage::Done } else { Stage::Listening };
+        Self { stage, started: self.started, ..Self::new(joining, now) }
     }
 
     /// Whether it has no cursor yet.
@@ -128,6 +134,37 @@ impl Start {
 }
 
 impl Machine {
+    /// A new life, of which a report takes back what the last one claimed: from `cursor`, or without one, by a lane
+    /// whose cache has lost what was done there. Reading begins again too. Nothing may be under way to the cache.
+    pub(crate) fn begin_again(&mut self, cursor: Option<&Cursor>, now: Moment) {
+        let mut purpose = self.purpose.clone();
+        // It has been filled since.
+        purpose.config.starts_empty = false;
+        let next = Self::new(purpose, cursor, self.inner.clone(), self.jitter.fork(), now);
+        let start = self.start.again(next.start.joining(), now);
+        let last = std::mem::replace(self, next);
+        // Only another life counts, and anybody may have written the cursor.
+        self.life = last.life.max(self.life).wrapping_add(1);
+        self.start = start;
+        self.abilities = last.abilities;
+        self.acquaintance = last.acquaintance;
+        self.newest = last.newest;
+        self.next_flight = last.next_flight;
+        self.retry = last.retry;
+        self.flushes_begun = last.flushes_begun;
+    }
+
+    /// Whether nothing is under way to the cache, and it need not be left alone any more.
+    pub(crate) fn may_be_asked(&self, now: Moment) -> bool {
+        let asked = self.acquaintance == Acquaintance::UnderWay;
+        self.flights.is_empty() && !asked && now >= self.again_at()
+    }
+
+    /// Until when the cache is left alone.
+    pub(crate) fn again_at(&self) -> Moment {
+        self.retry.again_at()
+    }
+
     /// The broker has told what it `kept` at its `time`. Answers where a lane without a cursor reads: from where the
     /// log ends now, or from its oldest for a shared cache, to which the log is replayed.
     pub(crate) fn begin(&mut self, kept: &Bounds, time: Timestamp, now: Moment) -> Positions {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::CacheConfig;
 use agent::driver::{self, Driver, PurgeError, Surroundings};
 use futures::future::join_all;
-use schemas::{Abilities, Ability, Sites};
+use schemas::{Abilities, Ability, Priority, Sites};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -29,7 +29,9 @@ pub(super) async fn run(config: &Config, done: Done<'_>) -> Vec<Trial> {
         let surroundings = Surroundings {
             sites: Arc::new(held(config, cache)),
             region: agent.config.region.clone(),
+            agent: agent.name.clone(),
             cache: cache.name.clone(),
+            priority: Priority::Normal,
             instance: Uuid::new_v4(),
         };
         let driver = driver::open(&cache.driver, &surroundings);

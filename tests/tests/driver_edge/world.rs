@@ -101,7 +101,9 @@ pub(crate) fn driver_of(address: SocketAddr) -> Arc<dyn Driver> {
     let surroundings = Surroundings {
         sites: conformance::sites(),
         region: "local".parse().unwrap(),
+        agent: "edge-1".parse().unwrap(),
         cache: "edge".parse().unwrap(),
+        priority: schemas::Priority::Normal,
         instance: uuid::Uuid::new_v4(),
     };
     driver::open(&DriverConfig::Edge(toml::from_str(&config).unwrap()), &surroundings)

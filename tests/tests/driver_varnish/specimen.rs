@@ -113,7 +113,9 @@ pub(crate) fn driver(url: &str) -> Arc<dyn Driver> {
         &Surroundings {
             sites: conformance::sites(),
             region: "local".parse().unwrap(),
+            agent: "edge-1".parse().unwrap(),
             cache: "varnish".parse().unwrap(),
+            priority: schemas::Priority::Normal,
             instance: Uuid::nil(),
         },
     ))

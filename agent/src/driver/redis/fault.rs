@@ -28,6 +28,12 @@ pub(super) enum Objection {
         "it took a key and then had none to remove; is there more than one server behind `url`?"
     )]
     ProbeVanished,
+    #[error("the connection on which the cursor was read is gone")]
+    AnotherConnection,
+    #[error(
+        "{key} does not hold what was last stored there: it was removed, or this Redis holds other data than before"
+    )]
+    AnotherCursor { key: String },
 }
 
 /// Waiting helps, or someone who mends the cache.
@@ -43,6 +49,14 @@ pub(super) fn failed(error: RedisError) -> PurgeError {
         !errors.is_empty() && errors.iter().all(|(_, error)| REFUSALS.contains(&error.code()))
     });
     if refused { PurgeError::Refused(error.into()) } else { unavailable(error) }
+}
+
+/// A failed command that concerns no selector: whatever is refused is refused to all.
+pub(super) fn never_refused(error: PurgeError) -> PurgeError {
+    match error {
+        PurgeError::Refused(source) => unavailable(source),
+        unavailable @ PurgeError::Unavailable { .. } => unavailable,
+    }
 }
 
 /// Whether the server took the command for one that needs memory, of which it has none left.

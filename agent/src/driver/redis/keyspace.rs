@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{Abilities, Ability, Region, Selector, SiteName, Sites};
 
+use super::cursor::RESERVED;
 use super::template::{Slot, Template};
 
 /// Most selectors in one batch: their keys fit a few commands.
@@ -141,6 +142,10 @@ impl Keyspace {
     }
 
     fn head_of(&self, site: &SiteName, key: &[u8]) -> Option<&Head> {
+        // Whatever the templates say: a cursor is nobody's content.
+        if key.starts_with(RESERVED.as_bytes()) {
+            return None;
+        }
         let heads = self.heads.get(site)?.iter();
         heads
             .filter(|head| key.starts_with(head.text.as_bytes()))
@@ -294,6 +299,18 @@ mod tests {
         let templates = [(Slot::Key, "{key}")];
         let raw = keyspace_with(&templates, &[("main", &[])], true).abilities("Redis 7");
         assert_eq!((raw.key, raw.everything), (Ability::Supported, Ability::Unsupported));
+    }
+
+    #[test]
+    fn no_template_makes_or_sweeps_the_key_of_a_cursor() {
+        let cursor = "purgebus:cursor:edge-1:redis:normal";
+        let raw = keyspace_with(&[(Slot::Key, "{key}")], &[("main", &[])], true);
+        let site = keyspace(&[RAW], &[("purgebus", &[])]);
+        let key = |text: &str| Selector::Key(text.parse().unwrap());
+        assert!(keys(&raw, "main", &key(cursor)).is_empty());
+        assert!(keys(&site, "purgebus", &key("cursor:edge-1:redis:normal")).is_empty());
+        assert_eq!(keys(&site, "purgebus", &key("cursors")), ["purgebus:cursors"]);
+        assert!(!site.is_content(&"purgebus".parse().unwrap(), cursor.as_bytes()));
     }
 
     #[test]

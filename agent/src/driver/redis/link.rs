@@ -1,5 +1,6 @@
-//! The connection to Redis: one at a time per caller, replaced when it fails.
+//! The connection to Redis: one at a time, replaced when it fails.
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,14 +9,50 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo};
 
 use super::fault::unavailable;
-use crate::driver::PurgeError;
+use crate::driver::{PurgeError, Session};
 
-/// Opens connections and keeps the last one that worked.
+/// Opens connections and keeps the last one as long as it works.
 pub(super) struct Link {
     target: ConnectionInfo,
     password_file: Option<PathBuf>,
     timeout: Duration,
-    idle: Mutex<Option<MultiplexedConnection>>,
+    live: Mutex<Live>,
+    /// Held while a connection is opened: there is one at a time.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Live {
+    opened: u64,
+    connection: Option<MultiplexedConnection>,
+}
+
+/// The connection, shared by all who purge: answers come in the order of what was sent, and those that nobody waits
+/// for any more are dropped.
+pub(super) struct Connection {
+    number: Session,
+    inner: MultiplexedConnection,
+}
+
+impl Connection {
+    /// Which one it is.
+    pub(super) fn number(&self) -> Session {
+        self.number
+    }
+}
+
+impl Deref for Connection {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &MultiplexedConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut MultiplexedConnection {
+        &mut self.inner
+    }
 }
 
 impl std::fmt::Debug for Link {
@@ -32,34 +69,49 @@ impl Link {
         password_file: Option<PathBuf>,
         timeout: Duration,
     ) -> Self {
-        Self { target, password_file, timeout, idle: Mutex::new(None) }
+        let (live, opening) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        Self { target, password_file, timeout, live, opening }
     }
 
-    /// A connection that nobody else uses until it is given back: what a caller sends is answered on it
-    /// in order. A caller that goes away midway takes it along, and its unread replies with it.
-    pub(super) async fn take(&self) -> Result<MultiplexedConnection, PurgeError> {
-        let idle = self.idle.lock().take();
-        match idle {
-            Some(connection) => Ok(connection),
-            None => match tokio::time::timeout(self.timeout, self.connect()).await {
-                Ok(connected) => connected,
-                Err(_) => Err(unavailable(LinkError::Silent {
-                    address: self.target.addr().to_string(),
-                    timeout: self.timeout,
-                })),
-            },
+    /// The connection; opens one where there is none. To be told by [`Link::after`] what came of it.
+    pub(super) async fn take(&self) -> Result<Connection, PurgeError> {
+        if let Some(connection) = self.live() {
+            return Ok(connection);
         }
+        let _opening = self.opening.lock().await;
+        if let Some(connection) = self.live() {
+            return Ok(connection);
+        }
+        let silent =
+            LinkError::Silent { address: self.target.addr().to_string(), timeout: self.timeout };
+        let inner = tokio::time::timeout(self.timeout, self.connect())
+            .await
+            .unwrap_or_else(|_| Err(unavailable(silent)))?;
+        let mut live = self.live.lock();
+        live.opened += 1;
+        live.connection = Some(inner.clone());
+        Ok(Connection { number: Session(live.opened), inner })
     }
 
-    /// Gives a connection back after `outcome`. One on which Redis was unavailable is closed, since a
-    /// new one may lead to a server that is well, or to the new primary.
-    pub(super) fn give_back<T>(
+    /// The connection, if there is one.
+    pub(super) fn live(&self) -> Option<Connection> {
+        let live = self.live.lock();
+        let inner = live.connection.clone()?;
+        Some(Connection { number: Session(live.opened), inner })
+    }
+
+    /// What came of the use of a connection. One on which Redis was unavailable is closed, since a new one may lead
+    /// to a server that is well, or to the new primary.
+    pub(super) fn after<T>(
         &self,
-        connection: MultiplexedConnection,
+        number: Session,
         outcome: Result<T, PurgeError>,
     ) -> Result<T, PurgeError> {
-        if !matches!(outcome, Err(PurgeError::Unavailable { .. })) {
-            *self.idle.lock() = Some(connection);
+        if matches!(outcome, Err(PurgeError::Unavailable { .. })) {
+            let mut live = self.live.lock();
+            if Session(live.opened) == number {
+                live.connection = None;
+            }
         }
         outcome
     }

@@ -9,10 +9,32 @@ use crate::driver::PurgeError;
 /// The first version with UNLINK.
 const MAJOR_MIN: u32 = 4;
 
-/// What it is, in words.
-pub(super) async fn identify(connection: &mut MultiplexedConnection) -> Result<String, PurgeError> {
+/// Longest id that a server has: 40 hexadecimal digits.
+const ID_BYTES_MAX: usize = 64;
+
+/// A server that purges.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// What it is, in words.
+    pub(super) words: String,
+    /// Its run id and its replication id: a restart changes the one, another data set the other.
+    pub(super) identity: Option<String>,
+}
+
+/// Which server it is that answers.
+pub(super) async fn identify(connection: &mut MultiplexedConnection) -> Result<Server, PurgeError> {
     let info: InfoDict = cmd("INFO").query_async(connection).await.map_err(failed)?;
-    recognise(&info).map_err(unavailable)
+    let words = recognise(&info).map_err(unavailable)?;
+    Ok(Server { words, identity: identity(&info) })
+}
+
+fn identity(info: &InfoDict) -> Option<String> {
+    let id = |field: &str| {
+        let id = info.get::<String>(field)?;
+        let fits = (1..=ID_BYTES_MAX).contains(&id.len());
+        (fits && id.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(id)
+    };
+    Some(format!("{} {}", id("run_id")?, id("master_replid")?))
 }
 
 fn recognise(info: &InfoDict) -> Result<String, Objection> {
@@ -56,6 +78,21 @@ mod tests {
             ),
         ] {
             assert_eq!(told(info), expected);
+        }
+    }
+
+    #[test]
+    fn a_server_is_known_by_both_its_ids_or_not_at_all() {
+        let long = "f".repeat(65);
+        for (run, data, known) in [
+            ("ab12", "cd34", Some("ab12 cd34")),
+            ("", "cd34", None),
+            ("ab12", "", None),
+            ("ab 12", "cd34", None),
+            (long.as_str(), "cd34", None),
+        ] {
+            let info = InfoDict::new(&format!("run_id:{run}\r\nmaster_replid:{data}\r\n"));
+            assert_eq!(identity(&info).as_deref(), known);
         }
     }
 }

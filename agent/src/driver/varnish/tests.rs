@@ -88,7 +88,9 @@ impl Fake {
             &Surroundings {
                 sites: Arc::new(Sites::new([main])),
                 region: "local".parse().unwrap(),
+                agent: "edge-1".parse().unwrap(),
                 cache: "varnish".parse().unwrap(),
+                priority: schemas::Priority::Normal,
                 instance: Uuid::nil(),
             },
         )

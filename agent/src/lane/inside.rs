@@ -1,0 +1,210 @@
+//! A cursor that lies inside the cache: read on every new connection, and fallen back to where the cache has lost what
+//! was done there.
+//!
+//! ```text
+//! no session --read--> same server, same cursor, or evicted -> go on as before
+//!     ^                another cursor                       -> a new life, from there
+//!     |                none, or no cursor                   -> a new life without one: flush, or replay
+//!     +-- a connection that failed, or holds another cursor than was stored
+//! ```
+
+use std::time::Duration;
+
+use schemas::{Cursor, Number, wire};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Lane;
+use crate::Moment;
+use crate::driver::{Content, Session, Shelved};
+use crate::errand::{self, Flights, Inward};
+use crate::machine::Failure;
+
+/// An idle connection is looked at so often: it may have died, or lead to other data by now.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Beyond every number that publishers give, and far from where counting ends.
+const NUMBER_MAX: Number = Number::MAX / 2;
+/// Most lines, partitions, or dead letters of a line in a cursor.
+const ROWS_MAX: usize = 10_000;
+
+/// The state of a lane whose cursor lies inside its cache.
+#[derive(Debug)]
+pub(super) struct Inside {
+    /// The connection on which the cursor was read last.
+    session: Option<Session>,
+    /// Which server that was, or the one of the copy in the state folder.
+    server: Option<String>,
+    reading: bool,
+    looking: bool,
+    looked: Instant,
+}
+
+impl Inside {
+    /// Nothing was read yet; the copy in the state folder is of that `server`.
+    pub(super) fn new(server: Option<String>, now: Instant) -> Self {
+        Self { session: None, server, reading: false, looking: false, looked: now }
+    }
+}
+
+/// What a lane makes of what it has read.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing can have been lost.
+    Stay,
+    /// The cache is as this cursor says.
+    Return(Box<Cursor>),
+    /// There is no telling what the cache has seen, and why.
+    Nothing(Loss),
+}
+
+/// Why there is no cursor.
+#[derive(Debug, PartialEq, Eq)]
+enum Loss {
+    Missing,
+    Undecodable(String),
+}
+
+impl Lane {
+    /// Whether purges may go out, and what comes of them counts.
+    pub(super) fn in_session(&self) -> bool {
+        let (Some(inside), Some(keeper)) = (&self.inside, self.driver.shelf()) else { return true };
+        inside.session.is_some() && keeper.session() == inside.session
+    }
+
+    /// The session in which purges go out now.
+    pub(super) fn session(&self) -> Option<Session> {
+        self.inside.as_ref().and_then(|inside| inside.session)
+    }
+
+    /// Where the next cursor is stored inside the cache, if it is.
+    pub(super) fn inward(&self) -> Option<Inward> {
+        let inside = self.inside.as_ref()?;
+        let (session, server) = (inside.session?, inside.server.clone());
+        Some(Inward { driver: self.driver.clone(), session, server })
+    }
+
+    /// Reads the cursor on a new connection, and looks at it on an old one.
+    pub(super) fn tend(&mut self, flights: &Flights, now: Moment) {
+        let in_session = self.in_session();
+        let Some(inside) = &mut self.inside else { return };
+        if inside.reading || inside.looking || self.storing {
+            return;
+        }
+        if let Some(session) = inside.session.filter(|_| in_session) {
+            if inside.looked.elapsed() >= LOOK_EVERY {
+                inside.looking = true;
+                flights.push(Box::pin(errand::look(self.driver.clone(), session)));
+            }
+        } else if self.machine.may_be_asked(now) {
+            inside.reading = true;
+            let (driver, copy) = (self.driver.clone(), self.shelf.clone());
+            flights.push(Box::pin(errand::recall(driver, copy, inside.server.clone())));
+        }
+    }
+
+    /// When the machine has something to do by itself, or the cursor is read again.
+    pub(super) fn due(&self) -> Option<Moment> {
+        let now = self.now();
+        match &self.inside {
+            Some(inside) if !self.in_session() => {
+                Some(self.machine.again_at()).filter(|at| *at > now && !inside.reading)
+            }
+            _ => self.machine.deadline(now),
+        }
+    }
+
+    /// Somebody has looked at the connection; the driver remembers what came of it.
+    pub(super) fn looked(&mut self, result: Result<(), Failure>) {
+        let Some(inside) = &mut self.inside else { return };
+        inside.looking = false;
+        inside.looked = Instant::now();
+        if let Err(failure) = result {
+            info!(lane = self.name, error = failure.error(), "the cursor is read again");
+        }
+    }
+
+    /// The cursor was read on a new connection.
+    pub(super) fn recalled(&mut self, result: Result<Shelved, Failure>) {
+        let now = self.now();
+        let Some(inside) = &mut self.inside else { return };
+        inside.reading = false;
+        inside.looked = Instant::now();
+        let shelved = match result {
+            Ok(shelved) => shelved,
+            Err(failure) => {
+                warn!(lane = self.name, error = failure.error(), "cannot read the cursor");
+                return self.machine.unable(failure, now);
+            }
+        };
+        let same = shelved.server.is_some() && shelved.server == inside.server;
+        let fresh = inside.session.is_none() && inside.server.is_none() && self.stored.is_none();
+        let evicted = same && shelved.content == Content::Absent;
+        inside.session = Some(shelved.session);
+        inside.server = shelved.server;
+        let known = self.stored.as_ref().map(|(cursor, _)| cursor);
+        match judge(&shelved.content, same, known) {
+            Verdict::Stay if evicted => self.stored = None,
+            Verdict::Stay => {}
+            Verdict::Return(cursor) => {
+                warn!(lane = self.name, "the cache is as an older cursor says: back to it");
+                self.metrics.relapsed("older");
+                self.go_back(Some(*cursor), now);
+            }
+            // A cache that was never purged from here has lost nothing.
+            Verdict::Nothing(Loss::Missing) if fresh => {}
+            Verdict::Nothing(Loss::Missing) => {
+                warn!(lane = self.name, "the cache holds no cursor, and may have lost purges");
+                self.metrics.relapsed("missing");
+                self.go_back(None, now);
+            }
+            Verdict::Nothing(Loss::Undecodable(error)) => {
+                warn!(lane = self.name, error, "what the cache holds is no cursor");
+                self.metrics.relapsed("undecodable");
+                self.go_back(None, now);
+            }
+        }
+    }
+
+    fn go_back(&mut self, cursor: Option<Cursor>, now: Moment) {
+        self.machine.begin_again(cursor.as_ref(), now);
+        self.progress.begin_again(self.machine.drain_settled());
+        self.stored = cursor.map(|cursor| (cursor, Instant::now()));
+        self.returned = true;
+        self.unshown = true;
+    }
+}
+
+/// What `content` means for a lane that last stored `known`, on the `same` server or another.
+fn judge(content: &Content, same: bool, known: Option<&Cursor>) -> Verdict {
+    let undecodable = |error| Verdict::Nothing(Loss::Undecodable(error));
+    match content {
+        // It was evicted, or was never stored: all that was done to this server it still has.
+        Content::Absent if same => Verdict::Stay,
+        Content::Absent => Verdict::Nothing(Loss::Missing),
+        Content::Unreadable(error) => undecodable(error.clone()),
+        Content::Bytes(bytes) => match wire::decode_cursor(bytes) {
+            Err(error) => undecodable(error.to_string()),
+            Ok(cursor) if !is_sound(&cursor) => {
+                undecodable("its numbers are impossible".to_owned())
+            }
+            Ok(cursor) if same && known == Some(&cursor) => Verdict::Stay,
+            Ok(cursor) => Verdict::Return(Box::new(cursor)),
+        },
+    }
+}
+
+/// Whether a lane could have written it: counting on from its numbers is safe.
+fn is_sound(cursor: &Cursor) -> bool {
+    let flushed = cursor.flushed.iter().flat_map(|flushed| &flushed.numbers);
+    let rows = [cursor.lines.len(), cursor.hints.len(), cursor.closed.len()];
+    rows.into_iter().all(|rows| rows <= ROWS_MAX)
+        && flushed.into_iter().all(|(_, numbers)| numbers.last <= NUMBER_MAX)
+        && cursor.closed.iter().all(|closed| closed.last <= NUMBER_MAX)
+        && cursor.lines.iter().all(|line| {
+            line.base <= line.floor
+                && line.floor <= NUMBER_MAX
+                && line.settled.iter().all(|numbers| numbers.last <= NUMBER_MAX)
+                && line.refused.len() <= ROWS_MAX
+                && line.refused.iter().all(|(number, _)| *number <= NUMBER_MAX)
+        })
+}
