@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, Message};
+use broker_adapter::{Broker, Message, Partition};
 use bytes::Bytes;
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use futures::future::join_all;
@@ -49,11 +49,19 @@ impl Pulse {
         Ok(())
     }
 
-    /// Tells only numbers that the broker has: what still waits in the journal is not missing from the log.
+    /// Tells only numbers that the broker has: what still waits in the journal is not missing from the log. Who is
+    /// retired cannot tell its own.
     async fn beat(&self) -> Result<(), JournalError> {
         let now = self.clock.now();
         let mut standing = self.journal.standing(now).await?;
-        let heads = std::mem::take(&mut standing.heads);
+        let mut heads = std::mem::take(&mut standing.heads);
+        let remembered_since = self.journal.limits().remembered_since(now);
+        for (stream, lines) in self.tracker.heads_of_retired(remembered_since) {
+            // Its topic may have had more partitions than ours.
+            let ours = if heads.contains_key(&stream) { stream.partition } else { Partition(0) };
+            let stream = Stream { partition: ours, ..stream };
+            heads.entry(stream).or_default().extend(lines);
+        }
         let beats = heads.into_iter().map(|(stream, lines)| self.say(stream, lines, now));
         let trouble = join_all(beats).await.into_iter().flatten().next();
         let waiting_for = standing.waiting_since.map_or(Duration::ZERO, |since| age(since, now));

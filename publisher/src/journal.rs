@@ -73,7 +73,8 @@ impl Limits {
         now.checked_sub(self.retention).unwrap_or(Timestamp::MIN)
     }
 
-    fn remembered_since(self, now: Timestamp) -> Timestamp {
+    /// A line closed before is forgotten.
+    pub(crate) fn remembered_since(self, now: Timestamp) -> Timestamp {
         self.retained_since(now).checked_sub(REMEMBERED_LONGER).unwrap_or(Timestamp::MIN)
     }
 }

@@ -20,6 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use crate::journal::Stream;
+
 pub(crate) use found::Found;
 use found::Remembered;
 
@@ -45,6 +47,13 @@ pub(crate) enum SearchError {
     /// The log cannot be read.
     #[error("the log cannot be read")]
     Broker(#[source] BrokerError),
+}
+
+/// The last number of a line that the log has shown, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) stream: Stream,
+    pub(crate) last: Number,
 }
 
 /// Searches the log. Bounded in time, messages, parallel searches and memory.
@@ -84,27 +93,30 @@ impl Searcher {
         Ok(None)
     }
 
-    /// The last numbers of each line of a publisher that the log has shown since then, as far as time allows.
+    /// The last numbers of each line of a publisher that the log has shown since then, and where, as far as time
+    /// allows.
     pub(crate) async fn heads(
         &self,
         publisher: &PublisherName,
         since: Timestamp,
-    ) -> BTreeMap<LineId, Number> {
+    ) -> BTreeMap<LineId, Head> {
         let deadline = Instant::now() + HEADS_WITHIN;
-        let heads = Mutex::new(BTreeMap::new());
-        let look = |message: LogMessage| {
-            for (line, last) in heads_in(&message, publisher) {
-                let mut heads = heads.lock();
-                let head = heads.entry(line).or_insert(0);
-                *head = last.max(*head);
-            }
-            ControlFlow::<()>::Continue(())
-        };
-        let [critical, normal] = Priority::ALL
-            .map(|priority| read_on(self.broker.as_ref(), priority, since, deadline, look));
+        let heads = &Mutex::new(BTreeMap::new());
+        let [critical, normal] = Priority::ALL.map(|priority| {
+            let look = move |message: LogMessage, partition| {
+                let stream = Stream { priority, partition };
+                for (line, last) in heads_in(&message, publisher) {
+                    let mut heads = heads.lock();
+                    let head = heads.entry(line).or_insert(Head { stream, last });
+                    head.last = last.max(head.last);
+                }
+                ControlFlow::<()>::Continue(())
+            };
+            read_on(self.broker.as_ref(), priority, since, deadline, look)
+        });
         // Whatever was not read in time shows later as numbers above what was said.
         drop(tokio::join!(critical, normal));
-        heads.into_inner()
+        std::mem::take(&mut heads.lock())
     }
 
     async fn find_since(
@@ -113,7 +125,7 @@ impl Searcher {
         since: Timestamp,
         deadline: Instant,
     ) -> Result<Option<Found>, SearchError> {
-        let look = |message: LogMessage| match message {
+        let look = |message: LogMessage, _| match message {
             LogMessage::Frame(frame) => {
                 found_in(frame, id).map_or(ControlFlow::Continue(()), ControlFlow::Break)
             }
@@ -143,7 +155,7 @@ async fn read_on<T>(
     priority: Priority,
     since: Timestamp,
     deadline: Instant,
-    mut look: impl FnMut(LogMessage) -> ControlFlow<T>,
+    mut look: impl FnMut(LogMessage, Partition) -> ControlFlow<T>,
 ) -> Result<Option<T>, SearchError> {
     let topic = Topic::log(priority.as_str());
     let late = |_| SearchError::Undecided;
@@ -162,7 +174,8 @@ async fn read_on<T>(
             messages += 1;
             unread.read(&delivery);
             let message = wire::decode_log(&delivery.body).ok();
-            if let Some(ControlFlow::Break(found)) = message.map(&mut look) {
+            let seen = message.map(|message| look(message, delivery.partition));
+            if let Some(ControlFlow::Break(found)) = seen {
                 return Ok(Some(found));
             }
         }

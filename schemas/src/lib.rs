@@ -31,7 +31,7 @@ pub use report::{
     Abilities, Ability, CacheReport, CircuitState, ClockReading, LaneReport, LineReport,
     OutcomeCounts, Report,
 };
-pub use retirement::{Retired, Retirement};
+pub use retirement::{OpenLine, Retired, Retirement};
 pub use selector::{Key, QueryMatch, Selector, SelectorKind, Tag};
 pub use site::{Site, Sites};
 pub use url::{Host, Path, Query, Scheme, Url};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{AgentName, LineId, Number, PublisherName};
+use crate::{AgentName, LineId, Number, Priority, PublisherName};
 
 /// Nothing is owed by, or expected of, who is named here, until it speaks again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,5 +32,18 @@ pub enum Retired {
         name: PublisherName,
         /// Its lines, each with the last number that anyone has heard of; ascending.
         lines: Vec<(LineId, Number)>,
+        /// Those of them that it had not closed itself; ascending.
+        open: Vec<OpenLine>,
     },
+}
+
+/// A line on which its publisher spoke to the last, and where: whoever lacks its last numbers must be told there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenLine {
+    /// The line.
+    pub line: LineId,
+    /// The topic.
+    pub priority: Priority,
+    /// The partition.
+    pub partition: u32,
 }

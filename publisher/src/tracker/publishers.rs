@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use schemas::api::{PublisherLine, PublisherState, PublisherSummary};
-use schemas::{Incarnation, LineId, Number, PublisherName};
+use schemas::{Incarnation, LineId, Number, OpenLine, PublisherName};
 
 /// A publisher silent for longer, while others are heard, is silent: heartbeats come each second.
 const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(15);
@@ -52,6 +52,8 @@ pub(super) struct RetiredPublisher {
     pub(super) by: PublisherName,
     /// Its lines, each with its last number.
     pub(super) lines: BTreeMap<LineId, Number>,
+    /// Those that it had not closed itself.
+    pub(super) open: Vec<OpenLine>,
     /// When it spoke again.
     pub(super) returned_at: Option<Timestamp>,
 }
@@ -90,9 +92,12 @@ impl Publishers {
         now: Timestamp,
     ) {
         self.anyone_heard_at = Some(now);
+        // Of others' lines it only passes on what they said last.
+        let own = |line| self.who_left(line).is_none_or(|left| left == name);
+        let heads: Vec<_> = heads.iter().copied().filter(|(line, _)| own(*line)).collect();
         let known = self.known(name);
         known.heard_at = Some(now);
-        known.learn_heads(heads);
+        known.learn_heads(&heads);
         if let Some(retired) = &mut known.retired
             && retired.returned_at.is_none()
         {
@@ -108,6 +113,7 @@ impl Publishers {
         at: Timestamp,
         by: PublisherName,
         lines: &[(LineId, Number)],
+        open: &[OpenLine],
     ) {
         let known = self.known(name);
         if known.retired.as_ref().is_some_and(|retired| retired.at >= at) {
@@ -120,7 +126,8 @@ impl Publishers {
         let returned = known.incarnation.as_ref().filter(|incarnation| spoke_since(incarnation));
         let returned_at = returned.map(|incarnation| incarnation.since);
         let lines = lines.iter().copied().take(LINES_MAX).collect();
-        known.retired = Some(RetiredPublisher { at, by, lines, returned_at });
+        let open = open.iter().copied().take(LINES_MAX).collect();
+        known.retired = Some(RetiredPublisher { at, by, lines, open, returned_at });
         known.unstored = true;
     }
 
@@ -142,7 +149,25 @@ impl Publishers {
     /// Whether nobody will ever give what is missing on this line: its publisher is gone for good, or came back without
     /// that part of its journal.
     pub(super) fn is_retired_line(&self, line: LineId) -> bool {
-        self.by_name.values().any(|known| known.has_retired(line))
+        self.who_left(line).is_some()
+    }
+
+    /// Who spoke on this line and is gone for good.
+    pub(super) fn who_left(&self, line: LineId) -> Option<&PublisherName> {
+        self.by_name.iter().find(|(_, known)| known.has_retired(line)).map(|(name, _)| name)
+    }
+
+    /// The lines on which publishers spoke to the last that were retired since then, each with its last number. One
+    /// closed earlier was told while its publisher lived, and may be forgotten by agents already.
+    pub(super) fn left_open(&self, since: Timestamp) -> impl Iterator<Item = (OpenLine, Number)> {
+        let retired = self.by_name.values().flat_map(|known| {
+            known.retired.iter().flat_map(move |retired| {
+                let open = retired.open.iter().filter(|open| known.has_retired(open.line));
+                open.map(move |open| (retired, *open))
+            })
+        });
+        let recent = retired.filter(move |(retired, _)| retired.at >= since);
+        recent.map(|(retired, open)| (open, retired.lines.get(&open.line).copied().unwrap_or(0)))
     }
 
     /// How a publisher stands.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use broker_adapter::{Message, Partition, Topic};
+use jiff::Timestamp;
 use schemas::api::{AgentState, AgentSummary, PublisherState, PublisherSummary};
 use schemas::{AgentName, BoardMessage, LineId, Number, PublisherName, Retirement, wire};
 use tokio::time::timeout;
@@ -12,6 +13,8 @@ use tracing::warn;
 use super::shell::{Shared, TrackerHandle};
 use super::store::StoreError;
 use crate::error_chain;
+use crate::journal::Stream;
+use crate::search::Head;
 
 /// Longest wait for the broker's ack.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
@@ -72,11 +75,11 @@ impl TrackerHandle {
         self.0.tracker.lock().agent(name, now).ok_or(RetireError::Unknown)
     }
 
-    /// Says that a publisher is gone for good; `read` are the last numbers that the log has shown of it.
+    /// Says that a publisher is gone for good; `read` is what the log has shown of it last.
     pub(crate) async fn retire_publisher(
         &self,
         name: &PublisherName,
-        read: &BTreeMap<LineId, Number>,
+        read: &BTreeMap<LineId, Head>,
         by_force: bool,
     ) -> Result<PublisherSummary, RetireError> {
         self.may_retire_publisher(name, by_force)?;
@@ -84,6 +87,14 @@ impl TrackerHandle {
         let retirement = self.0.tracker.lock().publisher_retirement(name, read, now);
         self.0.retire(retirement.ok_or(RetireError::Unknown)?).await?;
         self.publisher(name).ok_or(RetireError::Unknown)
+    }
+
+    /// What publishers retired since then would still say each second: the last numbers of their lines.
+    pub(crate) fn heads_of_retired(
+        &self,
+        since: Timestamp,
+    ) -> BTreeMap<Stream, Vec<(LineId, Number)>> {
+        self.0.tracker.lock().heads_of_retired(since)
     }
 
     /// Whether [`Self::retire_publisher`] would.

@@ -10,8 +10,8 @@ use proptest::sample::select;
 use schemas::{
     Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
     ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
-    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts,
-    Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, Selector, Url,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Outcome,
+    OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, Selector, Url,
 };
 use uuid::Uuid;
 
@@ -151,15 +151,18 @@ fn incarnation() -> impl Strategy<Value = Incarnation> {
 
 fn retirement() -> impl Strategy<Value = Retirement> {
     let agent = (name(), btree_map(any::<u128>().prop_map(Uuid::from_u128), any::<u64>(), 0..3));
-    let publisher = (name(), btree_map(line(), any::<u64>(), 0..3));
+    let open = (line(), priority(), any::<u32>())
+        .prop_map(|(line, priority, partition)| OpenLine { line, priority, partition });
+    let publisher = (name(), btree_map(line(), any::<u64>(), 0..3), btree_set(open, 0..3));
     let retired = prop_oneof![
         agent.prop_map(|(name, instances)| Retired::Agent {
             name,
             instances: instances.into_iter().collect(),
         }),
-        publisher.prop_map(|(name, lines)| Retired::Publisher {
+        publisher.prop_map(|(name, lines, open)| Retired::Publisher {
             name,
             lines: lines.into_iter().collect(),
+            open: open.into_iter().collect(),
         }),
     ];
     (retired, time(), name()).prop_map(|(retired, at, by)| Retirement { retired, at, by })

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use schemas::{
     Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
     ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
-    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, Outcome, OutcomeCounts,
-    Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme,
-    Selector,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Outcome,
+    OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, SIGNATURE_BYTES,
+    Scheme, Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 11] {
+pub(crate) fn samples() -> [(&'static str, Message); 12] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
@@ -27,6 +27,10 @@ pub(crate) fn samples() -> [(&'static str, Message); 11] {
         ("v1-incarnation", Message::Board(BoardMessage::Incarnation(incarnation()))),
         ("v1-retired-agent", Message::Board(BoardMessage::Retirement(retired_agent()))),
         ("v1-retired-publisher", Message::Board(BoardMessage::Retirement(retired_publisher()))),
+        (
+            "v1-retired-publisher-open",
+            Message::Board(BoardMessage::Retirement(retired_publisher_with_open_lines())),
+        ),
         ("v1-cursor", Message::Cursor(cursor())),
         ("v1-cursor-flushed", Message::Cursor(cursor_of_flushed_cache())),
     ]
@@ -156,10 +160,22 @@ fn retired_publisher() -> Retirement {
         retired: Retired::Publisher {
             name: text("publisher-2"),
             lines: vec![(line(0x11), 70_001), (line(0x22), 0)],
+            open: Vec::new(),
         },
         at: time("2026-11-21T10:06:00Z"),
         by: text("publisher-1"),
     }
+}
+
+fn retired_publisher_with_open_lines() -> Retirement {
+    let open = |digits, priority, partition| OpenLine { line: line(digits), priority, partition };
+    let open = vec![open(0x11, Priority::Normal, 3), open(0x22, Priority::Critical, 0)];
+    let Retirement { retired: Retired::Publisher { name, lines, .. }, at, by } =
+        retired_publisher()
+    else {
+        panic!("not a publisher")
+    };
+    Retirement { retired: Retired::Publisher { name, lines, open }, at, by }
 }
 
 fn report_with_clocks() -> Report {

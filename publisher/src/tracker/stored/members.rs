@@ -20,9 +20,10 @@ impl Tracker {
         }
         for (name, known) in self.publishers.iter_mut().filter(|(_, known)| known.unstored) {
             known.unstored = false;
-            if let Some(RetiredPublisher { at, by, lines, returned_at }) = &known.retired {
+            if let Some(RetiredPublisher { at, by, lines, open, returned_at }) = &known.retired {
                 let lines = lines.iter().map(|(line, last)| (*line, *last)).collect();
-                let retired = Retired::Publisher { name: name.clone(), lines };
+                let open = open.clone();
+                let retired = Retired::Publisher { name: name.clone(), lines, open };
                 unstored.retirements.push(row(retired, *at, by.clone(), *returned_at));
             }
             let heard_at = known.heard_at;
@@ -59,11 +60,11 @@ impl Tracker {
                     let retired = RetiredAgent { at, by, instances, returned_at, unstored: false };
                     self.retired_agents.restore(name, retired);
                 }
-                Retired::Publisher { name, lines } => {
+                Retired::Publisher { name, lines, open } => {
                     let publisher = known.entry(name).or_default();
                     publisher.learn_heads(&lines);
                     let lines = lines.into_iter().collect();
-                    publisher.retired = Some(RetiredPublisher { at, by, lines, returned_at });
+                    publisher.retired = Some(RetiredPublisher { at, by, lines, open, returned_at });
                 }
             }
         }

@@ -1,10 +1,11 @@
 //! A publisher that restarts answers as before, through a real database file.
 
 use redb::Database;
-use schemas::Outcome;
 use schemas::api::Clock;
+use schemas::{Incarnation, Outcome};
 
 use super::super::store;
+use super::retiring::{bus_left_by_p2, normal, seen};
 use super::*;
 
 /// Stores what has changed, forgets everything in memory, and reads it again in a file opened anew.
@@ -155,4 +156,19 @@ fn a_line_that_began_right_before_a_crash_is_owed_though_it_was_not_stored() {
     assert_eq!((progress.state, progress.clock), (ProgressState::Published, Clock::One));
     let owing: Vec<_> = progress.regions.iter().map(|region| region.region.as_str()).collect();
     assert_eq!(owing, ["eu"], "who came later does not owe it");
+}
+
+#[test]
+fn the_last_numbers_of_who_is_retired_are_told_also_after_a_restart_and_its_return_without_them() {
+    let file = file();
+    let (mut bus, _) = bus_left_by_p2(&BTreeMap::from([(own_line(), seen(3, 9))]));
+    bus.tracker.incarnation(Incarnation {
+        publisher: "p2".parse().unwrap(),
+        since: at(bus.now),
+        lines: vec![LineId::from_bytes([3; 16])],
+        closes: vec![],
+    });
+    restarted(&mut bus, file.path());
+    let told = BTreeMap::from([(normal(3), vec![(own_line(), 9)])]);
+    assert_eq!(bus.tracker.heads_of_retired(at(0)), told);
 }

@@ -1,9 +1,12 @@
 //! Agents and publishers that are gone for good, and those that come back.
 
+use broker_adapter::Partition;
 use schemas::api::{AgentState, AgentSummary, PublisherState};
 use schemas::{Heartbeat, Incarnation, PublisherName, Retired, Retirement};
 
 use super::*;
+use crate::journal::Stream;
+use crate::search::Head;
 
 impl Bus {
     /// The agent of that name, as the table shows it.
@@ -220,7 +223,7 @@ fn a_retired_publisher_is_closed_at_the_highest_number_that_anyone_has_shown() {
     let unread = bus.tracker.publisher_retirement(&name, &BTreeMap::new(), at(0)).unwrap();
     let Retired::Publisher { lines, .. } = &unread.retired else { panic!("not a publisher") };
     assert_eq!(lines, &[(own_line(), 7)], "a lane misses it, so it exists");
-    let read = BTreeMap::from([(own_line(), 9)]);
+    let read = BTreeMap::from([(own_line(), seen(3, 9))]);
     let retirement = bus.tracker.publisher_retirement(&name, &read, at(0)).unwrap();
     let Retired::Publisher { lines, .. } = &retirement.retired else { panic!("not a publisher") };
     assert_eq!(lines, &[(own_line(), 9)]);
@@ -237,6 +240,66 @@ fn a_retired_publisher_is_closed_at_the_highest_number_that_anyone_has_shown() {
     assert!(!bus.tracker.publishers.is_retired_line(own_line()));
     bus.tracker.retirement(retirement, at(0));
     assert_eq!(bus.publisher_state("p2"), PublisherState::Live, "an old word");
+}
+
+/// A line as the log shows it, on a partition of the normal topic.
+pub(super) fn seen(partition: u32, last: Number) -> Head {
+    Head { stream: normal(partition), last }
+}
+
+pub(super) fn normal(partition: u32) -> Stream {
+    Stream { priority: Priority::Normal, partition: Partition(partition) }
+}
+
+/// A bus on which `p2` has numbered that line since some time, has closed another one before, and is retired now.
+pub(super) fn bus_left_by_p2(read: &BTreeMap<LineId, Head>) -> (Bus, LineId) {
+    let mut bus = Bus::new();
+    let closed = LineId::from_bytes([2; 16]);
+    bus.tracker.incarnation(Incarnation {
+        publisher: "p2".parse().unwrap(),
+        since: at(0),
+        lines: vec![own_line()],
+        closes: vec![(closed, 50)],
+    });
+    bus.pass(1_000);
+    let name: PublisherName = "p2".parse().unwrap();
+    let now = at(bus.now);
+    let retirement = bus.tracker.publisher_retirement(&name, read, now).unwrap();
+    bus.tracker.retirement(retirement, now);
+    (bus, closed)
+}
+
+#[test]
+fn others_tell_the_last_numbers_of_who_is_retired_where_it_told_them_until_all_forget_them() {
+    let (bus, closed) = bus_left_by_p2(&BTreeMap::from([(own_line(), seen(3, 9))]));
+    let told = BTreeMap::from([(normal(3), vec![(own_line(), 9)])]);
+    assert_eq!(bus.tracker.heads_of_retired(at(1_000)), told);
+    assert!(bus.tracker.publishers.is_retired_line(closed), "and yet it told that one itself");
+    assert_eq!(bus.tracker.heads_of_retired(at(1_001)), BTreeMap::new());
+}
+
+#[test]
+fn what_only_a_lane_has_heard_of_who_is_retired_is_told_also_when_it_settles_it_later() {
+    let (mut bus, _) = bus_left_by_p2(&BTreeMap::new());
+    assert_eq!(bus.tracker.heads_of_retired(at(0)), BTreeMap::new(), "nobody has heard a number");
+    let mut agent = Agent::new("one", "eu");
+    bus.hear(agent.floors(7, 7));
+    let told = BTreeMap::from([(normal(0), vec![(own_line(), 7)])]);
+    assert_eq!(bus.tracker.heads_of_retired(at(0)), told);
+}
+
+#[test]
+fn who_passes_on_the_numbers_of_another_does_not_own_them_and_who_returns_tells_its_own() {
+    let (mut bus, _) = bus_left_by_p2(&BTreeMap::from([(own_line(), seen(0, 9))]));
+    bus.beat("p3", vec![(own_line(), 9)]);
+    let p3 = bus.tracker.publisher(&"p3".parse().unwrap(), at(bus.now)).unwrap();
+    assert!(p3.lines.is_empty(), "{p3:?}");
+    let read = BTreeMap::from([(own_line(), seen(0, 9))]);
+    let retired = bus.tracker.publisher_retirement(&p3.publisher, &read, at(bus.now)).unwrap();
+    let Retired::Publisher { lines, .. } = retired.retired else { panic!("not a publisher") };
+    assert_eq!(lines, []);
+    bus.beat("p2", vec![]);
+    assert_eq!(bus.tracker.heads_of_retired(at(0)), BTreeMap::new());
 }
 
 #[test]
