@@ -1,5 +1,6 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
+mod list;
 mod members;
 mod status;
 
@@ -8,9 +9,13 @@ use std::sync::Arc;
 
 use daemon::{Clock, Stop};
 use jiff::Timestamp;
-use schemas::api::{Accepted, CacheSummary, DryRun, InvalidationRequest, Mistake, RegionSummary};
+use schemas::api::{
+    Accepted, CacheSummary, DryRun, InvalidationRequest, LatencyReport, LatencyWindow, Mistake,
+    RegionSummary,
+};
 use schemas::{Audience, Invalidation, Region, Site, SiteName, Sites};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use uuid::{NoContext, Uuid};
 
 use crate::intake::{self, Wanted};
@@ -19,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
+pub(crate) use self::list::ListRequest;
 pub use self::status::StatusError;
 
 /// Why a request was not accepted.
@@ -52,6 +58,8 @@ struct Shared {
     metrics: Metrics,
     /// Where the log lies elsewhere: others publish there too.
     searcher: Option<Searcher>,
+    /// Lists in the making.
+    lists: Semaphore,
     /// Requested when the publisher begins to stop: nobody shall wait any more.
     leaving: Stop,
 }
@@ -75,7 +83,8 @@ impl PublisherHandle {
         searcher: Option<Searcher>,
         leaving: Stop,
     ) -> Self {
-        Self(Arc::new(Shared { sites, journal, tracker, clock, metrics, searcher, leaving }))
+        let lists = Semaphore::new(list::LISTS_MAX);
+        Self(Arc::new(Shared { sites, journal, tracker, clock, metrics, searcher, lists, leaving }))
     }
 
     /// Publishes: when it returns, the invalidation has its number and is on disk.
@@ -142,6 +151,21 @@ impl PublisherHandle {
         self.0.tracker.caches()
     }
 
+    /// How long purges took, of one region or of all.
+    pub fn latency(&self, region: Option<Region>, window: LatencyWindow) -> LatencyReport {
+        self.0.tracker.latency(region, window)
+    }
+
+    /// What its clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// All sites of the installation.
+    pub(crate) fn sites(&self) -> &Sites {
+        &self.0.sites
+    }
+
     fn check(&self, request: &InvalidationRequest) -> Result<Wanted, Vec<Mistake>> {
         let known_regions = match &request.regions {
             Some(_) => self.known_regions(),
@@ -174,7 +198,7 @@ impl PublisherHandle {
     }
 
     /// Regions with agents, and regions that some site names.
-    fn known_regions(&self) -> BTreeSet<Region> {
+    pub(crate) fn known_regions(&self) -> BTreeSet<Region> {
         self.0.tracker.region_names()
     }
 }

@@ -15,6 +15,7 @@ mod holes;
 mod lookup;
 mod open;
 mod pack;
+mod recent;
 mod retention;
 mod standing;
 mod stream;
@@ -25,6 +26,7 @@ mod tests;
 mod writer;
 
 use std::collections::HashSet;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,6 +193,17 @@ impl Journal {
         id: Uuid,
     ) -> Result<Option<(Place, Invalidation)>, JournalError> {
         self.read(move |database| lookup::invalidation(database, id)).await
+    }
+
+    /// Shows what it keeps of these ids to `look`, the newest first, until that breaks or enough was read; answers
+    /// the last id shown where something may be left.
+    pub(crate) async fn recent<T: Send + 'static>(
+        &self,
+        ids: Range<u128>,
+        found: T,
+        look: impl FnMut(&mut T, Place, &Invalidation) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<(T, Option<u128>), JournalError> {
+        self.read(move |database| recent::recent(database, ids, found, look)).await
     }
 
     /// Every stream: of today's partitions, and of those that an earlier life wrote.

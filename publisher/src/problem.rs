@@ -40,7 +40,7 @@ pub(crate) struct Reason(pub(crate) &'static str);
 
 impl Kind {
     /// Its status, its word in types and metrics, and its title.
-    fn facts(self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) fn facts(self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as Code;
         match self {
             Self::Malformed => (Code::BAD_REQUEST, "malformed", "The request cannot be read"),

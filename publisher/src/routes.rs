@@ -7,8 +7,11 @@ mod caches;
 mod gate;
 mod invalidation;
 mod invalidations;
+mod latency;
+mod openapi;
 mod parameters;
 mod publishers;
+mod recent;
 mod regions;
 #[cfg(test)]
 mod tests;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
+use axum::routing::MethodRouter;
 use tracing::{error, warn};
 
 use crate::handle::{PublisherHandle, StatusError};
@@ -25,6 +29,32 @@ use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
 use crate::tokens::Tokens;
 use gate::Gate;
+use openapi::At;
+
+/// A path of the API, with what can be done there.
+struct Resource {
+    path: &'static str,
+    methods: MethodRouter<PublisherHandle>,
+    /// Writes it down for [`openapi`].
+    describe: fn(At<'_>),
+}
+
+/// Every path of the API: what is not here is neither served nor written down.
+fn resources() -> Vec<Resource> {
+    let resource = |path, methods, describe| Resource { path, methods, describe };
+    vec![
+        resource("/v1/invalidations", invalidations::methods(), invalidations::describe),
+        resource("/v1/invalidations/{id}", invalidation::methods(), invalidation::describe),
+        resource("/v1/regions", regions::methods(), regions::describe),
+        resource("/v1/caches", caches::methods(), caches::describe),
+        resource("/v1/latency", latency::methods(), latency::describe),
+        resource("/v1/agents", agents::methods(), agents::describe),
+        resource("/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
+        resource("/v1/publishers", publishers::methods(), publishers::describe),
+        resource("/v1/publishers/{name}", publishers::methods_of_one(), publishers::describe_one),
+        resource("/openapi.json", openapi::methods(), openapi::describe),
+    ]
+}
 
 /// Every route. Without tokens, everyone may use them.
 pub(crate) fn router(
@@ -32,16 +62,10 @@ pub(crate) fn router(
     tokens: Option<Arc<Tokens>>,
     metrics: Metrics,
 ) -> Router {
-    Router::new()
-        .route("/v1/invalidations", invalidations::methods())
-        .route("/v1/invalidations/{id}", invalidation::methods())
-        .route("/v1/regions", regions::methods())
-        .route("/v1/caches", caches::methods())
-        .route("/v1/agents", agents::methods())
-        .route("/v1/agents/{name}", agents::methods_of_one())
-        .route("/v1/publishers", publishers::methods())
-        .route("/v1/publishers/{name}", publishers::methods_of_one())
-        .fallback(not_found)
+    let all = resources()
+        .into_iter()
+        .fold(Router::new(), |router, resource| router.route(resource.path, resource.methods));
+    all.fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(handle)
         .layer(from_fn_with_state(Arc::new(Gate { tokens, metrics }), gate::pass))

@@ -4,10 +4,12 @@
 //! An id carries the millisecond in which it was accepted, so that only what the broker took since then is read:
 //! until it is found, until the end (then it is not there), or until time is up (then nobody knows).
 
+mod filter;
 mod found;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +24,10 @@ use uuid::Uuid;
 
 use crate::journal::Stream;
 
+pub(crate) use filter::Filter;
 pub(crate) use found::Found;
 use found::Remembered;
+pub(crate) use page::Newest;
 
 /// Longest search; whoever asks waits for no longer than this.
 const SEARCH_WITHIN: Duration = Duration::from_secs(5);
@@ -112,7 +116,7 @@ impl Searcher {
                 }
                 ControlFlow::<()>::Continue(())
             };
-            read_on(self.broker.as_ref(), priority, since, deadline, look)
+            read_on(self.broker.as_ref(), priority, since..Timestamp::MAX, deadline, look)
         });
         // Whatever was not read in time shows later as numbers above what was said.
         drop(tokio::join!(critical, normal));
@@ -132,7 +136,7 @@ impl Searcher {
             LogMessage::Heartbeat(_) | LogMessage::Lost(_) => ControlFlow::Continue(()),
         };
         let [critical, normal] = Priority::ALL.map(|priority| {
-            Box::pin(read_on(self.broker.as_ref(), priority, since, deadline, look))
+            Box::pin(read_on(self.broker.as_ref(), priority, since..Timestamp::MAX, deadline, look))
         });
         let (first, other) = match futures::future::select(critical, normal).await {
             futures::future::Either::Left(ended) | futures::future::Either::Right(ended) => ended,
@@ -149,11 +153,11 @@ impl Searcher {
     }
 }
 
-/// Reads one topic from `since` on until `look` breaks, or up to its present end.
+/// Reads what one topic took in that time until `look` breaks, or up to its present end.
 async fn read_on<T>(
     broker: &dyn Broker,
     priority: Priority,
-    since: Timestamp,
+    taken: Range<Timestamp>,
     deadline: Instant,
     mut look: impl FnMut(LogMessage, Partition) -> ControlFlow<T>,
 ) -> Result<Option<T>, SearchError> {
@@ -164,7 +168,7 @@ async fn read_on<T>(
     if unread.is_over() {
         return Ok(None);
     }
-    let subscribed = broker.subscribe(topic, Start::Since(since));
+    let subscribed = broker.subscribe(topic, Start::Since(taken.start));
     let subscribed = timeout_at(deadline, subscribed).await.map_err(late)?;
     let mut subscription = subscribed.map_err(SearchError::Broker)?;
     let mut messages = 0;
@@ -172,7 +176,7 @@ async fn read_on<T>(
         let read = timeout_at(deadline, subscription.read(READ_MAX)).await.map_err(late)?;
         for delivery in read.map_err(SearchError::Broker)? {
             messages += 1;
-            unread.read(&delivery);
+            unread.read(&delivery, taken.end);
             let message = wire::decode_log(&delivery.body).ok();
             let seen = message.map(|message| look(message, delivery.partition));
             if let Some(ControlFlow::Break(found)) = seen {
@@ -197,8 +201,9 @@ impl Unread {
         Self(filled.map(|(partition, bounds)| (partition, bounds.end.0)).collect())
     }
 
-    fn read(&mut self, delivery: &Delivery) {
-        let next = delivery.position.0 + 1;
+    /// Nothing after `until` has to be read.
+    fn read(&mut self, delivery: &Delivery, until: Timestamp) {
+        let next = if delivery.time > until { u64::MAX } else { delivery.position.0 + 1 };
         self.0.retain(|(partition, end)| *partition != delivery.partition || next < *end);
     }
 

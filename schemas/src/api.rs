@@ -4,6 +4,7 @@ mod accepted;
 mod agent;
 mod event;
 mod latency;
+mod listed;
 mod problem;
 mod progress;
 mod publisher;
@@ -16,6 +17,7 @@ pub use self::event::{
     BlockedEvent, CacheEvent, Event, FlushEvent, InvalidationEvent, LaggedEvent, ReachedEvent,
 };
 pub use self::latency::{LatencyReport, LatencyWindow};
+pub use self::listed::InvalidationSummary;
 pub use self::problem::{Mistake, Problem};
 pub use self::progress::{CacheProgress, Clock, Missing, Progress, ProgressState, RegionProgress};
 pub use self::publisher::{PublisherLine, PublisherState, PublisherSummary};

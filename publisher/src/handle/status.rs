@@ -13,7 +13,7 @@ use crate::search::{Found, SearchError};
 use crate::tracker::Until;
 
 /// What another publisher accepted is judged once the boards have been read: who owes it is told there.
-const BOARDS_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const BOARDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why it is not known how far an invalidation has come.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +62,16 @@ impl PublisherHandle {
         let Some(searcher) = &self.0.searcher else { return Ok(None) };
         let found = searcher.find(id).await?;
         if found.is_some() && !self.0.tracker.caught_up(BOARDS_WITHIN).await {
-            let why = "who owes it is not known yet: the boards have not been read";
-            return Err(StatusError::Undecided { why, source: None });
+            return Err(StatusError::boards_unread());
         }
         Ok(found)
+    }
+}
+
+impl StatusError {
+    pub(super) fn boards_unread() -> Self {
+        let why = "who owes it is not known yet: the boards have not been read";
+        Self::Undecided { why, source: None }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use redb::{Database, Error, ReadableDatabase, ReadableTable};
-use schemas::{Invalidation, LineId, LogMessage, Number, Place, Priority, wire};
+use redb::{Database, Error, ReadTransaction, ReadableDatabase, ReadableTable};
+use schemas::{Frame, Invalidation, LineId, LogMessage, Number, Place, Priority, wire};
 use uuid::Uuid;
 
 use super::stream::{Reach, Stream};
@@ -29,6 +29,17 @@ pub(super) fn invalidation(
     let transaction = database.begin_read()?;
     let Some(found) = transaction.open_table(IDS)?.get(id.as_u128())? else { return Ok(None) };
     let (line, number) = found.value();
+    let Some((mut frame, _)) = frame_with(&transaction, line, number)? else { return Ok(None) };
+    let Some(at) = position(&frame, number) else { return Ok(None) };
+    Ok(Some((place(line, number), frame.invalidations.swap_remove(at))))
+}
+
+/// The frame that carries a number, if it is kept, and how many bytes it has.
+pub(super) fn frame_with(
+    transaction: &ReadTransaction,
+    line: u128,
+    number: Number,
+) -> Result<Option<(Frame, usize)>, Error> {
     let Some(row) = transaction.open_table(LINES)?.get(line)? else { return Ok(None) };
     let (topic, partition, _, _) = row.value();
     let numbers = transaction.open_table(NUMBERS)?;
@@ -37,9 +48,17 @@ pub(super) fn invalidation(
     let frames = transaction.open_table(FRAMES)?;
     let Some(row) = frames.get((topic, partition, sequence))? else { return Ok(None) };
     let (of_line, first, last, _, bytes) = row.value();
-    let carried = of_line == line && (first..=last).contains(&number);
-    let taken = if carried { take(bytes, number) } else { None };
-    Ok(taken.map(|taken| (place(line, number), taken)))
+    if of_line != line || !(first..=last).contains(&number) {
+        return Ok(None);
+    }
+    let Ok(LogMessage::Frame(frame)) = wire::decode_log(bytes) else { return Ok(None) };
+    Ok(Some((frame, bytes.len())))
+}
+
+/// Where in a frame the invalidation of that number stands.
+pub(super) fn position(frame: &Frame, number: Number) -> Option<usize> {
+    let at = usize::try_from(number.checked_sub(frame.first)?).ok()?;
+    (at < frame.invalidations.len()).then_some(at)
 }
 
 /// Frames of a stream from a sequence on, at most `bytes_max`, but at least one if there is one.
@@ -97,10 +116,4 @@ pub(super) fn reaches(database: &Database) -> Result<BTreeMap<Stream, Reach>, Er
         reaches.extend(Stream::from_key(key.value()).map(|stream| (stream, state.into())));
     }
     Ok(reaches)
-}
-
-fn take(frame: &[u8], number: Number) -> Option<Invalidation> {
-    let Ok(LogMessage::Frame(mut frame)) = wire::decode_log(frame) else { return None };
-    let at = usize::try_from(number.checked_sub(frame.first)?).ok()?;
-    (at < frame.invalidations.len()).then(|| frame.invalidations.swap_remove(at))
 }

@@ -8,6 +8,7 @@ use axum::routing::{MethodRouter, delete, get};
 use schemas::AgentName;
 use schemas::api::{AgentSummary, Page};
 
+use super::openapi::At;
 use super::parameters::Parameters;
 use crate::handle::PublisherHandle;
 use crate::problem::{Kind, Refused};
@@ -19,6 +20,19 @@ pub(super) fn methods() -> MethodRouter<PublisherHandle> {
 
 pub(super) fn methods_of_one() -> MethodRouter<PublisherHandle> {
     delete(retire)
+}
+
+pub(super) fn describe(mut at: At<'_>) {
+    at.get("list_agents", "Who purges caches")
+        .answers::<Page<AgentSummary>>(200, "One row per agent")
+        .refuses(&[Kind::Malformed]);
+}
+
+pub(super) fn describe_one(mut at: At<'_>) {
+    at.delete("retire_agent", "Says that an agent is gone for good: it owes nothing any more")
+        .query::<bool>("force", "even though it is alive")
+        .answers::<AgentSummary>(200, "It is retired")
+        .refuses(&[Kind::Malformed, Kind::NotFound, Kind::Alive]);
 }
 
 async fn list(

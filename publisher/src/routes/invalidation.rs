@@ -8,12 +8,19 @@ use axum::routing::{MethodRouter, get};
 use schemas::api::Progress;
 use uuid::Uuid;
 
+use super::openapi::At;
 use super::parameters::Parameters;
 use crate::handle::PublisherHandle;
 use crate::problem::{Kind, Refused};
 
 pub(super) fn methods() -> MethodRouter<PublisherHandle> {
     get(progress)
+}
+
+pub(super) fn describe(mut at: At<'_>) {
+    at.get("get_invalidation", "How far an invalidation has come")
+        .answers::<Progress>(200, "Its progress, per region and cache")
+        .refuses(&[Kind::Malformed, Kind::NotFound]);
 }
 
 async fn progress(

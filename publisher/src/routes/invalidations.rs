@@ -9,12 +9,15 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use humantime_serde::re::humantime;
-use schemas::api::{Accepted, ProgressState};
+use schemars::JsonSchema;
+use schemas::api::{Accepted, DryRun, InvalidationRequest, Progress, ProgressState};
 use tokio::time::timeout;
 
 use super::auth::Caller;
 use super::body;
+use super::openapi::At;
 use super::parameters::Parameters;
+use super::recent;
 use crate::handle::{AcceptError, PublisherHandle, Repeatable};
 use crate::intake;
 use crate::problem::{Kind, Refused};
@@ -30,7 +33,48 @@ const KEY_HEADER: &str = "idempotency-key";
 const KEY_BYTES_MAX: usize = 255;
 
 pub(super) fn methods() -> MethodRouter<PublisherHandle> {
-    post(publish)
+    post(publish).get(recent::list)
+}
+
+pub(super) fn describe(mut at: At<'_>) {
+    recent::describe(&mut at);
+    at.post("publish", "Publishes an invalidation")
+        .header("Idempotency-Key", "the same key with the same request gets the same id for 24 h")
+        .query::<Until>("wait", "waits until it has come so far")
+        .query::<String>("timeout", "waits no longer than this, such as 5s; at most 120s")
+        .query::<bool>("dry_run", "publishes nothing")
+        .takes::<InvalidationRequest>()
+        .answers::<Done>(
+            200,
+            "It has come as far as `wait` says, or is blocked; or what `dry_run` shows",
+        )
+        .answers::<Taken>(202, "It is accepted; with `wait`, how far it has come so far")
+        .refuses(&[
+            Kind::Malformed,
+            Kind::TooSlow,
+            Kind::TooLarge,
+            Kind::MediaType,
+            Kind::Invalid,
+            Kind::Conflict,
+        ]);
+}
+
+/// Body of `200`.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Done {
+    Progress(Progress),
+    DryRun(DryRun),
+}
+
+/// Body of `202`.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Taken {
+    Accepted(Accepted),
+    Progress(Progress),
 }
 
 /// How to publish.

@@ -1,11 +1,18 @@
 //! Query parameters: each known, each once.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::extract::Query;
 use axum::http::Uri;
+use humantime_serde::re::humantime;
+use jiff::Timestamp;
 use schemas::api::Mistake;
+use schemas::{Refusal, Region};
+use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
 
+use crate::handle::PublisherHandle;
 use crate::problem::{Kind, Refused};
 
 /// The query parameters of a request, and what is wrong with them.
@@ -53,6 +60,60 @@ impl Parameters {
             self.mistake(name, format!("cannot be read; {fix}"));
         }
         value
+    }
+
+    /// A parameter that is one of a few words; `fix` names them.
+    pub(super) fn word<T: DeserializeOwned>(&mut self, name: &str, fix: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = T::deserialize(StrDeserializer::<serde::de::value::Error>::new(text)).ok();
+        if value.is_none() {
+            self.mistake(name, fix);
+        }
+        value
+    }
+
+    /// A parameter's validated text; what is wrong with it is told in its own words.
+    pub(super) fn validated<T: FromStr<Err = Refusal>>(&mut self, name: &str) -> Option<T> {
+        match self.text(name)?.parse() {
+            Ok(value) => Some(value),
+            Err(refusal) => {
+                self.mistake(name, refusal.to_string());
+                None
+            }
+        }
+    }
+
+    /// A region that there is.
+    pub(super) fn region(&mut self, name: &str, publisher: &PublisherHandle) -> Option<Region> {
+        let region: Region = self.validated(name)?;
+        let known = publisher.known_regions();
+        if known.contains(&region) {
+            return Some(region);
+        }
+        let known: Vec<&str> = known.iter().map(Region::as_str).collect();
+        let there_are = match known[..] {
+            [] => "there are none yet".to_owned(),
+            _ => format!("there are {}", known.join(", ")),
+        };
+        self.mistake(name, format!("there is no region {region}; {there_are}"));
+        None
+    }
+
+    /// A moment: RFC 3339, or so long before `now`.
+    pub(super) fn moment(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let text = self.text(name)?;
+        let ago = |text: &str| {
+            let ago = text.parse::<humantime::Duration>().ok()?;
+            now.checked_sub(Duration::from(ago)).ok()
+        };
+        let moment = text.parse().ok().or_else(|| ago(text));
+        if moment.is_none() {
+            self.mistake(
+                name,
+                "cannot be read; give a time such as 2026-01-01T12:00:00Z, or 15m for so long ago",
+            );
+        }
+        moment
     }
 
     /// Something is wrong with a parameter.

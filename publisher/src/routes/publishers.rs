@@ -9,9 +9,10 @@ use schemas::PublisherName;
 use schemas::api::{Page, PublisherSummary};
 
 use super::agents::{force, refused, unknown};
+use super::openapi::At;
 use super::parameters::Parameters;
 use crate::handle::PublisherHandle;
-use crate::problem::Refused;
+use crate::problem::{Kind, Refused};
 
 pub(super) fn methods() -> MethodRouter<PublisherHandle> {
     get(list)
@@ -19,6 +20,22 @@ pub(super) fn methods() -> MethodRouter<PublisherHandle> {
 
 pub(super) fn methods_of_one() -> MethodRouter<PublisherHandle> {
     delete(retire)
+}
+
+pub(super) fn describe(mut at: At<'_>) {
+    at.get("list_publishers", "Who publishes")
+        .answers::<Page<PublisherSummary>>(200, "One row per publisher")
+        .refuses(&[Kind::Malformed]);
+}
+
+pub(super) fn describe_one(mut at: At<'_>) {
+    at.delete(
+        "retire_publisher",
+        "Says that a publisher is gone for good: what is missing on its lines is lost",
+    )
+    .query::<bool>("force", "even though it is alive")
+    .answers::<PublisherSummary>(200, "It is retired")
+    .refuses(&[Kind::Malformed, Kind::NotFound, Kind::Alive]);
 }
 
 async fn list(

@@ -4,4 +4,6 @@ mod api;
 mod bad_input;
 mod good_input;
 mod members;
+mod openapi;
+mod recent;
 mod shapes;

@@ -2,9 +2,15 @@
 
 use std::collections::VecDeque;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use jiff::{SignedDuration, Timestamp};
-use schemas::api::{Latency, LatencyWindows};
+use schemas::Region;
+use schemas::api::{Latency, LatencyReport, LatencyWindow, LatencyWindows};
+
+use super::Tracker;
 
 /// Longest latency told apart from longer ones.
 pub(super) const LONGEST: SignedDuration = SignedDuration::from_mins(15);
@@ -40,19 +46,30 @@ impl Latencies {
 
     /// Percentiles over the three windows that end at `now`; a window begins with a whole interval.
     pub(super) fn windows(&self, now: Timestamp) -> LatencyWindows {
-        let over = |intervals: i64| {
-            let first = interval_at(now) - intervals;
+        let over = |window| {
             let mut merged = histogram();
-            for (_, part) in self.intervals.iter().filter(|(interval, _)| *interval > first) {
-                merged.add(part).expect("all histograms have the same bounds");
-            }
+            self.add_to(&mut merged, window, now);
             percentiles(&merged)
         };
         LatencyWindows {
-            one_minute: over(MINUTE),
-            fifteen_minutes: over(QUARTER),
-            since_start: percentiles(&self.since_start),
+            one_minute: over(LatencyWindow::OneMinute),
+            fifteen_minutes: over(LatencyWindow::FifteenMinutes),
+            since_start: over(LatencyWindow::SinceStart),
         }
+    }
+
+    /// Adds those of the window that ends at `now`.
+    fn add_to(&self, merged: &mut Histogram<u64>, window: LatencyWindow, now: Timestamp) {
+        let mut add =
+            |part: &Histogram<u64>| merged.add(part).expect("all histograms have the same bounds");
+        let intervals = match window {
+            LatencyWindow::OneMinute => MINUTE,
+            LatencyWindow::FifteenMinutes => QUARTER,
+            LatencyWindow::SinceStart => return add(&self.since_start),
+        };
+        let first = interval_at(now) - intervals;
+        let within = self.intervals.iter().filter(|(interval, _)| *interval > first);
+        within.for_each(|(_, part)| add(part));
     }
 
     fn current(&mut self, now: Timestamp) -> &mut Histogram<u64> {
@@ -67,6 +84,32 @@ impl Latencies {
         }
         &mut self.intervals.back_mut().expect("one was just pushed").1
     }
+}
+
+impl Tracker {
+    /// Latencies of one region, or of all of them merged.
+    pub(crate) fn latency(
+        &self,
+        region: Option<Region>,
+        window: LatencyWindow,
+        now: Timestamp,
+    ) -> LatencyReport {
+        let mut merged = histogram();
+        for (measured, latencies) in &self.measured {
+            if region.as_ref().is_none_or(|region| region == measured) {
+                latencies.add_to(&mut merged, window, now);
+            }
+        }
+        LatencyReport { region, window, applied: percentiles(&merged), histogram: encoded(&merged) }
+    }
+}
+
+fn encoded(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .expect("a histogram of these bounds fits into memory");
+    BASE64_STANDARD.encode(bytes)
 }
 
 fn interval_at(now: Timestamp) -> i64 {
@@ -96,6 +139,9 @@ fn milliseconds(micros: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use hdrhistogram::serialization::Deserializer;
     use proptest::prelude::*;
 
     use super::*;
@@ -152,6 +198,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_merged_histogram_is_read_back_with_what_was_recorded_in_its_regions_and_window() {
+        let mut tracker = Tracker::new("p1".parse().unwrap(), Arc::default(), at(0));
+        for (region, millis) in [("eu-west", 10), ("us-east", 40)] {
+            let region = region.parse().unwrap();
+            let place = tracker.measured_at(&region).unwrap();
+            let latencies = &mut tracker.measured[place].1;
+            latencies.record(SignedDuration::from_millis(millis), 3, at(0));
+            latencies.record(SignedDuration::from_millis(millis * 2), 1, at(1_000));
+        }
+        let read = |region: Option<&str>, window| {
+            let region = region.map(|region| region.parse().unwrap());
+            let report = tracker.latency(region, window, at(1_000));
+            let bytes = BASE64_STANDARD.decode(&report.histogram).unwrap();
+            let read: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
+            assert_eq!(percentiles(&read), report.applied);
+            (read.len(), milliseconds(read.max()))
+        };
+        let (count, slowest) = read(None, LatencyWindow::SinceStart);
+        assert!(count == 8 && near(slowest, 80.0), "{count} {slowest}");
+        let (count, slowest) = read(Some("eu-west"), LatencyWindow::OneMinute);
+        assert!(count == 1 && near(slowest, 20.0), "{count} {slowest}");
+        assert_eq!(read(Some("mars"), LatencyWindow::FifteenMinutes).0, 0);
     }
 
     #[test]

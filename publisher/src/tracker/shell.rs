@@ -8,7 +8,10 @@ use broker_adapter::Broker;
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use parking_lot::Mutex;
 use redb::Database;
-use schemas::api::{CacheSummary, DryRunCache, Progress, ProgressState, RegionSummary};
+use schemars::JsonSchema;
+use schemas::api::{
+    CacheSummary, DryRunCache, LatencyReport, LatencyWindow, Progress, ProgressState, RegionSummary,
+};
 use schemas::{
     BoardMessage, Invalidation, LineId, LogMessage, PUBLISHERS_BOARD, Place, Priority,
     PublisherName, REPORTS_BOARD, Region, Sites,
@@ -31,7 +34,8 @@ const HEARTBEATS_EVERY: u64 = 10;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How far a waiter wants an invalidation to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum Until {
     /// Every cache that owes it has purged it.
     Applied,
@@ -170,6 +174,16 @@ impl TrackerHandle {
     /// One row per lane.
     pub(crate) fn caches(&self) -> Vec<CacheSummary> {
         self.0.tracker.lock().caches(self.0.clock.now())
+    }
+
+    /// How long purges took, of one region or of all.
+    pub(crate) fn latency(&self, region: Option<Region>, window: LatencyWindow) -> LatencyReport {
+        self.0.tracker.lock().latency(region, window, self.0.clock.now())
+    }
+
+    /// Whether this publisher numbers, or numbered, that line.
+    pub(crate) fn is_own(&self, line: LineId) -> bool {
+        self.0.tracker.lock().own_lines.contains_key(&line)
     }
 
     /// Waits at most `patience` until the boards have been read once; answers whether they have.

@@ -9,7 +9,7 @@ use super::api::Api;
 
 impl Api {
     /// An agent's report, and the moment when the API shows it.
-    async fn hear_of(&self, agent: &str) {
+    pub(super) async fn hear_of(&self, agent: &str) {
         let message = BoardMessage::Report(Box::new(Report {
             agent: agent.parse().unwrap(),
             instance: Uuid::from_u128(7),

@@ -14,7 +14,7 @@ async fn what_is_not_there_or_cannot_be_done_is_a_problem_too() {
     assert_eq!(api.get("/v1/invalidations/7").await.problem(404, "not_found"), []);
     let answer = api.send("DELETE /v1/invalidations", "", b"").await;
     answer.problem(405, "method_not_allowed");
-    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(answer.header("allow"), Some("POST,GET,HEAD"));
     let told = api.get("/v1/regions?limit=3").await.problem(400, "malformed");
     assert_eq!(told, [("?limit".to_owned(), "is not a parameter here; there are none".to_owned())]);
     assert!(api.metrics().contains("purgebus_refused_total{reason=\"not_found\"} 3"));

@@ -1,0 +1,115 @@
+//! `GET /v1/invalidations`: the recent ones, newest first.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Uri;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use schemas::api::{InvalidationSummary, Page, ProgressState};
+use schemas::{Region, SiteName};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::openapi::At;
+use super::parameters::Parameters;
+use crate::handle::{ListRequest, PublisherHandle, StatusError};
+use crate::problem::{Kind, Refused};
+use crate::search::Filter;
+
+/// Rows of a page where no `limit` is given, and at most.
+const LIMIT: usize = 50;
+const LIMIT_MAX: usize = 200;
+
+const PARAMETERS: [&str; 9] =
+    ["since", "until", "site", "tag", "url", "region", "state", "limit", "cursor"];
+
+/// The first byte of a cursor: another one has another meaning.
+const CURSOR_VERSION: u8 = 1;
+
+pub(super) fn describe(at: &mut At<'_>) {
+    at.get("list_invalidations", "The recent invalidations, newest first")
+        .query::<String>("since", "accepted then or later: a time, or 15m for so long ago")
+        .query::<String>("until", "accepted then or earlier: a time, or 15m for so long ago")
+        .query::<SiteName>("site", "of this site")
+        .query::<String>("tag", "that purge this tag, by its name or with everything")
+        .query::<String>("url", "that purge this URL, by itself, by a prefix or with everything")
+        .query::<Region>("region", "that this region has to carry out")
+        .query::<ProgressState>("state", "that have come just this far")
+        .query::<usize>("limit", "at most so many rows: 1 to 200; left out: 50")
+        .query::<String>("cursor", "the `next_cursor` of the page before, with the same filters")
+        .answers::<Page<InvalidationSummary>>(
+            200,
+            "A page. It may hold fewer than `limit`, even none, though there is a next one: so much is read at once",
+        )
+        .refuses(&[Kind::Malformed]);
+}
+
+pub(super) async fn list(
+    State(publisher): State<PublisherHandle>,
+    uri: Uri,
+) -> Result<Json<Page<InvalidationSummary>>, Refused> {
+    let request = read(&uri, &publisher)?;
+    let (items, next) = publisher.list(request).await.map_err(refused)?;
+    Ok(Json(Page { items, next_cursor: next.map(cursor) }))
+}
+
+fn read(uri: &Uri, publisher: &PublisherHandle) -> Result<ListRequest, Refused> {
+    let mut parameters = Parameters::read(uri, &PARAMETERS);
+    let now = publisher.now();
+    let mut filter = Filter {
+        since: parameters.moment("since", now),
+        until: parameters.moment("until", now),
+        site: parameters.validated("site"),
+        region: parameters.region("region", publisher),
+        state: parameters
+            .word("state", "is none of published, applied, final, blocked and no_agents"),
+        ..Filter::default()
+    };
+    if let Some(site) = &filter.site
+        && publisher.sites().get(site).is_none()
+    {
+        parameters.mistake("site", format!("there is no site {site}"));
+    }
+    if let (Some(since), Some(until)) = (filter.since, filter.until)
+        && since > until
+    {
+        parameters.mistake("until", "is before since");
+    }
+    if let Some(tag) = parameters.validated("tag") {
+        filter.purging_tag(tag);
+    }
+    if let Some(url) = parameters.validated("url") {
+        filter.purging_url(&url, publisher.sites());
+    }
+    let limit = parameters.value("limit", "give 1 to 200").unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        parameters.mistake("limit", "is out of range; give 1 to 200");
+    }
+    let before = parameters.text("cursor").map(place_of);
+    if before == Some(None) {
+        parameters.mistake("cursor", "is none that this API gives; begin without one");
+    }
+    parameters.finish()?;
+    Ok(ListRequest { filter, limit, before: before.flatten() })
+}
+
+fn cursor(id: Uuid) -> String {
+    let mut bytes = vec![CURSOR_VERSION];
+    bytes.extend(id.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn place_of(cursor: &str) -> Option<Uuid> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (version, id) = bytes.split_first()?;
+    (*version == CURSOR_VERSION).then(|| Uuid::from_slice(id).ok())?
+}
+
+fn refused(error: StatusError) -> Refused {
+    let StatusError::Undecided { why, .. } = &error else { return error.into() };
+    warn!(error = crate::error_chain(&error), "a list is not known");
+    let detail = format!(
+        "what other publishers accepted is not known: {why}; repeat later, or ask for a shorter time"
+    );
+    Refused::new(Kind::Unavailable, detail)
+}
