@@ -12,6 +12,8 @@ mod problem;
 mod publisher;
 mod repair;
 mod routes;
+#[cfg(test)]
+mod samples;
 mod search;
 mod tokens;
 mod tracker;

@@ -3,51 +3,21 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use schemas::{CacheReport, CircuitState, LaneReport, LineReport, Number, OutcomeCounts, Priority};
+use schemas::{LineReport, Number, Priority};
 
 use super::*;
 use crate::forwarder::tests::bus::{Bus, BusPlan, Judging, NORMAL, log, places, store};
 use crate::journal::JournalStore;
+use crate::samples::{self, lane_report, line_report};
 use tokio::time::sleep;
 
 /// Reports that a lane lacks `first` to `last`, and lets a second pass.
 async fn report(bus: &Bus, line: LineId, first: Number, last: Number) {
     static SEQUENCE: AtomicU64 = AtomicU64::new(1);
-    let line = LineReport {
-        line,
-        base: 0,
-        applied: 0,
-        applied_above: Vec::new(),
-        finished: 0,
-        finished_above: Vec::new(),
-        exceptions: Vec::new(),
-        holes: vec![NumberRange { first, last }],
-    };
-    let reported = LaneReport {
-        priority: Priority::Normal,
-        life: 1,
-        ready: true,
-        circuit: CircuitState::Closed,
-        last_error: None,
-        lag: 1,
-        oldest_unsettled_us: None,
-        outcomes: OutcomeCounts::default(),
-        lines: vec![line],
-    };
+    let lacking = LineReport { holes: vec![NumberRange { first, last }], ..line_report(line) };
     let report = Report {
-        agent: "edge-1".parse().unwrap(),
-        instance: Uuid::from_u128(1),
         sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
-        region: "eu".parse().unwrap(),
-        at: bus.clock.now(),
-        caches: vec![CacheReport {
-            cache: "varnish".parse().unwrap(),
-            driver: "varnish".to_owned(),
-            sites: None,
-            abilities: None,
-            lanes: vec![reported],
-        }],
-        clocks: Vec::new(),
+        ..samples::report("edge-1", "eu", lane_report(vec![lacking]))
     };
     let body = wire::encode_board(&BoardMessage::Report(Box::new(report)));
     let message = Message { key: Some("edge-1".to_owned()), id: None, body };

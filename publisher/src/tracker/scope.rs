@@ -163,18 +163,15 @@ fn word(kind: SelectorKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::all_supported;
 
     fn abilities(url: Ability, tag: Ability) -> KindAbilities {
         KindAbilities::announced(&Abilities {
             url,
-            url_any_query: Ability::Supported,
             prefix: Ability::Unsupported,
             tag,
             key: Ability::NotHeld,
-            everything: Ability::Supported,
-            soft: false,
-            batch_selectors_max: 1,
-            manner: String::new(),
+            ..all_supported()
         })
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the tracker as a whole: a bus of agents that report, and what the tracker makes of it.
 
+mod events;
 mod membership;
 mod memory;
 mod model;
@@ -23,6 +24,7 @@ use schemas::{
 use uuid::Uuid;
 
 use super::Tracker;
+use crate::samples::{all_supported, lane_report, line_report, report};
 
 /// The line that the publisher of these tests numbers.
 fn own_line() -> LineId {
@@ -80,20 +82,6 @@ fn invalidation() -> Invalidation {
     }
 }
 
-fn all_supported() -> Abilities {
-    Abilities {
-        url: Ability::Supported,
-        url_any_query: Ability::Supported,
-        prefix: Ability::Supported,
-        tag: Ability::Supported,
-        key: Ability::Supported,
-        everything: Ability::Supported,
-        soft: true,
-        batch_selectors_max: 100,
-        manner: "all".to_owned(),
-    }
-}
-
 /// An agent with one cache, whose normal lane reports one line.
 #[derive(Debug, Clone)]
 struct Agent {
@@ -103,35 +91,8 @@ struct Agent {
 impl Agent {
     /// Instance 1, life 1; knows no line yet.
     fn new(name: &str, region: &str) -> Self {
-        let lane = LaneReport {
-            priority: Priority::Normal,
-            life: 1,
-            ready: true,
-            circuit: CircuitState::Closed,
-            last_error: None,
-            lag: 0,
-            oldest_unsettled_us: None,
-            outcomes: OutcomeCounts::default(),
-            lines: Vec::new(),
-        };
-        let cache = CacheReport {
-            cache: "varnish".parse().unwrap(),
-            driver: "varnish".to_owned(),
-            sites: None,
-            abilities: Some(all_supported()),
-            lanes: vec![lane],
-        };
-        Self {
-            report: Report {
-                agent: name.parse().unwrap(),
-                instance: Uuid::from_u128(1),
-                sequence: 0,
-                region: region.parse().unwrap(),
-                at: at(0),
-                caches: vec![cache],
-                clocks: Vec::new(),
-            },
-        }
+        let lane = lane_report(Vec::new());
+        Self { report: Report { at: at(0), ..report(name, region, lane) } }
     }
 
     fn cache(&mut self) -> &mut CacheReport {
@@ -150,16 +111,7 @@ impl Agent {
     fn line(&mut self) -> &mut LineReport {
         let lines = &mut self.lane().lines;
         if lines.is_empty() {
-            lines.push(LineReport {
-                line: own_line(),
-                base: 0,
-                applied: 0,
-                applied_above: Vec::new(),
-                finished: 0,
-                finished_above: Vec::new(),
-                exceptions: Vec::new(),
-                holes: Vec::new(),
-            });
+            lines.push(line_report(own_line()));
         }
         &mut lines[0]
     }

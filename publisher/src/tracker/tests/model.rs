@@ -141,7 +141,6 @@ impl Lane {
         let not_purged = |(_, outcome): &(&Number, &Outcome)| **outcome != Outcome::Purged;
         let exceptions = self.now.applied.iter().filter(not_purged);
         *self.agent.line() = LineReport {
-            line: own_line(),
             base,
             applied,
             applied_above,
@@ -150,7 +149,7 @@ impl Lane {
             exceptions: exceptions
                 .map(|(number, outcome)| (range(*number, *number), *outcome))
                 .collect(),
-            holes: Vec::new(),
+            ..line_report(own_line())
         };
         (self.agent.next(), self.now.clone())
     }

@@ -1,0 +1,72 @@
+//! What agents report in tests: one cache that can do everything, behind one lane of normal priority.
+
+use jiff::Timestamp;
+use schemas::{
+    Abilities, Ability, CacheReport, CircuitState, LaneReport, LineId, LineReport, OutcomeCounts,
+    Priority, Report,
+};
+use uuid::Uuid;
+
+/// A line of which a lane has heard nothing.
+pub(crate) fn line_report(line: LineId) -> LineReport {
+    LineReport {
+        line,
+        base: 0,
+        applied: 0,
+        applied_above: Vec::new(),
+        finished: 0,
+        finished_above: Vec::new(),
+        exceptions: Vec::new(),
+        holes: Vec::new(),
+    }
+}
+
+/// A lane in its first life, ready and without trouble.
+pub(crate) fn lane_report(lines: Vec<LineReport>) -> LaneReport {
+    LaneReport {
+        priority: Priority::Normal,
+        life: 1,
+        ready: true,
+        circuit: CircuitState::Closed,
+        last_error: None,
+        lag: 0,
+        oldest_unsettled_us: None,
+        outcomes: OutcomeCounts::default(),
+        lines,
+    }
+}
+
+/// An agent of that region which has not reported yet, in its first life.
+pub(crate) fn report(agent: &str, region: &str, lane: LaneReport) -> Report {
+    let cache = CacheReport {
+        cache: "varnish".parse().unwrap(),
+        driver: "varnish".to_owned(),
+        sites: None,
+        abilities: Some(all_supported()),
+        lanes: vec![lane],
+    };
+    Report {
+        agent: agent.parse().unwrap(),
+        instance: Uuid::from_u128(1),
+        sequence: 0,
+        region: region.parse().unwrap(),
+        at: Timestamp::UNIX_EPOCH,
+        caches: vec![cache],
+        clocks: Vec::new(),
+    }
+}
+
+/// Everything can be purged.
+pub(crate) fn all_supported() -> Abilities {
+    Abilities {
+        url: Ability::Supported,
+        url_any_query: Ability::Supported,
+        prefix: Ability::Supported,
+        tag: Ability::Supported,
+        key: Ability::Supported,
+        everything: Ability::Supported,
+        soft: true,
+        batch_selectors_max: 100,
+        manner: "all".to_owned(),
+    }
+}
