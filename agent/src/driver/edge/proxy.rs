@@ -18,9 +18,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use daemon::{BindError, BoxError, Clock, HttpServer, Stop};
-use schemas::Sites;
+use schemas::{Host, Sites};
 
 use self::serve::{Cache, excuse};
 use self::store::Store;
@@ -40,6 +41,8 @@ pub struct ProxyConfig {
     pub origin: Endpoint,
     /// Whose hosts it caches; requests for other hosts pass through.
     pub sites: Arc<Sites>,
+    /// The host that is meant by whoever asks for the proxy's own address, as a browser on this machine does.
+    pub own_host: Option<Host>,
     /// Most memory for stored answers with all that is known of them.
     pub capacity_bytes: u64,
     /// Longest body of a request or an answer; a longer answer becomes a 502.
@@ -57,6 +60,7 @@ impl ProxyConfig {
             listen: ([127, 0, 0, 1], 0).into(),
             origin,
             sites,
+            own_host: None,
             capacity_bytes: 64 * 1024 * 1024,
             body_bytes_max: 8 * 1024 * 1024,
             origin_timeout: Duration::from_secs(10),
@@ -76,7 +80,21 @@ pub struct Proxy {
 struct Answering {
     cache: Cache,
     identity: Identity,
+    own_names: [String; 2],
+    own_host: Option<Host>,
     body_bytes_max: usize,
+}
+
+impl Answering {
+    /// Puts the site's host in place of the proxy's own address.
+    fn rename(&self, headers: &mut HeaderMap) {
+        let Some(own_host) = &self.own_host else { return };
+        let asked = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let is_own = asked.is_some_and(|asked| self.own_names.iter().any(|own| own == asked));
+        if is_own && let Ok(host) = HeaderValue::from_str(own_host.as_str()) {
+            headers.insert(HOST, host);
+        }
+    }
 }
 
 impl Proxy {
@@ -89,8 +107,14 @@ impl Proxy {
             origin: Link::new(config.origin, config.origin_timeout, config.body_bytes_max),
             clock: config.clock,
         };
-        let answering =
-            Answering { cache, identity: Identity::fresh(), body_bytes_max: config.body_bytes_max };
+        let port = server.local_addr().port();
+        let answering = Answering {
+            cache,
+            identity: Identity::fresh(),
+            own_names: ["127.0.0.1", "localhost"].map(|name| format!("{name}:{port}")),
+            own_host: config.own_host,
+            body_bytes_max: config.body_bytes_max,
+        };
         Ok(Self { server, answering })
     }
 
@@ -111,10 +135,11 @@ async fn answer(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let Answering { cache, identity, body_bytes_max } = &*answering;
+    let Answering { cache, identity, body_bytes_max, .. } = &*answering;
     let is_purge = request.method().as_str() == protocol::METHOD;
     let bytes_max = if is_purge { protocol::BODY_BYTES_MAX } else { *body_bytes_max };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    answering.rename(&mut parts.headers);
     let Ok(body) = axum::body::to_bytes(body, bytes_max).await else {
         let reason = format!("a request's body may have {bytes_max} bytes");
         return excuse(StatusCode::PAYLOAD_TOO_LARGE, &reason);
