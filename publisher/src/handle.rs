@@ -1,6 +1,7 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
 mod list;
+mod listener;
 mod members;
 mod status;
 
@@ -25,6 +26,7 @@ use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
 pub(crate) use self::list::ListRequest;
+pub(crate) use self::listener::EventId;
 pub use self::status::StatusError;
 
 /// Why a request was not accepted.
@@ -60,6 +62,8 @@ struct Shared {
     searcher: Option<Searcher>,
     /// Lists in the making.
     lists: Semaphore,
+    /// Places for listeners.
+    listeners: Arc<Semaphore>,
     /// Requested when the publisher begins to stop: nobody shall wait any more.
     leaving: Stop,
 }
@@ -83,8 +87,17 @@ impl PublisherHandle {
         searcher: Option<Searcher>,
         leaving: Stop,
     ) -> Self {
-        let lists = Semaphore::new(list::LISTS_MAX);
-        Self(Arc::new(Shared { sites, journal, tracker, clock, metrics, searcher, lists, leaving }))
+        Self(Arc::new(Shared {
+            sites,
+            journal,
+            tracker,
+            clock,
+            metrics,
+            searcher,
+            lists: Semaphore::new(list::LISTS_MAX),
+            listeners: Arc::new(Semaphore::new(listener::LISTENERS_MAX)),
+            leaving,
+        }))
     }
 
     /// Publishes: when it returns, the invalidation has its number and is on disk.

@@ -119,6 +119,7 @@ impl Publisher {
             sites: Arc::clone(&sites),
             clock,
             condition: setup.health.condition("tracker"),
+            others_publish: matches!(outlet, Outlet::Remote(_)),
         };
         let tracking = Tracking::open(tracking)
             .await

@@ -4,6 +4,7 @@ mod agents;
 mod auth;
 mod body;
 mod caches;
+mod events;
 mod gate;
 mod invalidation;
 mod invalidations;
@@ -48,6 +49,7 @@ fn resources() -> Vec<Resource> {
         resource("/v1/regions", regions::methods(), regions::describe),
         resource("/v1/caches", caches::methods(), caches::describe),
         resource("/v1/latency", latency::methods(), latency::describe),
+        resource("/v1/events", events::methods(), events::describe),
         resource("/v1/agents", agents::methods(), agents::describe),
         resource("/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
         resource("/v1/publishers", publishers::methods(), publishers::describe),

@@ -11,6 +11,7 @@
 mod agents;
 mod boards;
 mod clocks;
+mod events;
 mod lane;
 mod latency;
 mod line;
@@ -29,6 +30,7 @@ mod speakers;
 mod store;
 mod stored;
 mod summaries;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -37,10 +39,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use schemas::api::Clock;
 use schemas::{
     Invalidation, LineId, Number, Place, Priority, PublisherName, Region, Report, Sites,
 };
 
+use self::events::{Events, Happening, Step, Subject};
 use self::latency::Latencies;
 use self::line::{News, Standing};
 use self::metrics::TrackerMetrics;
@@ -51,6 +55,7 @@ use self::registry::{Registered, Registry};
 use self::retired::RetiredAgents;
 use self::scope::Scope;
 
+pub(crate) use self::events::EventBatch;
 pub(crate) use self::retire::RetireError;
 pub use self::shell::Until;
 pub(crate) use self::shell::{TrackerHandle, Tracking, TrackingSetup};
@@ -73,6 +78,9 @@ pub(crate) struct Tracker {
     retired_agents: RetiredAgents,
     publishers: Publishers,
     own_lines: BTreeMap<LineId, OwnLine>,
+    /// Lines of other publishers, for events alone.
+    heard_lines: BTreeMap<LineId, OwnLine>,
+    events: Events,
     measured: Vec<(Region, Latencies)>,
     awaited: Awaited,
     metrics: TrackerMetrics,
@@ -107,6 +115,8 @@ impl Tracker {
             retired_agents: RetiredAgents::default(),
             publishers: Publishers::default(),
             own_lines: BTreeMap::new(),
+            heard_lines: BTreeMap::new(),
+            events: Events::default(),
             measured: Vec::new(),
             awaited: Awaited::default(),
             metrics: TrackerMetrics::new(),
@@ -135,7 +145,9 @@ impl Tracker {
         let line = self.begin_line(place.line, invalidation.priority, accepted_at);
         if place.number > line.head {
             line.head = place.number;
-            line.pending.accepted(place.number, accepted_at, scope, awaited);
+            let subject = Subject { id: invalidation.id, scope, accepted_at, clock: Clock::One };
+            line.pending.accepted(place.number, subject.clone(), awaited);
+            self.events.push(Happening::Invalidation { subject, what: Step::Published });
         }
     }
 
@@ -171,11 +183,12 @@ impl Tracker {
         }
     }
 
-    /// Shows what holds now: holes, agents, publishers, clocks.
-    fn show(&self, now: Timestamp) {
+    /// Shows what holds now: holes, agents, publishers, clocks; and tells what has changed unsaid.
+    fn show(&mut self, now: Timestamp) {
         self.show_holes();
         self.show_agents(now);
         self.show_publishers();
+        self.sweep(now);
     }
 
     /// Shows how many numbers lanes have missed for longer than the grace.
@@ -188,7 +201,9 @@ impl Tracker {
     /// Takes latencies of what a report has settled, for numbers of our own that it completes in its region.
     fn measure(&mut self, region: &Region, priority: Priority, news: &News, now: Timestamp) {
         let Some(measured) = self.measured_at(region) else { return };
-        let Some(line) = self.own_lines.get_mut(&news.line) else { return };
+        let own = self.own_lines.get_mut(&news.line);
+        let is_own = own.is_some();
+        let Some(line) = own.or_else(|| self.heard_lines.get_mut(&news.line)) else { return };
         let agents = self.registry.agents().filter(|(_, agent)| agent.region == *region);
         let lanes: Vec<Registered<'_>> = agents
             .flat_map(|(name, agent)| agent.lanes(name))
@@ -197,26 +212,30 @@ impl Tracker {
         let (sites, metrics) = (&self.sites, &self.metrics);
         let latencies = &mut self.measured[measured].1;
         let latency =
-            |entry: &Entry| now.duration_since(entry.accepted_at).max(SignedDuration::ZERO);
+            |entry: &Entry| now.duration_since(entry.subject.accepted_at).max(SignedDuration::ZERO);
         let reached = |entry: &Entry, stage| {
             let place = Place { line: news.line, number: entry.number };
-            entry.scope.concerns(region, sites) && all_reached(&lanes, place, &entry.scope, stage)
+            let scope = &entry.subject.scope;
+            scope.concerns(region, sites) && all_reached(&lanes, place, scope, stage)
         };
-        line.pending.measure(Stage::Applied, measured, &news.applied, |entry| {
-            let reached = reached(entry, Stage::Applied);
-            if reached {
-                latencies.record(latency(entry), entry.stands_for.into(), now);
-                metrics.applied(region, latency(entry), entry.stands_for.into());
-            }
-            reached
-        });
-        line.pending.measure(Stage::Final, measured, &news.finished, |entry| {
+        // Only what we accepted is measured: on one clock.
+        let mut milestones =
+            line.pending.measure(Stage::Applied, measured, &news.applied, |entry| {
+                let reached = reached(entry, Stage::Applied);
+                if reached && is_own {
+                    latencies.record(latency(entry), entry.stands_for.into(), now);
+                    metrics.applied(region, latency(entry), entry.stands_for.into());
+                }
+                reached
+            });
+        milestones.extend(line.pending.measure(Stage::Final, measured, &news.finished, |entry| {
             let reached = reached(entry, Stage::Final);
-            if reached {
+            if reached && is_own {
                 metrics.finished(region, latency(entry), entry.stands_for.into());
             }
             reached
-        });
+        }));
+        self.tell_reached(milestones, now);
     }
 
     /// The regions with caches that may owe something of this scope, and the scope, shared.

@@ -8,7 +8,7 @@ use axum::http::Uri;
 use humantime_serde::re::humantime;
 use jiff::Timestamp;
 use schemas::api::Mistake;
-use schemas::{Refusal, Region};
+use schemas::{Refusal, Region, SiteName};
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
@@ -81,6 +81,16 @@ impl Parameters {
                 None
             }
         }
+    }
+
+    /// A site that there is.
+    pub(super) fn site(&mut self, name: &str, publisher: &PublisherHandle) -> Option<SiteName> {
+        let site: SiteName = self.validated(name)?;
+        if publisher.sites().get(&site).is_none() {
+            self.mistake(name, format!("there is no site {site}"));
+            return None;
+        }
+        Some(site)
     }
 
     /// A region that there is.

@@ -59,17 +59,12 @@ fn read(uri: &Uri, publisher: &PublisherHandle) -> Result<ListRequest, Refused> 
     let mut filter = Filter {
         since: parameters.moment("since", now),
         until: parameters.moment("until", now),
-        site: parameters.validated("site"),
+        site: parameters.site("site", publisher),
         region: parameters.region("region", publisher),
         state: parameters
             .word("state", "is none of published, applied, final, blocked and no_agents"),
         ..Filter::default()
     };
-    if let Some(site) = &filter.site
-        && publisher.sites().get(site).is_none()
-    {
-        parameters.mistake("site", format!("there is no site {site}"));
-    }
     if let (Some(since), Some(until)) = (filter.since, filter.until)
         && since > until
     {

@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod events;
 mod good_input;
 mod members;
 mod openapi;

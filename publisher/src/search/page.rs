@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::filter::first_id;
 use super::{Found, SEARCH_WITHIN, SLACKS, SearchError, Searcher, later, read_on};
 
-/// How far back is read, first for the likely.
+/// How far back is read, first for the likely; the last is longer than a log is kept.
 const WINDOWS: [SignedDuration; 3] = [
     SignedDuration::from_secs(10),
     SignedDuration::from_mins(10),
@@ -56,12 +56,12 @@ impl Searcher {
         let now = self.clock.now();
         let newest = time_of_bits(ids.end).unwrap_or(now).min(later(now, SLACKS[1]));
         let mut known = None;
-        for window in WINDOWS {
+        for (window, last) in WINDOWS.into_iter().zip([false, false, true]) {
             let start = u64::try_from(later(newest, -window).as_millisecond()).unwrap_or(0);
             let start = first_id(i64::try_from(start).unwrap_or(i64::MAX)).max(ids.start);
             match self.newest_of(start..ids.end, limit, deadline, &fits).await {
                 Ok(mut page) => {
-                    let all = start == ids.start;
+                    let all = last || start == ids.start;
                     let full = page.complete_from.is_some();
                     page.complete_from = page.complete_from.or((!all).then_some(start));
                     known = Some(page);

@@ -2,6 +2,7 @@
 
 mod finding;
 mod leaving;
+mod newest;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What the tracker reads: the board of reports, the board of publishers, and heartbeats.
 //!
-//! Heartbeats are read from the critical topic alone: every publisher beats there each second too, and little
-//! else comes. The first content of a board is folded in one go, so that nobody is answered from half of it.
+//! Heartbeats are read from the critical topic alone: every publisher beats there each second too. From both topics
+//! come the frames of other publishers, for events. The first content of a board is folded in one go, so that nobody is answered from half of it.
 
 use std::time::Duration;
 
@@ -60,6 +60,13 @@ const CRITICAL: &str = "critical";
 pub(super) const HEARTBEATS: Source =
     Source { topic: Topic::log(CRITICAL), silence: Duration::from_secs(5) };
 
+/// The word of [`Priority::Normal`](schemas::Priority::Normal).
+const NORMAL_TOPIC: &str = "normal";
+
+/// What other publishers accept, beside what is critical.
+pub(super) const NORMAL: Source =
+    Source { topic: Topic::log(NORMAL_TOPIC), silence: Duration::from_secs(5) };
+
 impl Source {
     /// Reads until stopped, whatever the broker does.
     pub(super) async fn fold(
@@ -100,7 +107,9 @@ impl Source {
         let mut subscription = match self.topic.kind() {
             TopicKind::Log => {
                 let subscription = soon(broker.subscribe(self.topic, Start::Newest)).await?;
-                shared.hears_publishers();
+                if self.topic == HEARTBEATS.topic {
+                    shared.hears_publishers();
+                }
                 subscription
             }
             TopicKind::Board => {
@@ -118,6 +127,10 @@ impl Source {
         }
         Ok(())
     }
+}
+
+fn is_frame(message: &LogMessage) -> bool {
+    matches!(message, LogMessage::Frame(_))
 }
 
 async fn soon<T>(asked: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
@@ -166,7 +179,10 @@ impl Parked {
         let decode = |delivery| match topic.kind() {
             TopicKind::Board => self.decode(topic, &delivery, stood),
             // Agents count what nobody understands on the log.
-            TopicKind::Log => decode_log(&delivery.body).ok().map(Word::Log),
+            TopicKind::Log => decode_log(&delivery.body)
+                .ok()
+                .filter(|message| topic == HEARTBEATS.topic || is_frame(message))
+                .map(Word::Log),
         };
         deliveries.into_iter().filter_map(decode).collect()
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::line::{Change, Line, News, Standing};
 use super::range::Numbers;
 use super::scope::{Duty, KindAbilities, Scope};
+use super::telling::CacheTold;
 
 /// Most lines remembered per lane that its reports no longer show.
 const LINES_MAX: usize = 1_024;
@@ -27,6 +28,8 @@ pub(super) struct Cache {
     pub(super) abilities: Option<Abilities>,
     /// One per priority.
     pub(super) lanes: BTreeMap<Priority, Lane>,
+    /// What was told of it.
+    pub(super) told: CacheTold,
 }
 
 /// Whether an earlier life or instance was registered in a lane's place: it may have owed more than the lane shows.

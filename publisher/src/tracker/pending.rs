@@ -10,12 +10,16 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use schemas::Number;
 
+use super::events::Subject;
 use super::latency::LONGEST;
 use super::range::Numbers;
 use super::scope::Scope;
 
 /// Most numbers held.
 pub(super) const ENTRIES_MAX: usize = 65_536;
+
+/// Most numbers held of another publisher's line: nothing but events hangs on them.
+const OTHERS_ENTRIES_MAX: usize = 4_096;
 
 /// Most regions whose latencies are measured: one bit each.
 pub(super) const REGIONS_MAX: usize = 64;
@@ -34,20 +38,46 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Pending {
     entries: VecDeque<Entry>,
+    entries_max: usize,
     stride: u32,
+    /// The last number that was swept.
+    swept: Number,
+}
+
+/// What an invalidation has reached everywhere, to be told.
+#[derive(Debug)]
+pub(super) struct Milestone {
+    pub(super) subject: Subject,
+    pub(super) stage: Stage,
+}
+
+/// A number to be looked at.
+#[derive(Debug)]
+pub(super) struct Swept {
+    pub(super) number: Number,
+    pub(super) scope: Arc<Scope>,
+}
+
+/// What of an invalidation was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Published,
+    Blocked,
+    Applied,
+    Final,
 }
 
 /// A number accepted, and where it has arrived.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) number: Number,
-    pub(super) accepted_at: Timestamp,
-    pub(super) scope: Arc<Scope>,
+    pub(super) subject: Subject,
     /// How many numbers it stands for.
     pub(super) stands_for: u32,
     awaited: RegionBits,
     applied: RegionBits,
     finished: RegionBits,
+    told: Told,
 }
 
 impl Entry {
@@ -61,24 +91,48 @@ impl Entry {
             Stage::Final => &mut self.finished,
         }
     }
+
+    /// What is news now that every region has reached `stage`.
+    fn tell(&mut self, stage: Stage) -> Vec<Milestone> {
+        let (told, news): (_, &[Stage]) = match stage {
+            Stage::Applied if self.told < Told::Applied => (Told::Applied, &[Stage::Applied]),
+            Stage::Final if self.told < Told::Applied => {
+                (Told::Final, &[Stage::Applied, Stage::Final])
+            }
+            Stage::Final if self.told < Told::Final => (Told::Final, &[Stage::Final]),
+            Stage::Applied | Stage::Final => return Vec::new(),
+        };
+        self.told = told;
+        let milestone = |stage: &Stage| Milestone { subject: self.subject.clone(), stage: *stage };
+        news.iter().map(milestone).collect()
+    }
+
+    /// The same, if every region has.
+    fn tell_if_reached(&mut self, stage: Stage) -> Vec<Milestone> {
+        let awaited = self.awaited;
+        if awaited != 0 && *self.reached(stage) & awaited == awaited {
+            self.tell(stage)
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 impl Pending {
     /// No number yet.
     pub(super) fn new() -> Self {
-        Self { entries: VecDeque::new(), stride: 1 }
+        Self { entries: VecDeque::new(), entries_max: ENTRIES_MAX, stride: 1, swept: 0 }
+    }
+
+    /// The same, for a line of another publisher.
+    pub(super) fn of_another() -> Self {
+        Self { entries_max: OTHERS_ENTRIES_MAX, ..Self::new() }
     }
 
     /// `number`, higher than all before, was accepted and is owed by caches of the `awaited` regions.
-    pub(super) fn accepted(
-        &mut self,
-        number: Number,
-        accepted_at: Timestamp,
-        scope: Arc<Scope>,
-        awaited: RegionBits,
-    ) {
-        self.forget_old(accepted_at);
-        if self.stride > 1 && self.entries.len() < ENTRIES_MAX / 8 {
+    pub(super) fn accepted(&mut self, number: Number, subject: Subject, awaited: RegionBits) {
+        self.forget_old(subject.accepted_at);
+        if self.stride > 1 && self.entries.len() < self.entries_max / 8 {
             self.stride /= 2;
         }
         if !chosen(number, self.stride) {
@@ -87,27 +141,28 @@ impl Pending {
         let stands_for = self.stride;
         self.entries.push_back(Entry {
             number,
-            accepted_at,
-            scope,
+            subject,
             stands_for,
             awaited,
             applied: 0,
             finished: 0,
+            told: Told::Published,
         });
-        if self.entries.len() > ENTRIES_MAX {
+        if self.entries.len() > self.entries_max {
             self.make_room();
         }
     }
 
     /// Gives each held number of `numbers` that `region` had not reached to `reached`, and remembers those
-    /// for which it answers true: each is measured once.
+    /// for which it answers true: each is measured once. Answers what has thereby come as far everywhere.
     pub(super) fn measure(
         &mut self,
         stage: Stage,
         region: usize,
         numbers: &[Numbers],
         mut reached: impl FnMut(&Entry) -> bool,
-    ) {
+    ) -> Vec<Milestone> {
+        let mut milestones = Vec::new();
         let bit = 1 << region;
         for range in numbers {
             let first = self.entries.partition_point(|entry| entry.number < *range.start());
@@ -115,19 +170,65 @@ impl Pending {
             for entry in news.take_while(|entry| entry.number <= *range.end()) {
                 if *entry.reached(stage) & bit == 0 && reached(entry) {
                     *entry.reached(stage) |= bit;
+                    milestones.extend(entry.tell_if_reached(stage));
                 }
             }
         }
         while self.entries.front().is_some_and(Entry::done) {
             self.entries.pop_front();
         }
+        milestones
+    }
+
+    /// At most `max` numbers accepted before then that are not known to be final, in turn.
+    pub(super) fn sweep(&mut self, accepted_before: Timestamp, max: usize) -> Vec<Swept> {
+        let waits = |entry: &&Entry| {
+            entry.told < Told::Final && entry.subject.accepted_at < accepted_before
+        };
+        let after = self.entries.partition_point(|entry| entry.number <= self.swept);
+        let (earlier, later) = (self.entries.range(..after), self.entries.range(after..));
+        let some = later.chain(earlier).take(self.entries.len().min(max)).filter(waits);
+        let swept =
+            |entry: &Entry| Swept { number: entry.number, scope: Arc::clone(&entry.subject.scope) };
+        let swept: Vec<Swept> = some.map(swept).collect();
+        self.swept = match self.entries.get(after.saturating_add(max)) {
+            Some(next) => next.number - 1,
+            None => 0,
+        };
+        swept
+    }
+
+    /// A number has come so far everywhere; answers what of that is news.
+    pub(super) fn tell(&mut self, number: Number, stage: Stage) -> Vec<Milestone> {
+        let Some(entry) = self.entry(number) else { return Vec::new() };
+        if stage == Stage::Final {
+            entry.finished = entry.awaited;
+        }
+        entry.tell(stage)
+    }
+
+    /// A number is blocked; its subject, if that is news.
+    pub(super) fn block(&mut self, number: Number) -> Option<Subject> {
+        let entry = self.entry(number).filter(|entry| entry.told == Told::Published)?;
+        entry.told = Told::Blocked;
+        Some(entry.subject.clone())
+    }
+
+    /// Whether it holds none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn entry(&mut self, number: Number) -> Option<&mut Entry> {
+        let at = self.entries.partition_point(|entry| entry.number < number);
+        self.entries.get_mut(at).filter(|entry| entry.number == number)
     }
 
     /// When the first held number of `numbers` was accepted.
     pub(super) fn accepted_at(&self, numbers: &Numbers) -> Option<Timestamp> {
         let first = self.entries.partition_point(|entry| entry.number < *numbers.start());
         let entry = self.entries.get(first).filter(|entry| numbers.contains(&entry.number))?;
-        Some(entry.accepted_at)
+        Some(entry.subject.accepted_at)
     }
 
     /// How many numbers it holds.
@@ -136,8 +237,9 @@ impl Pending {
         self.entries.len()
     }
 
-    fn forget_old(&mut self, now: Timestamp) {
-        let old = |entry: &Entry| now.duration_since(entry.accepted_at) > LONGEST;
+    /// Forgets what was accepted too long ago to matter.
+    pub(super) fn forget_old(&mut self, now: Timestamp) {
+        let old = |entry: &Entry| now.duration_since(entry.subject.accepted_at) > LONGEST;
         while self.entries.front().is_some_and(old) {
             self.entries.pop_front();
         }
@@ -146,7 +248,7 @@ impl Pending {
     /// Drops what is done; if that is not enough, every second entry, the other standing for both.
     fn make_room(&mut self) {
         self.entries.retain(|entry| !entry.done());
-        if self.entries.len() <= ENTRIES_MAX / 2 {
+        if self.entries.len() <= self.entries_max / 2 {
             return;
         }
         self.stride = self.stride.saturating_mul(2);

@@ -67,6 +67,22 @@ impl Tracker {
         }
     }
 
+    /// How far the invalidation of that scope at `place` has come, and at most `missing_max` of who is not there.
+    pub(super) fn judge(
+        &self,
+        place: Place,
+        scope: &Scope,
+        now: Timestamp,
+        missing_max: usize,
+    ) -> (ProgressState, Vec<Missing>) {
+        let lanes = self.lanes_owing(place, scope, now);
+        let regions = self.regions_of(scope, &lanes);
+        let reached: Vec<Reached> =
+            regions.iter().map(|region| together_in(region, &lanes)).collect();
+        let missing = lanes.iter().filter_map(Owing::missing).take(missing_max);
+        (Reached::together(&reached).state, missing.collect())
+    }
+
     fn lanes_owing(&self, place: Place, scope: &Scope, now: Timestamp) -> Vec<Owing<'_>> {
         self.registry
             .concerned(scope, &self.sites)
@@ -91,7 +107,7 @@ fn in_region(
     accepted_at: Timestamp,
 ) -> (Reached, RegionProgress) {
     let here = || lanes.iter().filter(|lane| lane.registered.agent.region == *region);
-    let reached = Reached::together(&here().map(|lane| lane.reached).collect::<Vec<_>>());
+    let reached = together_in(region, lanes);
     let progress = RegionProgress {
         region: region.clone(),
         state: reached.state,
@@ -99,6 +115,11 @@ fn in_region(
         caches: here().map(|lane| lane.shown(accepted_at)).collect(),
     };
     (reached, progress)
+}
+
+fn together_in(region: &Region, lanes: &[Owing<'_>]) -> Reached {
+    let here = lanes.iter().filter(|lane| lane.registered.agent.region == *region);
+    Reached::together(&here.map(|lane| lane.reached).collect::<Vec<_>>())
 }
 
 impl<'a> Owing<'a> {

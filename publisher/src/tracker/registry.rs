@@ -133,6 +133,11 @@ impl Registry {
         self.agents.get(name)
     }
 
+    /// A cache by its name.
+    pub(super) fn cache_mut(&mut self, agent: &AgentName, cache: &CacheName) -> Option<&mut Cache> {
+        self.agents.get_mut(agent)?.caches.get_mut(cache)
+    }
+
     /// All agents.
     pub(super) fn agents(&self) -> impl Iterator<Item = (&AgentName, &Agent)> {
         self.agents.iter()

@@ -20,7 +20,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 use super::Tracker;
-use super::boards::{HEARTBEATS, PUBLISHERS, REPORTS, Word};
+use super::boards::{HEARTBEATS, NORMAL, PUBLISHERS, REPORTS, Word};
+use super::events::EventBatch;
 use super::metrics::TrackerMetrics;
 use super::store::{self, StoreError};
 
@@ -48,6 +49,7 @@ pub enum Until {
 pub(crate) struct Tracking {
     shared: Arc<Shared>,
     condition: Condition,
+    others_publish: bool,
 }
 
 /// What a tracker needs.
@@ -65,6 +67,8 @@ pub(crate) struct TrackingSetup {
     pub(crate) clock: Clock,
     /// Where it says what someone should look at.
     pub(crate) condition: Condition,
+    /// Whether others publish on the log too.
+    pub(crate) others_publish: bool,
 }
 
 /// Asks the tracker, and tells it what was accepted. Cheap to clone.
@@ -83,6 +87,10 @@ pub(super) struct Shared {
     registered: Notify,
     /// Changes with every report folded.
     pub(super) folded: watch::Sender<()>,
+    /// Changes with every event, where somebody listens.
+    happened: watch::Sender<()>,
+    /// Tells the events of this life from those of others.
+    epoch: u64,
     /// Boards whose first content is folded.
     caught_up: watch::Sender<BTreeSet<&'static str>>,
     /// Topics that cannot be read, and why.
@@ -92,7 +100,8 @@ pub(super) struct Shared {
 impl Tracking {
     /// Reads the registry from the database, so that nothing is answered without it.
     pub(crate) async fn open(setup: TrackingSetup) -> Result<Self, StoreError> {
-        let TrackingSetup { database, broker, name, sites, clock, condition } = setup;
+        let TrackingSetup { database, broker, name, sites, clock, condition, others_publish } =
+            setup;
         let stored = blocking(&database, store::load).await?;
         let mut tracker = Tracker::new(name, sites, clock.now());
         tracker.restore(stored);
@@ -104,11 +113,13 @@ impl Tracking {
             storing: tokio::sync::Mutex::new(()),
             registered: Notify::new(),
             folded: watch::Sender::new(()),
+            happened: watch::Sender::new(()),
+            epoch: fastrand::u64(..),
             caught_up: watch::Sender::default(),
             troubles: Mutex::default(),
         };
         condition.set(Readiness::Ready);
-        Ok(Self { shared: Arc::new(shared), condition })
+        Ok(Self { shared: Arc::new(shared), condition, others_publish })
     }
 
     /// Takes back the lines of this publisher's journal: one that began right before a crash is not stored here.
@@ -128,9 +139,13 @@ impl Tracking {
 
     /// Folds what is said and stores what changes, until stopped. Fails when the disk does.
     pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
-        let Self { shared, condition } = self;
+        let Self { shared, condition, others_publish } = self;
         let broker = shared.broker.as_ref();
+        let normal = async {
+            if others_publish { NORMAL.fold(&shared, broker, &stop).await } else { Ok(()) }
+        };
         tokio::try_join!(
+            normal,
             REPORTS.fold(&shared, broker, &stop),
             PUBLISHERS.fold(&shared, broker, &stop),
             HEARTBEATS.fold(&shared, broker, &stop),
@@ -144,6 +159,27 @@ impl TrackerHandle {
     /// This publisher accepted `invalidation` at `place`: to be called in the order of numbers, per line.
     pub(crate) fn accepted(&self, place: Place, invalidation: &Invalidation) {
         self.0.tracker.lock().accepted(place, invalidation);
+        self.0.wake_listeners();
+    }
+
+    /// At most `max` events from a number on.
+    pub(crate) fn events_from(&self, from: u64, max: usize) -> EventBatch {
+        self.0.tracker.lock().events_from(from, max)
+    }
+
+    /// The number of the next event.
+    pub(crate) fn next_event(&self) -> u64 {
+        self.0.tracker.lock().next_event()
+    }
+
+    /// Tells the numbers of this life's events from those of others.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// Changes with every event from now on.
+    pub(crate) fn happened(&self) -> watch::Receiver<()> {
+        self.0.happened.subscribe()
     }
 
     /// Whether the publisher of that line is gone for good.
@@ -254,7 +290,8 @@ impl Shared {
                     tracker.retirement(retirement, now);
                 }
                 Word::Log(LogMessage::Heartbeat(heartbeat)) => tracker.heartbeat(&heartbeat, now),
-                Word::Log(LogMessage::Frame(_) | LogMessage::Lost(_)) => {}
+                Word::Log(LogMessage::Frame(frame)) => tracker.heard(&frame),
+                Word::Log(LogMessage::Lost(_)) => {}
             }
         }
         if tracker.cache_count() > caches {
@@ -262,6 +299,13 @@ impl Shared {
         }
         drop(tracker);
         self.folded.send_replace(());
+        self.wake_listeners();
+    }
+
+    fn wake_listeners(&self) {
+        if self.happened.receiver_count() > 0 {
+            self.happened.send_replace(());
+        }
     }
 
     /// The first content of this board is folded.
@@ -321,6 +365,7 @@ async fn store_changes(
         };
         condition.set(shared.readiness());
         shared.tracker.lock().show(shared.clock.now());
+        shared.wake_listeners();
         shared.store(stopping || tick.is_multiple_of(HEARTBEATS_EVERY)).await?;
         if stopping {
             break;

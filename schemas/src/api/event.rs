@@ -135,6 +135,31 @@ impl Event {
             Self::Lagged(_) => "lagged",
         }
     }
+
+    /// The site of the invalidation that it is about.
+    pub fn site(&self) -> Option<&SiteName> {
+        match self {
+            Self::Published(event) => Some(&event.site),
+            Self::Applied(event) | Self::Final(event) => Some(&event.site),
+            Self::Blocked(event) => Some(&event.site),
+            Self::Flush(_) | Self::CacheUp(_) | Self::CacheDown(_) | Self::Lagged(_) => None,
+        }
+    }
+
+    /// Whether it is, among others, about `region`.
+    pub fn concerns(&self, region: &Region) -> bool {
+        let named = |regions: &Option<Vec<Region>>| {
+            regions.as_ref().is_none_or(|regions| regions.contains(region))
+        };
+        match self {
+            Self::Published(event) => named(&event.regions),
+            Self::Applied(event) | Self::Final(event) => named(&event.regions),
+            Self::Blocked(event) => named(&event.regions),
+            Self::Flush(event) => event.region == *region,
+            Self::CacheUp(event) | Self::CacheDown(event) => event.region == *region,
+            Self::Lagged(_) => true,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,10 @@ impl Api {
         Self { address, log, metrics, stop, running, _tokens: tokens }
     }
 
+    pub(super) fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
     /// The log and the boards.
     pub(super) fn log(&self) -> &Embedded {
         &self.log

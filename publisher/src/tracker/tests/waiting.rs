@@ -20,6 +20,7 @@ async fn open(database: Arc<Database>, broker: impl Broker, clock: Clock) -> Tra
         name: "p1".parse().unwrap(),
         sites: sites(),
         clock,
+        others_publish: false,
         condition: Health::default().condition("tracker"),
     };
     Tracking::open(setup).await.unwrap()
