@@ -10,6 +10,8 @@ mod failures;
 mod specimen;
 #[path = "driver_redis/tag_sets.rs"]
 mod tag_sets;
+#[path = "driver_redis/tls.rs"]
+mod tls;
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -38,6 +38,7 @@ pub struct Redis {
 impl Redis {
     /// Does not connect yet.
     pub fn new(config: &RedisConfig, surroundings: &Surroundings) -> Self {
+        let link = Link::new(config);
         let config = config.clone();
         Self {
             keyspace: Keyspace::new(
@@ -46,7 +47,7 @@ impl Redis {
                 &surroundings.sites,
                 surroundings.region.clone(),
             ),
-            link: Link::new(*config.target, config.password_file, config.timeout),
+            link,
             cursor: CursorKey::new(surroundings),
         }
     }

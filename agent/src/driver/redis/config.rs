@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::ConnectionInfo;
+use broker_adapter::TlsConfig;
+use redis::{ConnectionAddr, ConnectionInfo};
 use serde::Deserialize;
 
 use super::keyspace::Templates;
@@ -16,6 +17,7 @@ use super::template::{Slot, Template};
 pub struct RedisConfig {
     pub(super) target: Box<ConnectionInfo>,
     pub(super) password_file: Option<PathBuf>,
+    pub(super) tls: TlsConfig,
     pub(super) templates: Templates,
     pub(super) allow_raw_keys: bool,
     pub(super) timeout: Duration,
@@ -33,10 +35,13 @@ impl RedisConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// `redis://[user[:password]@]host[:port][/database]` or `unix:///path[?db=0]`.
+    /// `redis://[user[:password]@]host[:port][/database]`, `rediss://...` with TLS, or `unix:///path[?db=0]`.
     url: String,
     /// A file with the password, read anew for each connection.
     password_file: Option<PathBuf>,
+    /// Whom to trust, and who we are, with TLS.
+    #[serde(default)]
+    tls: TlsConfig,
     /// The templates of keys.
     keys: WrittenKeys,
     /// Takes templates that begin with neither a literal nor `{site}`, and templates under which
@@ -76,12 +81,9 @@ impl TryFrom<Written> for RedisConfig {
 
     fn try_from(written: Written) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
-        // The library's error shows nothing of the URL, which may hold a password.
-        let target = written.url.parse::<ConnectionInfo>().map_err(|error| {
-            mistakes.push(format!("url is not redis://host:port/database ({error})"));
-        });
+        let target = target(&written, &mut mistakes);
         let has_password = |target: &ConnectionInfo| target.redis_settings().password().is_some();
-        if written.password_file.is_some() && target.as_ref().is_ok_and(has_password) {
+        if written.password_file.is_some() && target.as_ref().is_some_and(has_password) {
             mistakes.push("url holds a password beside password_file; remove one".to_owned());
         }
         let templates = templates(&written, &mut mistakes);
@@ -89,9 +91,10 @@ impl TryFrom<Written> for RedisConfig {
             mistakes.push("timeout is zero; give at least 1ms".to_owned());
         }
         match target {
-            Ok(target) if mistakes.is_empty() => Ok(Self {
+            Some(target) if mistakes.is_empty() => Ok(Self {
                 target: Box::new(target),
                 password_file: written.password_file,
+                tls: written.tls,
                 templates,
                 allow_raw_keys: written.allow_raw_keys,
                 timeout: written.timeout,
@@ -113,6 +116,42 @@ impl WrittenKeys {
     fn in_force(&self) -> BTreeSet<String> {
         self.slots().map(|(slot, text)| format!("{}={text}", slot.as_str())).collect()
     }
+}
+
+/// Where one server listens.
+fn target(written: &Written, mistakes: &mut Vec<String>) -> Option<ConnectionInfo> {
+    let scheme = written.url.split(':').next().unwrap_or_default();
+    if scheme.contains("sentinel") || written.url.contains(',') {
+        mistakes.push(
+            "url names a Sentinel or several servers, which this driver does not ask; name an address that \
+             leads to the primary, such as that of a proxy or a service"
+                .to_owned(),
+        );
+        return None;
+    }
+    // The library's error shows nothing of the URL, which may hold a password.
+    let parsed = written.url.parse::<ConnectionInfo>().map_err(|error| {
+        mistakes.push(format!("url is not redis://host:port/database ({error})"));
+    });
+    let target = parsed.ok()?;
+    let tls = &written.tls;
+    match target.addr() {
+        ConnectionAddr::TcpTls { insecure: true, .. } => mistakes.push(
+            "url ends in #insecure, so that anybody could answer; remove it, and give tls.ca_file"
+                .to_owned(),
+        ),
+        ConnectionAddr::TcpTls { .. } => {}
+        _ if *tls != TlsConfig::default() => {
+            mistakes.push("tls is given beside a url without TLS; write rediss://".to_owned());
+        }
+        _ => {}
+    }
+    if tls.certificate_file.is_some() != tls.key_file.is_some() {
+        mistakes.push(
+            "tls.certificate_file and tls.key_file belong together; give both or none".to_owned(),
+        );
+    }
+    Some(target)
 }
 
 fn templates(written: &Written, mistakes: &mut Vec<String>) -> Templates {
@@ -182,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_not_one_server_which_proves_who_it_is_is_a_mistake() {
+        for (url, expected) in [
+            ("redis+sentinel://h:26379/m", "leads to the primary"),
+            ("redis://a:1,b:2", "leads to the primary"),
+            ("rediss://h/#insecure", "remove it"),
+        ] {
+            let told = mistake(&format!("url = '{url}'\nkeys.key = 'k:{{key}}'"));
+            assert!(told.contains(expected), "{url}: {told}");
+        }
+        let tls = "url = 'rediss://h'\nkeys.key = 'k:{key}'\ntls = { ca_file = 'ca.pem' }";
+        assert!(toml::from_str::<RedisConfig>(tls).is_ok());
+    }
+
+    #[test]
     fn templates_that_cannot_be_meant_are_mistakes() {
         for (keys, expected) in [
             ("keys = {}", "keys names no content"),
@@ -191,6 +244,8 @@ mod tests {
             ("keys.url = '{host}{path}'", "allow_raw_keys = true"),
             ("keys.urls = 'p:{path}'", "unknown field `urls`"),
             ("password_file = 'f'\nkeys.key = 'k:{key}'", "remove one"),
+            ("keys.key = 'k:{key}'\ntls.ca_file = 'ca'", "write rediss://"),
+            ("keys.key = 'k:{key}'\ntls.key_file = 'key'", "belong together"),
         ] {
             let told = mistake(&format!("url = 'redis://:pw@h'\n{keys}"));
             assert!(told.contains(expected), "{keys}: {told}");

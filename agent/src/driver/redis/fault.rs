@@ -24,6 +24,8 @@ pub(super) enum Objection {
     Replica { primary: String },
     #[error("it is a node of a Redis Cluster, which this driver cannot purge")]
     Cluster,
+    #[error("it is a Sentinel; name an address in `url` that leads to the primary")]
+    Sentinel,
     #[error(
         "it took a key and then had none to remove; is there more than one server behind `url`?"
     )]

@@ -1,13 +1,18 @@
 //! The connection to Redis: one at a time, replaced when it fails.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use broker_adapter::TlsConfig;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo};
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates,
+};
 
+use super::config::RedisConfig;
 use super::fault::unavailable;
 use crate::driver::{PurgeError, Session};
 
@@ -15,6 +20,7 @@ use crate::driver::{PurgeError, Session};
 pub(super) struct Link {
     target: ConnectionInfo,
     password_file: Option<PathBuf>,
+    tls: TlsConfig,
     timeout: Duration,
     live: Mutex<Live>,
     /// Held while a connection is opened: there is one at a time.
@@ -64,13 +70,15 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(
-        target: ConnectionInfo,
-        password_file: Option<PathBuf>,
-        timeout: Duration,
-    ) -> Self {
-        let (live, opening) = (Mutex::default(), tokio::sync::Mutex::new(()));
-        Self { target, password_file, timeout, live, opening }
+    pub(super) fn new(config: &RedisConfig) -> Self {
+        Self {
+            target: (*config.target).clone(),
+            password_file: config.password_file.clone(),
+            tls: config.tls.clone(),
+            timeout: config.timeout,
+            live: Mutex::default(),
+            opening: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The connection; opens one where there is none. To be told by [`Link::after`] what came of it.
@@ -126,7 +134,13 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(Some(self.timeout));
-        Client::open(target)
+        let client = match target.addr() {
+            ConnectionAddr::TcpTls { .. } => {
+                Client::build_with_tls(target, certificates(&self.tls).await?)
+            }
+            _ => Client::open(target),
+        };
+        client
             .map_err(unavailable)?
             .get_multiplexed_async_connection_with_config(&config)
             .await
@@ -138,14 +152,43 @@ impl Link {
 enum LinkError {
     #[error("{address} did not take a connection within {timeout:?}")]
     Silent { address: String, timeout: Duration },
-    #[error("cannot read password_file {}", .file.display())]
-    NoPassword { file: PathBuf, source: std::io::Error },
+    #[error("cannot read {what} {}", .file.display())]
+    Unreadable { what: &'static str, file: PathBuf, source: io::Error },
 }
 
 /// Read anew for each connection, so that a changed password needs no restart.
 async fn password(file: &Path) -> Result<String, PurgeError> {
-    match tokio::fs::read_to_string(file).await {
+    let bytes = read("password_file", file).await?;
+    match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(source) => Err(unavailable(LinkError::NoPassword { file: file.to_owned(), source })),
+        Err(error) => {
+            let source = io::Error::new(io::ErrorKind::InvalidData, error);
+            Err(unreadable("password_file", file, source))
+        }
     }
+}
+
+/// Read anew too: certificates are renewed.
+async fn certificates(tls: &TlsConfig) -> Result<TlsCertificates, PurgeError> {
+    let root_cert = match &tls.ca_file {
+        Some(file) => Some(read("tls.ca_file", file).await?),
+        None => None,
+    };
+    let client_tls = match (&tls.certificate_file, &tls.key_file) {
+        (Some(certificate), Some(key)) => Some(ClientTlsConfig {
+            client_cert: read("tls.certificate_file", certificate).await?,
+            client_key: read("tls.key_file", key).await?,
+        }),
+        _ => None,
+    };
+    Ok(TlsCertificates { client_tls, root_cert })
+}
+
+async fn read(what: &'static str, file: &Path) -> Result<Vec<u8>, PurgeError> {
+    let bytes = tokio::fs::read(file).await;
+    bytes.map_err(|source| unreadable(what, file, source))
+}
+
+fn unreadable(what: &'static str, file: &Path, source: io::Error) -> PurgeError {
+    unavailable(LinkError::Unreadable { what, file: file.to_owned(), source })
 }

@@ -47,6 +47,9 @@ fn recognise(info: &InfoDict) -> Result<String, Objection> {
     if text("redis_mode") == "cluster" {
         return Err(Objection::Cluster);
     }
+    if text("redis_mode") == "sentinel" {
+        return Err(Objection::Sentinel);
+    }
     if text("role") == "slave" {
         let primary = format!("{}:{}", text("master_host"), text("master_port"));
         return Err(Objection::Replica { primary });
@@ -75,6 +78,10 @@ mod tests {
             (
                 "redis_version:7.0.15\r\nredis_mode:cluster\r\nrole:master",
                 "it is a node of a Redis Cluster, which this driver cannot purge",
+            ),
+            (
+                "redis_version:7.0.15\r\nredis_mode:sentinel",
+                "it is a Sentinel; name an address in `url` that leads to the primary",
             ),
         ] {
             assert_eq!(told(info), expected);
