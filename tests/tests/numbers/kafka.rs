@@ -76,6 +76,20 @@ async fn what_retention_took_and_the_journal_no_longer_holds_is_flushed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_a_publisher_had_who_is_gone_for_good_is_flushed() {
+    let shape = Shape { publishers: 2, ..Shape::default() };
+    let (mut village, topic) =
+        village("publisher gone for good", Kafka::shared().await, shape).await;
+    village.stop_late();
+    village.edit(MISSED).await;
+    village.lose_publisher(1).await;
+    topic.truncate().await;
+    village.start_late().await;
+    village.retire("publishers/publisher-1").await;
+    village.ends_forgotten("hole", Said::Lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_added_later_are_heard_too() {
     let kafka = Kafka::shared().await;
     let (mut village, topic) = village("partitions added", kafka, PATIENT).await;

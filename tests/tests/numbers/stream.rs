@@ -3,7 +3,7 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
-use schemas::{Frame, LineId, LogMessage, Number, wire};
+use schemas::{Frame, LogMessage, wire};
 use tests::bus::Wire;
 use tests::servers::nats::Nats;
 
@@ -33,20 +33,16 @@ impl Log {
         frames.collect()
     }
 
-    /// Whether heartbeats have told of every number of this publisher that the log has.
-    pub(crate) async fn has_told_of(&self, publisher: &str) -> bool {
-        let messages = self.messages().await;
-        let told = |line: LineId, number: Number| {
-            messages.iter().any(|(_, message)| match message {
-                LogMessage::Heartbeat(heartbeat) => heartbeat.lines.contains(&(line, number)),
-                LogMessage::Frame(_) | LogMessage::Lost(_) => false,
-            })
+    /// Deletes all that this publisher said, heartbeats too.
+    pub(crate) async fn silence(&self, publisher: &str) {
+        let said_by = |message: &LogMessage| match message {
+            LogMessage::Frame(frame) => frame.publisher.clone(),
+            LogMessage::Heartbeat(heartbeat) => heartbeat.publisher.clone(),
+            LogMessage::Lost(lost) => lost.publisher.clone(),
         };
-        let last = messages.iter().rev().find_map(|(_, message)| match message {
-            LogMessage::Frame(frame) if frame.publisher.as_str() == publisher => Some(frame),
-            _ => None,
-        });
-        last.is_some_and(|last| told(last.line, last.numbers().last))
+        let messages = self.messages().await.into_iter();
+        let said = messages.filter(|(_, message)| said_by(message).as_str() == publisher);
+        self.delete_at(said.map(|(place, _)| place)).await;
     }
 
     async fn messages(&self) -> Vec<(u64, LogMessage)> {
@@ -66,9 +62,13 @@ impl Log {
 
     /// Deletes the messages of these frames; heartbeats stay.
     pub(crate) async fn delete<'a>(&self, frames: impl IntoIterator<Item = &'a (u64, Frame)>) {
+        self.delete_at(frames.into_iter().map(|(place, _)| *place)).await;
+    }
+
+    async fn delete_at(&self, places: impl Iterator<Item = u64>) {
         let stream = self.stream().await;
-        for (place, _) in frames {
-            assert!(stream.delete_message(*place).await.expect("an answer"), "it was there");
+        for place in places {
+            assert!(stream.delete_message(place).await.expect("an answer"), "it was there");
         }
     }
 

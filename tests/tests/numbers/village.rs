@@ -4,15 +4,16 @@
 //! start --> agents ready --> open --> an agent stops, edits go on, the mishap, it comes back --> ends: all final
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use fastrand::Rng;
 use futures::future::join_all;
 use schemas::Priority;
-use schemas::api::TAGS_MAX;
+use schemas::api::{Page, PublisherSummary, TAGS_MAX};
 use serde_json::json;
-use tests::bus::{Bus, Wire};
+use tests::bus::{Bus, Publisher, Wire};
 use tests::eventually;
 use tests::process::Admin;
 use tests::shop::Desk;
@@ -191,8 +192,19 @@ impl Village {
         assert!(answer.is_success(), "{path} is retired: {answer}");
     }
 
-    /// A publisher is gone for good, and people know it.
-    pub(crate) fn lose_publisher(&mut self, at: usize) {
+    /// A publisher is gone for good, as soon as some lane has heard all that it numbered; people know it.
+    pub(crate) async fn lose_publisher(&mut self, at: usize) {
+        let (lost, left) = (&self.bus.publishers[at], &self.bus.publishers[0]);
+        let lines = async |asked: &Publisher| {
+            let publishers = asked.api().get::<Page<PublisherSummary>>("/v1/publishers").await;
+            let mut rows = publishers.into_iter().flat_map(|page| page.items);
+            let row = rows.find(|row| row.publisher.as_str() == lost.name());
+            let lines = row.into_iter().flat_map(|row| row.lines);
+            lines.map(|line| (line.line, line.last)).collect::<BTreeMap<_, _>>()
+        };
+        let numbered = lines(lost).await;
+        assert!(numbered.values().any(|last| *last > 0), "it numbered nothing");
+        eventually("a lane has heard all of it", async || lines(left).await == numbered).await;
         drop(self.bus.publishers.remove(at));
         self.town.editors.turn_to(self.bus.apis());
     }
