@@ -254,6 +254,8 @@ impl Machine {
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod swaps;

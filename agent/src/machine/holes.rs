@@ -119,3 +119,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What the tests of a lane have in common: what it is for, what its cache can do, and what it hears.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_adapter::{Partition, Position};
+use jiff::Timestamp;
+use schemas::{
+    Abilities, Ability, Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Mode, Number,
+    Priority, PublisherName, Selector, Site, Sites,
+};
+
+use super::Purpose;
+use crate::config::LaneConfig;
+use crate::ledger::Located;
+
+/// The normal lane of a cache that holds the one site there is.
+pub(super) fn purpose(config: LaneConfig, rebounds: Vec<Duration>) -> Purpose {
+    let site = Site {
+        name: "main".parse().expect("a name"),
+        hosts: ["www.example.com".parse().expect("a host")].into(),
+        regions: Audience::All,
+    };
+    Purpose {
+        region: "local".parse().expect("a name"),
+        sites: Arc::new(Sites::new([site])),
+        priority: Priority::Normal,
+        config,
+        rebounds,
+        templates: BTreeSet::new(),
+        ready_fail_open_after: None,
+        retention: Duration::from_hours(1),
+    }
+}
+
+/// Everything can be purged, but for raw keys, which the cache does not hold.
+pub(super) fn abilities(batch_selectors_max: u32) -> Abilities {
+    let yes = Ability::Supported;
+    Abilities {
+        url: yes,
+        url_any_query: yes,
+        prefix: yes,
+        tag: yes,
+        key: Ability::NotHeld,
+        everything: yes,
+        soft: false,
+        batch_selectors_max,
+        manner: "a model".to_owned(),
+    }
+}
+
+/// The one publisher.
+pub(super) fn publisher() -> PublisherName {
+    "p".parse().expect("a name")
+}
+
+/// A frame of one invalidation.
+pub(super) fn frame(line: LineId, number: Number, selectors: Vec<Selector>) -> LogMessage {
+    LogMessage::Frame(Frame {
+        publisher: publisher(),
+        line,
+        first: number,
+        committed_at: Timestamp::UNIX_EPOCH,
+        invalidations: vec![Invalidation {
+            id: uuid::Uuid::nil(),
+            site: "main".parse().expect("a name"),
+            selectors,
+            mode: Mode::Hard,
+            priority: Priority::Normal,
+            audience: Audience::All,
+            accepted_at: Timestamp::UNIX_EPOCH,
+            expires_in: None,
+            after: None,
+            reason: None,
+            labels: BTreeMap::default(),
+        }],
+        signature: None,
+    })
+}
+
+/// The last numbers of these lines.
+pub(super) fn heartbeat(lines: Vec<(LineId, Number)>) -> LogMessage {
+    let at = Timestamp::UNIX_EPOCH;
+    LogMessage::Heartbeat(Heartbeat { publisher: publisher(), at, lines, agents: None })
+}
+
+/// A place on the one partition.
+pub(super) fn located(position: usize, time: Timestamp) -> Located {
+    Located { partition: Partition(0), position: Position(position as u64), time }
+}

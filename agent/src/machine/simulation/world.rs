@@ -1,0 +1,254 @@
+//! A lane, its log and its cache.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use broker_adapter::Bounds;
+use jiff::Timestamp;
+use schemas::{Cursor, LineId, LogMessage, Number, Selector};
+
+use super::super::{Failure, Job, Machine, Purpose, samples};
+use crate::Moment;
+use crate::config::LaneConfig;
+use crate::driver::Purge;
+
+const LAST_DELAY: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(10);
+/// A tag that the judging cache refuses.
+pub(super) const BAD: u8 = 9;
+/// Stands for the whole site, which includes every tag.
+pub(super) const EVERYTHING: u8 = 8;
+/// Unsettled numbers held at most.
+const WINDOW: usize = 12;
+/// So few that holes between them never fill the window: only a flush would help then.
+const COMMITTED_MAX: usize = 24;
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// A frame with these tags is committed; the log keeps it so many times, so many steps later.
+    Publish { tags: Vec<u8>, copies: usize, late: usize },
+    /// The lane reads so many messages.
+    Read(usize),
+    /// The oldest batch under way comes back.
+    Land(Answer),
+    /// Time passes.
+    Wait(u64),
+    /// The agent dies and begins again from its cursor.
+    Crash,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answer {
+    Purged,
+    Unavailable,
+    /// The cache refuses the batch if it holds the bad tag.
+    Judged,
+}
+
+fn named(tag: u8) -> Selector {
+    if tag == EVERYTHING {
+        return Selector::Everything;
+    }
+    Selector::Tag(format!("t{tag}").parse().expect("a tag"))
+}
+
+pub(super) struct World {
+    pub(super) now: Moment,
+    line: LineId,
+    pub(super) committed: Vec<Vec<u8>>,
+    pub(super) log: Vec<LogMessage>,
+    late: Vec<(usize, LogMessage)>,
+    read_up_to: usize,
+    pub(super) machine: Machine,
+    cursor: Option<Cursor>,
+    flights: Vec<(Moment, Job)>,
+    /// Per tag, every purge that succeeded: when it began and when it came back.
+    purged: HashMap<u8, Vec<(Moment, Moment)>>,
+    heard_at: HashMap<Number, Moment>,
+    bad_refused: bool,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            now: Moment::ZERO,
+            line: LineId::from_bytes([3; 16]),
+            committed: Vec::new(),
+            log: Vec::new(),
+            late: Vec::new(),
+            read_up_to: 0,
+            machine: Self::machine(None, Moment::ZERO),
+            cursor: None,
+            flights: Vec::new(),
+            purged: HashMap::new(),
+            heard_at: HashMap::new(),
+            bad_refused: false,
+        };
+        world.machine.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
+        // The join is over: a line heard from now on begins at 1.
+        world.wait(Duration::from_secs(3));
+        world.cursor = Some(world.machine.cursor());
+        world
+    }
+
+    fn machine(cursor: Option<&Cursor>, now: Moment) -> Machine {
+        let config = LaneConfig {
+            starts_empty: true,
+            hole_grace: GRACE,
+            hole_deadline: Duration::from_secs(1_000_000),
+            window: WINDOW,
+            rebound_selectors: 20,
+            ..LaneConfig::default()
+        };
+        let purpose = samples::purpose(config, vec![Duration::from_secs(1), LAST_DELAY]);
+        let purpose = Purpose { ready_fail_open_after: Some(GRACE), ..purpose };
+        Machine::new(purpose, cursor, None, fastrand::Rng::with_seed(5), now)
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        match step {
+            Step::Publish { tags, copies, late } => self.publish(tags, copies, late),
+            Step::Read(count) => self.read(count),
+            Step::Land(answer) => self.land(answer),
+            Step::Wait(millis) => self.wait(Duration::from_millis(millis)),
+            Step::Crash => self.crash(),
+        }
+        self.late.iter_mut().for_each(|(steps, _)| *steps = steps.saturating_sub(1));
+        let landed = self.late.extract_if(.., |(steps, _)| *steps == 0);
+        self.log.extend(landed.map(|(_, message)| message));
+        self.advance();
+    }
+
+    fn frame(&self, first: Number) -> LogMessage {
+        let at = usize::try_from(first - 1).expect("small");
+        let tags = self.committed[at].iter().map(|tag| named(*tag));
+        samples::frame(self.line, first, tags.collect())
+    }
+
+    fn publish(&mut self, tags: Vec<u8>, copies: usize, late: usize) {
+        if self.committed.len() == COMMITTED_MAX {
+            return;
+        }
+        self.committed.push(tags);
+        let frame = self.frame(self.committed.len() as Number);
+        self.late.extend((0..copies).map(|copy| (late * (copy + 1) + 1, frame.clone())));
+    }
+
+    fn heartbeat(&mut self) {
+        self.log.push(samples::heartbeat(vec![(self.line, self.committed.len() as Number)]));
+    }
+
+    fn read(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.machine.room() == 0 {
+                return;
+            }
+            let Some(message) = self.log.get(self.read_up_to).cloned() else { return };
+            if let LogMessage::Frame(frame) = &message {
+                self.heard_at.entry(frame.first).or_insert(self.now);
+            }
+            let at = samples::located(self.read_up_to, Timestamp::UNIX_EPOCH);
+            self.machine.hear(message, at, self.now).expect("fit to be heard");
+            self.read_up_to += 1;
+        }
+    }
+
+    fn land(&mut self, answer: Answer) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let (started, job) = self.flights.remove(0);
+        let bad = job.batch.purges.iter().any(|purge| purge.selector == named(BAD));
+        let result = match answer {
+            Answer::Unavailable => {
+                Err(Failure::Unavailable { after: None, error: "down".to_owned() })
+            }
+            Answer::Judged if bad => {
+                self.bad_refused |= job.batch.purges.len() == 1;
+                Err(Failure::Refused { error: "bad".to_owned() })
+            }
+            Answer::Purged | Answer::Judged => {
+                for Purge { selector, .. } in &job.batch.purges {
+                    let name = (0..=BAD).find(|t| named(*t) == *selector).expect("a tag of ours");
+                    self.purged.entry(name).or_default().push((started, self.now));
+                }
+                Ok(())
+            }
+        };
+        self.machine.done(job.id, result, self.now);
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.advance();
+    }
+
+    fn crash(&mut self) {
+        self.flights.clear();
+        let cursor = self.cursor.take().expect("stored at the start");
+        self.read_up_to =
+            cursor.hints.first().map_or(0, |hint| usize::try_from(hint.position).expect("small"));
+        self.machine = Self::machine(Some(&cursor), self.now);
+        self.cursor = Some(cursor);
+    }
+
+    fn advance(&mut self) {
+        self.machine.tick(self.now);
+        if self.machine.ask(self.now) {
+            self.machine.able(samples::abilities(3), self.now);
+        }
+        while let Some(job) = self.machine.take(self.now) {
+            assert!(job.batch.purges.len() <= 3, "a batch is larger than the cache allows");
+            let distinct: BTreeSet<_> = job.batch.purges.iter().map(|p| &p.selector).collect();
+            assert_eq!(distinct.len(), job.batch.purges.len(), "a selector stands twice");
+            self.flights.push((self.now, job));
+        }
+        assert!(self.machine.sizes().unsettled <= WINDOW, "the window is a limit");
+        self.check_floors();
+        if self.machine.has_cursor() {
+            self.cursor = Some(self.machine.cursor());
+        }
+    }
+
+    /// When the first purge of `tag` that began at `from` or later came back.
+    fn purged_since(&self, tag: u8, from: Moment) -> Option<Moment> {
+        let purges =
+            [tag, EVERYTHING].into_iter().filter_map(|tag| self.purged.get(&tag)).flatten();
+        purges.filter(|(began, _)| *began >= from).map(|(_, back)| *back).min()
+    }
+
+    /// A floor never passes a number that was not purged after it was heard, nor one that was not heard.
+    fn check_floors(&mut self) {
+        let report = self.machine.report(self.now);
+        let Some(line) = report.lines.first() else { return };
+        for number in 1..=line.applied {
+            let heard = self.heard_at.get(&number).expect("a floor passed a hole");
+            for tag in &self.committed[usize::try_from(number - 1).expect("small")] {
+                let settled = self.purged_since(*tag, *heard);
+                let refused = *tag == BAD && self.bad_refused;
+                assert!(settled.is_some() || refused, "floor {} passed {number}", line.applied);
+                if let (true, Some(settled)) = (number <= line.finished, settled) {
+                    let last = self.purged_since(*tag, settled + LAST_DELAY);
+                    assert!(last.is_some() || refused, "{number} is final without its last pass");
+                }
+            }
+        }
+        assert!(line.finished <= line.applied);
+    }
+
+    /// Everything committed so far lands at last or is lost; the cache works again.
+    pub(super) fn quiesce(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        self.log.extend(late.into_iter().map(|(_, message)| message));
+        self.heartbeat();
+        for _ in 0..200 {
+            self.read(usize::MAX);
+            while !self.flights.is_empty() {
+                self.land(Answer::Judged);
+                self.advance();
+            }
+            self.wait(Duration::from_millis(500));
+        }
+    }
+}
