@@ -1,44 +1,46 @@
-//! The demo: an origin whose pages change, two regions of caching edges, a publisher and agents, in one process.
+//! The demo: an origin whose pages change, two regions of caches, a publisher and agents, in one process.
 //!
 //! ```text
 //! editor --commit--> stage (oracle) <--judge-- readers
 //!    |                 ^                         |
-//!    +--> publisher --> log --> agents --> edges <+--> origin
-//!    +--> one edge, purged by hand once <---------+
+//!    +--> publisher --> log --> agents --> caches <+--> origin
+//!    +--> one edge, purged by hand once <----------+
 //! ```
+//!
+//! [`site`] is the same bus before a folder of the reader's own.
 
+mod application;
+mod bus;
 mod editor;
 mod origin;
 mod readers;
+mod region;
 mod screen;
+mod servers;
+pub(crate) mod site;
 mod stage;
 mod verdict;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::driver::edge::proxy::{Proxy, ProxyConfig};
-use agent::driver::edge::{Edge, EdgeConfig};
-use agent::driver::{DriverConfig, Endpoint, Surroundings};
-use agent::{Agent, AgentConfig, AgentSetup, Cache, CacheConfig, LaneConfig};
-use anyhow::{Context, anyhow};
-use broker_adapter::{Embedded, EmbeddedConfig};
-use daemon::{BoxError, Clock, Crew, Health, HttpServer, Stop};
-use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
-use publisher::{
-    JournalStore, Outlet, Publisher, PublisherConfig, PublisherHandle, PublisherSetup,
-};
-use schemas::{Audience, Site, Sites};
-use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use agent::driver::Surroundings;
+use agent::driver::edge::Edge;
+use anyhow::anyhow;
+use daemon::{Crew, Stop};
+use publisher::PublisherHandle;
+use schemas::{Outcome, Sites};
+use tokio::time::sleep;
 
+use self::bus::{Bus, PATIENCE};
 use self::editor::{Changes, Editor};
-use self::readers::{Place, Readers};
+use self::readers::Readers;
+pub(crate) use self::region::Extra;
+use self::region::{Place, edge_config};
 use self::screen::Screen;
-use self::stage::{HOST, SITE, Stage};
+pub(crate) use self::servers::Missing;
+use self::stage::{NAIVE, Stage};
 pub(crate) use self::verdict::Verdict;
 use self::verdict::{PlaceVerdict, RegionVerdict};
 
@@ -46,136 +48,81 @@ use self::verdict::{PlaceVerdict, RegionVerdict};
 const REGIONS: [&str; 2] = ["eu-west", "us-east"];
 /// Caching edges in each of them.
 const EDGES_PER_REGION: usize = 2;
-/// The edge that is purged by hand.
-const NAIVE: &str = "naive";
-/// Longest wait until all lanes are ready, and until all tasks have ended.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// Connections to the origin at once.
-const CONNECTIONS_MAX: usize = 1_024;
 
-/// The demo with everything opened; nothing runs yet.
+/// Whether the real servers asked for are installed.
+pub(crate) fn find(with: &[Extra]) -> Result<(), Missing> {
+    with.iter().try_for_each(|extra| match extra {
+        Extra::Varnish => servers::varnish::find(),
+        Extra::Redis => servers::redis::find(),
+    })
+}
+
+/// The demo with everything opened; the curtain is down.
 #[derive(Debug)]
 pub(crate) struct Demo {
-    folder: TempDir,
-    crew: Crew,
-    health: Health,
+    bus: Bus,
     stage: Arc<Stage>,
-    publisher: PublisherHandle,
     places: Vec<Place>,
     naive: Arc<Edge>,
+    with_redis: bool,
 }
 
 impl Demo {
     /// Opens everything in a temporary folder and on free ports.
-    pub(crate) async fn open() -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("no temporary folder")?;
-        let (health, metrics) = (Health::default(), Arc::new(Mutex::new(Registry::default())));
+    pub(crate) async fn open(with: &[Extra]) -> anyhow::Result<Self> {
         let stage = Arc::new(Stage::new());
-        let sites = Arc::new(sites()?);
-        let mut crew = Crew::new(Stop::new());
-        let origin = HttpServer::bind(([127, 0, 0, 1], 0).into(), CONNECTIONS_MAX).await?;
-        let origin_url = endpoint(origin.local_addr())?;
-        crew.spawn("origin", origin.run(origin::router(stage.clone()), crew.stop()));
-
-        let path = folder.path().join("journal");
-        let store = tokio::task::spawn_blocking(move || JournalStore::open(&path)).await??;
-        let clock = Clock::system();
-        let log = EmbeddedConfig::default();
-        let log = Embedded::open(store.database(), log, move || clock.now())?;
-        let publisher = Publisher::open(PublisherSetup {
-            config: PublisherConfig::default(),
-            name: "demo".parse()?,
-            sites: sites.clone(),
-            store,
-            outlet: Outlet::Shared(log.clone()),
-            partitions: 1,
-            retention: EmbeddedConfig::default().retention,
-            clock,
-            health: health.clone(),
-            metrics: metrics.clone(),
-        })
-        .await?;
-        let handle = publisher.handle();
-        let running = publisher.run(crew.stop());
-        crew.spawn("publisher", async { running.await.map_err(BoxError::from) });
-
+        let mut bus = Bus::open(origin::router(stage.clone())).await?;
         let mut places = Vec::new();
         for region in REGIONS {
-            let mut caches = Vec::new();
-            for edge in 1..=EDGES_PER_REGION {
-                let address = edge_at(&mut crew, &origin_url, &sites).await?;
-                caches.push(cache(&format!("edge-{edge}"), address)?);
-                places.push(Place { name: region.to_owned(), address });
-            }
-            let config = AgentConfig {
-                region: region.parse()?,
-                state: folder.path().join(region),
-                ..AgentConfig::default()
-            };
-            let agent = Agent::open(AgentSetup {
-                config,
-                name: format!("agent-{region}").parse()?,
-                caches,
-                sites: sites.clone(),
-                broker: Arc::new(log.clone()),
-                retention: EmbeddedConfig::default().retention,
-                clock,
-                health: health.clone(),
-                metrics: Arc::default(),
-            })?;
-            let running = agent.run(crew.stop());
-            crew.spawn(region, async { running.await.map_err(BoxError::from) });
+            places.extend(bus.add_region(region, EDGES_PER_REGION, with).await?);
         }
-        let address = edge_at(&mut crew, &origin_url, &sites).await?;
-        places.push(Place { name: NAIVE.to_owned(), address });
-        let naive = Arc::new(by_hand(address, sites)?);
-        Ok(Self { folder, crew, health, stage, publisher: handle, places, naive })
+        let address = bus.add_edge().await?;
+        let naive = Arc::new(by_hand(address, bus.sites.clone())?);
+        places.push(Place { region: NAIVE.to_owned(), cache: "edge".to_owned(), address });
+        let with_redis = with.contains(&Extra::Redis);
+        Ok(Self { bus, stage, places, naive, with_redis })
     }
 
-    /// Changes pages for so long, waits until all is final, and judges.
-    pub(crate) async fn run(self, lasts: Duration) -> anyhow::Result<Verdict> {
-        let Self { folder, crew, health, stage, publisher, places, naive } = self;
-        let stop = crew.stop();
-        let show = async {
-            let shown = play(lasts, &health, &stage, &publisher, &places, naive).await;
-            stop.request();
-            shown
+    /// Changes pages for so long, or until asked to stop, waits until all is final, and judges.
+    pub(crate) async fn run(self, lasts: Duration, stop: Stop) -> anyhow::Result<Verdict> {
+        let Self { bus, stage, places, naive, with_redis } = self;
+        let publisher = bus.publisher.clone();
+        let changes = Arc::new(Changes::default());
+        let editor = Editor {
+            stage: stage.clone(),
+            publisher: publisher.clone(),
+            naive,
+            changes: changes.clone(),
+            with_redis,
         };
-        let (ended, verdict) = tokio::join!(crew.run(PATIENCE), show);
-        ended?;
-        folder.close()?;
-        verdict
+        let screen = Screen {
+            stage: stage.clone(),
+            publisher: publisher.clone(),
+            changes: changes.clone(),
+            places: places.clone(),
+            lasts,
+        };
+        let readers = Readers::new(stage.clone(), places.clone())?;
+        bus.run(&stop, async {
+            play(lasts, &stop, editor, screen, readers.clone()).await?;
+            judge(&places, &readers, &stage, &publisher, &changes).await
+        })
+        .await
     }
 }
 
-/// The acts: all lanes ready; pages change while they are read; all is quiet and every page is read once more.
+/// The acts: pages change while they are read; all is quiet.
 async fn play(
     lasts: Duration,
-    health: &Health,
-    stage: &Arc<Stage>,
-    publisher: &PublisherHandle,
-    places: &[Place],
-    naive: Arc<Edge>,
-) -> anyhow::Result<Verdict> {
-    timeout(PATIENCE, ready(health)).await.with_context(|| not_ready(health))?;
-    let changes = Arc::new(Changes::default());
-    let readers = Readers::new(stage.clone(), places.to_vec())?;
-    let editor = Editor {
-        stage: stage.clone(),
-        publisher: publisher.clone(),
-        naive,
-        changes: changes.clone(),
-    };
-    let screen = Screen {
-        stage: stage.clone(),
-        publisher: publisher.clone(),
-        changes: changes.clone(),
-        lasts,
-    };
-    let editing = Stop::new();
+    stop: &Stop,
+    editor: Editor,
+    screen: Screen,
+    readers: Readers,
+) -> anyhow::Result<()> {
+    let editing = stop.child();
     let mut crew = Crew::new(Stop::new());
     let all = crew.stop();
-    crew.spawn("readers", readers.clone().run(all.clone()));
+    crew.spawn("readers", readers.run(all.clone()));
     crew.spawn("screen", screen.run(all.clone()));
     let (stop_editing, done) = (editing.clone(), all.clone());
     crew.spawn("editor", async move {
@@ -186,81 +133,57 @@ async fn play(
         ended
     });
     crew.spawn("curtain", async move {
-        sleep(lasts).await;
-        editing.request();
+        tokio::select! {
+            () = sleep(lasts) => editing.request(),
+            () = editing.requested() => {}
+        }
         Ok(())
     });
-    crew.run(PATIENCE).await?;
-    judge(&readers, stage, publisher, &changes).await
+    Ok(crew.run(PATIENCE).await?)
 }
 
+/// Every page is read once more at every cache.
 async fn judge(
+    places: &[Place],
     readers: &Readers,
     stage: &Stage,
     publisher: &PublisherHandle,
     changes: &Changes,
 ) -> anyhow::Result<Verdict> {
-    let old = readers.old_pages().await.map_err(|error| anyhow!(error))?;
-    let left_old = |name: &str| {
-        old.iter().filter(|(place, _)| place.name == name).map(|(_, count)| count).sum()
-    };
-    let verdict = |name: &str| PlaceVerdict::new(name, stage.reads(name), left_old(name));
-    let places: Vec<_> = REGIONS.iter().map(|region| verdict(region)).collect();
+    let (mut bus, mut naive) = (Vec::new(), None);
+    for place in places {
+        let left_old = readers.old_pages(place).await.map_err(|error| anyhow!(error))?;
+        let purged = purged(publisher, place);
+        let verdict = PlaceVerdict::new(place, purged, stage.reads(&place.name()), left_old);
+        if place.region == NAIVE {
+            naive = Some(verdict);
+        } else {
+            bus.push(verdict);
+        }
+    }
     let (changes, finished) = changes.counts();
     Ok(Verdict {
         changes,
         finished,
-        lost: places.iter().map(|place| place.pages_left_old).sum(),
-        stale_after_final: places.iter().map(|place| place.stale_after_final).sum(),
+        lost: bus.iter().map(|place| place.pages_left_old).sum(),
+        stale_after_final: bus.iter().map(|place| place.stale_after_final).sum(),
         regions: publisher.regions().iter().map(RegionVerdict::from).collect(),
-        places,
-        naive: verdict(NAIVE),
+        places: bus,
+        naive: naive.ok_or_else(|| anyhow!("the naive edge was not read"))?,
     })
 }
 
-async fn ready(health: &Health) {
-    while !health.ready() {
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn not_ready(health: &Health) -> String {
-    format!("the demo did not get ready: {:?}", health.conditions())
-}
-
-fn sites() -> anyhow::Result<Sites> {
-    let hosts: BTreeSet<_> = [HOST.parse()?].into();
-    Ok(Sites::new([Site { name: SITE.parse()?, hosts, regions: Audience::All }]))
-}
-
-fn endpoint(address: SocketAddr) -> anyhow::Result<Endpoint> {
-    Ok(Endpoint::try_from(format!("http://{address}"))?)
-}
-
-async fn edge_at(
-    crew: &mut Crew,
-    origin: &Endpoint,
-    sites: &Arc<Sites>,
-) -> anyhow::Result<SocketAddr> {
-    let proxy = Proxy::bind(ProxyConfig::new(origin.clone(), sites.clone())).await?;
-    let address = proxy.local_addr();
-    crew.spawn(format!("edge {address}"), proxy.run(crew.stop()));
-    Ok(address)
-}
-
-fn driver(address: SocketAddr) -> anyhow::Result<EdgeConfig> {
-    Ok(EdgeConfig { url: endpoint(address)?, timeout: Duration::from_secs(5) })
-}
-
-/// A cache whose later passes come after the origin's longest fetch, not after that of an origin anywhere.
-fn cache(name: &str, address: SocketAddr) -> anyhow::Result<Cache> {
-    let lane = LaneConfig {
-        rebounds: Some(vec![origin::LONGEST_FETCH / 2, 2 * origin::LONGEST_FETCH]),
-        starts_empty: true,
-        ..LaneConfig::default()
-    };
-    let driver = DriverConfig::Edge(driver(address)?);
-    Ok(Cache::from(CacheConfig { name: name.parse()?, lane, driver }))
+/// How many invalidations the bus has purged at `place`; none where it has no part in it.
+fn purged(publisher: &PublisherHandle, place: &Place) -> Option<u64> {
+    let lanes = publisher.caches();
+    let ours = lanes
+        .iter()
+        .filter(|lane| lane.region.as_str() == place.region && lane.cache.as_str() == place.cache);
+    ours.map(|lane| {
+        let count = |outcome| lane.outcomes.get(&outcome).copied().unwrap_or_default();
+        count(Outcome::Purged) + count(Outcome::Covered)
+    })
+    .reduce(|all, lane| all + lane)
 }
 
 fn by_hand(address: SocketAddr, sites: Arc<Sites>) -> anyhow::Result<Edge> {
@@ -272,5 +195,5 @@ fn by_hand(address: SocketAddr, sites: Arc<Sites>) -> anyhow::Result<Edge> {
         priority: schemas::Priority::Normal,
         instance: uuid::Uuid::new_v4(),
     };
-    Ok(Edge::new(&driver(address)?, &surroundings))
+    Ok(Edge::new(&edge_config(address)?, &surroundings))
 }

@@ -44,6 +44,8 @@ pub(crate) struct Editor {
     pub(crate) publisher: PublisherHandle,
     pub(crate) naive: Arc<dyn Driver>,
     pub(crate) changes: Arc<Changes>,
+    /// Whether a Redis is among the caches: it finds pages by url and by tag, not by prefix.
+    pub(crate) with_redis: bool,
 }
 
 impl Editor {
@@ -69,7 +71,7 @@ impl Editor {
 
     async fn change(&self, page: usize) -> Result<(), BoxError> {
         let version = self.stage.commit(page);
-        let (batch, request) = (naive_batch(page)?, request(page));
+        let (batch, request) = (naive_batch(page)?, request(page, self.with_redis));
         let (by_hand, accepted) =
             tokio::join!(self.naive.purge(&batch), self.publisher.accept(&request));
         if let Err(error) = by_hand {
@@ -93,10 +95,11 @@ impl Editor {
     }
 }
 
-/// Mostly the page's own url; now and then its tag, or the section that it lies in.
-fn request(page: usize) -> InvalidationRequest {
+/// Mostly the page's own url; now and then its tag, or the section that it lies in, by prefix or by tag.
+fn request(page: usize, with_redis: bool) -> InvalidationRequest {
     let mut request = InvalidationRequest { site: Some(SITE.to_owned()), ..Default::default() };
     match fastrand::u8(..10) {
+        0 if with_redis => request.tags = vec![format!("section-{}", page % SECTIONS)],
         0 => request.prefixes = vec![format!("https://{HOST}/section-{}", page % SECTIONS)],
         1 | 2 => request.tags = vec![format!("page-{page}")],
         _ => request.urls = vec![UrlRequest::Exact(format!("https://{HOST}{}", path(page)))],

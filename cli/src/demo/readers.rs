@@ -1,6 +1,5 @@
-//! The demo's readers: they ask every edge for random pages at a steady rate, and tell the oracle what they got.
+//! The demo's readers: they ask every cache for random pages at a steady rate, and tell the oracle what they got.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::origin::VERSION;
+use super::region::Place;
 use super::stage::{HOST, PAGES, Stage, path};
 
 /// Time between two reads, whether or not the last one was answered.
@@ -20,14 +20,7 @@ const UNDER_WAY_MAX: usize = 256;
 /// Longest time for one read.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 
-/// An edge that is read, and under which name its reads are counted.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) name: String,
-    pub(crate) address: SocketAddr,
-}
-
-/// The readers of all edges.
+/// The readers of all caches.
 #[derive(Debug, Clone)]
 pub(crate) struct Readers {
     stage: Arc<Stage>,
@@ -36,7 +29,7 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    /// Readers of these edges.
+    /// Readers of these caches.
     pub(crate) fn new(stage: Arc<Stage>, places: Vec<Place>) -> reqwest::Result<Self> {
         let client = Client::builder().timeout(READ_WITHIN).no_proxy().build()?;
         Ok(Self { stage, places, client })
@@ -69,7 +62,7 @@ impl Readers {
         let place = &self.places[place];
         let began = self.stage.now();
         match self.read(place, page).await {
-            Ok(version) => drop(self.stage.read(&place.name, page, version, began)),
+            Ok(version) => drop(self.stage.read(&place.name(), page, version, began)),
             // A slow machine makes fewer reads, not a broken demo.
             Err(error) if timed_out(error.as_ref()) => {}
             Err(error) => return Err(error),
@@ -88,16 +81,12 @@ impl Readers {
         Ok(version)
     }
 
-    /// How many pages each place serves that are older than the newest: asked once all is quiet.
-    pub(crate) async fn old_pages(&self) -> Result<Vec<(Place, usize)>, BoxError> {
-        let mut old = Vec::new();
-        for place in &self.places {
-            let mut count = 0;
-            for page in 0..PAGES {
-                let version = self.read(place, page).await?;
-                count += usize::from(version < self.stage.newest(page));
-            }
-            old.push((place.clone(), count));
+    /// How many pages `place` serves that are older than the newest: asked once all is quiet.
+    pub(crate) async fn old_pages(&self, place: &Place) -> Result<usize, BoxError> {
+        let mut old = 0;
+        for page in 0..PAGES {
+            let version = self.read(place, page).await?;
+            old += usize::from(version < self.stage.newest(page));
         }
         Ok(old)
     }

@@ -1,4 +1,4 @@
-//! The demo's picture: a table of regions that is drawn again a few times a second, on a terminal only.
+//! The demo's picture: regions and their caches, drawn again a few times a second, on a terminal only.
 
 use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
@@ -8,12 +8,13 @@ use std::time::Duration;
 use daemon::{BoxError, Stop};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use publisher::PublisherHandle;
+use purgebus::oracle::Reads;
 use schemas::api::RegionSummary;
 use tokio::time::interval;
 
-use super::NAIVE;
 use super::editor::Changes;
-use super::stage::Stage;
+use super::region::Place;
+use super::stage::{NAIVE, Stage};
 use crate::output::milliseconds;
 
 /// Time between two pictures.
@@ -27,6 +28,8 @@ pub(crate) struct Screen {
     pub(crate) stage: Arc<Stage>,
     pub(crate) publisher: PublisherHandle,
     pub(crate) changes: Arc<Changes>,
+    /// What is read, the naive edge last.
+    pub(crate) places: Vec<Place>,
     pub(crate) lasts: Duration,
 }
 
@@ -68,32 +71,39 @@ impl Screen {
         let slowest = slowest.fold(1.0, f64::max);
         let mut picture = String::new();
         for region in &regions {
-            let name = region.region.as_str();
-            self.line(&mut picture, name, region, slowest);
+            let _infallible = writeln!(picture, "{}", speed(region, slowest));
+            for place in &self.places {
+                if place.region == region.region.as_str() {
+                    let _infallible = writeln!(picture, "  {}", self.reads(place));
+                }
+            }
         }
-        let naive = self.stage.reads(NAIVE);
-        let _infallible = write!(
-            picture,
-            "{NAIVE:<10} {:>7} reads  {:>4} late  {:>4} stale   purged once by hand, no later pass",
-            naive.checked, naive.late, naive.stale
-        );
+        for place in self.places.iter().filter(|place| place.region == NAIVE) {
+            let _infallible = write!(
+                picture,
+                "{NAIVE:<10} purged once by hand, no later pass\n  {}",
+                self.reads(place)
+            );
+        }
         picture
     }
 
-    fn line(&self, picture: &mut String, name: &str, region: &RegionSummary, slowest: f64) {
-        let reads = self.stage.reads(name);
-        let applied = region.applied.since_start;
-        let _infallible = writeln!(
-            picture,
-            "{name:<10} {:>7} reads  {:>4} late  {:>4} stale   applied p50 {:>8} p99 {:>8} {}",
-            reads.checked,
-            reads.late,
-            reads.stale,
-            milliseconds(applied.p50_ms),
-            milliseconds(applied.p99_ms),
-            bar(applied.p50_ms, applied.p99_ms, slowest),
-        );
+    fn reads(&self, place: &Place) -> String {
+        let reads = self.stage.reads(&place.name());
+        let Reads { checked, late, stale } = reads;
+        format!("{:<8} {checked:>7} reads  {late:>4} late  {stale:>4} stale", place.cache)
     }
+}
+
+fn speed(region: &RegionSummary, slowest: f64) -> String {
+    let applied = region.applied.since_start;
+    format!(
+        "{:<10} applied p50 {:>8} p99 {:>8} {}",
+        region.region.as_str(),
+        milliseconds(applied.p50_ms),
+        milliseconds(applied.p99_ms),
+        bar(applied.p50_ms, applied.p99_ms, slowest),
+    )
 }
 
 /// Solid up to the median, light up to the 99th percentile.

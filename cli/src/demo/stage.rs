@@ -11,6 +11,8 @@ use purgebus::oracle::{Judgement, Oracle, Reads, Version};
 pub(crate) const HOST: &str = "www.example.com";
 /// The name of the demo's one site.
 pub(crate) const SITE: &str = "main";
+/// The region of the edge that is purged by hand.
+pub(crate) const NAIVE: &str = "naive";
 /// How many pages change and are read.
 pub(crate) const PAGES: usize = 10;
 /// How many sections they lie in: the prefixes and half of the tags.

@@ -5,14 +5,19 @@ use serde::Serialize;
 
 use purgebus::oracle::Reads;
 
+use super::region::Place;
 use crate::exit::Failure;
-use crate::output::{self, milliseconds};
+use crate::output::{self, dash, milliseconds};
 
-/// One place that was read.
+/// One cache that was read.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PlaceVerdict {
     /// Its region, or `naive`.
     pub(crate) place: String,
+    /// Its name there.
+    pub(crate) cache: String,
+    /// How many invalidations the bus has purged here; none where it has no part in it.
+    pub(crate) purged: Option<u64>,
     /// Reads whose version was checked.
     pub(crate) reads_checked: u64,
     /// Of them old, before the purge was final.
@@ -24,10 +29,17 @@ pub(crate) struct PlaceVerdict {
 }
 
 impl PlaceVerdict {
-    /// Of one place.
-    pub(crate) fn new(place: &str, reads: Reads, pages_left_old: usize) -> Self {
+    /// Of one cache.
+    pub(crate) fn new(
+        place: &Place,
+        purged: Option<u64>,
+        reads: Reads,
+        pages_left_old: usize,
+    ) -> Self {
         Self {
-            place: place.to_owned(),
+            place: place.region.clone(),
+            cache: place.cache.clone(),
+            purged,
             reads_checked: reads.checked,
             late: reads.late,
             stale_after_final: reads.stale,
@@ -66,13 +78,13 @@ pub(crate) struct Verdict {
     pub(crate) changes: u64,
     /// Of them final everywhere.
     pub(crate) finished: u64,
-    /// Purges that a cache of the bus has lost: pages old at the end, over all its edges.
+    /// Purges that a cache of the bus has lost: pages old at the end, over all of them.
     pub(crate) lost: usize,
-    /// Reads of old pages after the purge was final, over all edges of the bus.
+    /// Reads of old pages after the purge was final, over all caches of the bus.
     pub(crate) stale_after_final: u64,
     /// How fast each region was.
     pub(crate) regions: Vec<RegionVerdict>,
-    /// What was read in each region.
+    /// What was read at each cache of the bus.
     pub(crate) places: Vec<PlaceVerdict>,
     /// What was read at the edge that is purged by hand, once per change.
     pub(crate) naive: PlaceVerdict,
@@ -98,12 +110,21 @@ impl Verdict {
         }
         output::show(&speed)?;
         output::line("")?;
-        let mut reads =
-            output::table(["READ AT", "CHECKED", "LATE", "STALE AFTER FINAL", "PAGES LEFT OLD"]);
+        let mut reads = output::table([
+            "READ AT",
+            "CACHE",
+            "PURGED",
+            "CHECKED",
+            "LATE",
+            "STALE AFTER FINAL",
+            "PAGES LEFT OLD",
+        ]);
         for place in self.places.iter().chain([&self.naive]) {
             let stale = place.stale_after_final;
             reads.add_row([
                 place.place.clone().into(),
+                place.cache.clone().into(),
+                place.purged.map_or_else(dash, |purged| purged.to_string()).into(),
                 place.reads_checked.into(),
                 place.late.into(),
                 output::mark(stale, stale == 0),
