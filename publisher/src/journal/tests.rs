@@ -1,11 +1,10 @@
 //! What the journal promises, over its life and its next ones.
 
+mod keeping;
 mod lives;
 mod partitions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker_adapter::{Broker, Partition, Start, Topic};
 use proptest::prelude::*;
@@ -27,6 +26,13 @@ const CRITICAL: Stream = Stream { priority: Priority::Critical, partition: Parti
 
 fn asked(key: u8, request: u8) -> Idempotency {
     Idempotency { key: [key; 32], request: [request; 32] }
+}
+
+fn announced(message: &Bytes) -> Incarnation {
+    match wire::decode_board(message).unwrap() {
+        BoardMessage::Incarnation(incarnation) => incarnation,
+        other => panic!("{other:?} is not an incarnation"),
+    }
 }
 
 /// What a random user does.
@@ -218,11 +224,7 @@ fn an_incarnation_is_announced_with_the_last_numbers_of_those_before() {
         let said = board.read(10).await.unwrap().pop().unwrap();
         assert_eq!(said.key.as_deref(), Some("p1"));
         assert_eq!(life.journal.announced().await.unwrap(), Some(said.body.clone()));
-        let BoardMessage::Incarnation(Incarnation { lines, closes, .. }) =
-            wire::decode_board(&said.body).unwrap()
-        else {
-            panic!("not an incarnation");
-        };
+        let Incarnation { lines, closes, .. } = announced(&said.body);
         assert!(lines.contains(&third.place.line) && lines.len() == 2);
         assert_eq!(closes, [(first.place.line, 2)], "the line nobody used is forgotten");
         life.end().await;
@@ -248,122 +250,6 @@ fn what_is_in_the_queue_at_a_stop_is_still_committed() {
             assert_eq!(late, Err(Refusal::Stopping));
             life.end().await;
         }
-    });
-}
-
-#[test]
-fn heads_tell_what_the_broker_has_of_every_line() {
-    run(async {
-        let world = Lives::new(JournalStore::in_memory().unwrap(), false);
-        let wish = || world.invalidation(Priority::Normal, "t");
-        let life = world.begin();
-        let old = life.journal.accept(wish(), None).await.unwrap();
-        assert_eq!(old.durable, Durable::Journal, "nobody forwards");
-        life.journal.forwarded(NORMAL, 1);
-        life.end().await;
-        let life = world.begin();
-        let mut new = Vec::new();
-        for _ in 0..3 {
-            new.push(life.journal.accept(wish(), None).await.unwrap().place);
-        }
-        let heads = async || {
-            let standing = life.journal.standing(world.clock.now()).await.unwrap();
-            (standing.heads[&NORMAL].clone(), standing.unforwarded)
-        };
-        assert_eq!(heads().await, (vec![(old.place.line, 1)], 3));
-        life.journal.forwarded(NORMAL, 3);
-        let (mut lines, waiting) = heads().await;
-        lines.sort();
-        let mut expected = vec![(old.place.line, 1), (new[0].line, 2)];
-        expected.sort();
-        assert_eq!((lines, waiting), (expected, 1));
-        life.end().await;
-    });
-}
-
-#[test]
-fn frames_are_found_by_any_number_they_carry() {
-    run(async {
-        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let life = world.begin();
-        let mut one_line = None;
-        for count in [3, 1, 4] {
-            let all = (0..count).map(|_| world.invalidation(Priority::Critical, "t"));
-            let all = all.map(|wish| life.journal.accept(wish, None));
-            one_line = futures::future::join_all(all).await.pop().map(|r| r.unwrap().place.line);
-        }
-        let one_line = one_line.unwrap();
-        let kept = async |first, last, bytes_max| {
-            let numbers = NumberRange { first, last };
-            let kept = life.journal.kept(one_line, numbers, bytes_max).await.unwrap().unwrap();
-            assert_eq!((kept.stream, kept.gone), (CRITICAL, vec![]));
-            let found = kept.frames.iter().map(|frame| frame.first.number).collect::<Vec<_>>();
-            (found, kept.rest.map(|rest| (rest.first, rest.last)))
-        };
-        assert_eq!(kept(2, 2, 9_999).await, (vec![1], None));
-        assert_eq!(kept(3, 5, 9_999).await, (vec![1, 4, 5], None));
-        assert_eq!(kept(6, 100, 9_999).await, (vec![5], None), "what comes later is not gone");
-        assert_eq!(kept(1, 100, 1).await, (vec![1], Some((4, 100))));
-        let stranger = NumberRange { first: 1, last: 1 };
-        assert_eq!(life.journal.kept(LineId::random(), stranger, 9).await.unwrap(), None);
-        life.end().await;
-    });
-}
-
-#[test]
-fn forwarded_frames_make_room_and_unforwarded_ones_are_never_dropped() {
-    run(async {
-        let mut world = Lives::new(JournalStore::in_memory().unwrap(), false);
-        world.limits.bytes = 100_000;
-        let life = world.begin();
-        let mut kept = Vec::new();
-        for _ in 0..3 {
-            kept.push(life.journal.accept(world.large(30_000), None).await.unwrap().id);
-        }
-        let full = life.journal.accept(world.large(30_000), Some(asked(1, 1))).await;
-        assert_eq!(full, Err(Refusal::Full));
-        for id in &kept {
-            assert!(life.journal.find(*id).await.unwrap().is_some(), "{id} was dropped");
-        }
-        life.journal.forwarded(NORMAL, 1);
-        let taken = life.journal.accept(world.large(30_000), Some(asked(1, 1))).await.unwrap();
-        assert_eq!(taken.place.number, 4, "it takes again, and the refused one took no number");
-        assert_eq!(life.journal.find(kept[0]).await.unwrap(), None);
-        assert!(life.journal.find(kept[1]).await.unwrap().is_some());
-        life.end().await;
-    });
-}
-
-#[test]
-fn old_frames_leave_once_the_broker_has_them() {
-    run(async {
-        let world = Lives::new(JournalStore::in_memory().unwrap(), false);
-        let life = world.begin();
-        let old = life.journal.accept(world.large(10), None).await.unwrap().id;
-        let waiting = life.journal.accept(world.large(10), None).await.unwrap().id;
-        life.journal.forwarded(NORMAL, 1);
-        tokio::time::sleep(Duration::from_mins(59)).await;
-        assert!(life.journal.find(old).await.unwrap().is_some(), "it is not old yet");
-        tokio::time::sleep(Duration::from_mins(3)).await;
-        assert_eq!(life.journal.find(old).await.unwrap(), None);
-        assert!(life.journal.find(waiting).await.unwrap().is_some());
-        life.end().await;
-    });
-}
-
-#[test]
-fn a_disk_without_room_is_refused_until_it_has_some() {
-    run(async {
-        let world = Lives::new(JournalStore::in_memory().unwrap(), true);
-        let life = world.begin();
-        let free = Arc::new(AtomicU64::new(1 << 20));
-        let told = Arc::clone(&free);
-        life.desk.lock().disk = Arc::new(disk::Disk::pretend(move || told.load(Ordering::Relaxed)));
-        let refused = life.journal.accept(world.large(10), None).await;
-        assert_eq!(refused, Err(Refusal::DiskFull));
-        free.store(1 << 30, Ordering::Relaxed);
-        assert_eq!(life.journal.accept(world.large(10), None).await.unwrap().place.number, 1);
-        life.end().await;
     });
 }
 

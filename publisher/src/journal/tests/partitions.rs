@@ -9,13 +9,6 @@ fn stream(site: &str, partitions: u32) -> Stream {
     Stream::of_site(Priority::Normal, &site.parse().unwrap(), partitions)
 }
 
-fn announced(message: &Bytes) -> Incarnation {
-    match wire::decode_board(message).unwrap() {
-        BoardMessage::Incarnation(incarnation) => incarnation,
-        other => panic!("{other:?} is not an incarnation"),
-    }
-}
-
 #[test]
 fn sites_are_spread_over_lines_of_their_own_and_one_incarnation_names_them_all() {
     run(async {
@@ -87,79 +80,6 @@ fn lines_of_partitions_that_are_gone_are_forwarded_repaired_and_closed() {
         let said = announced(&life.journal.announced().await.unwrap().unwrap());
         let both: BTreeSet<_> = old[..2].iter().map(|place| (place.line, 2)).collect();
         assert_eq!((said.lines.len(), said.closes.into_iter().collect()), (2, both));
-        life.end().await;
-    });
-}
-
-#[test]
-fn numbers_are_gone_that_left_or_that_only_a_newer_copy_of_the_journal_gave() {
-    run(async {
-        let mut world = Lives::new(JournalStore::in_memory().unwrap(), false);
-        world.limits.bytes = 100_000;
-        let life = world.begin();
-        let mut places = Vec::new();
-        for n in 1..=4 {
-            places.push(life.journal.accept(world.large(30_000), None).await.unwrap().place);
-            life.journal.forwarded(NORMAL, n);
-        }
-        let of = places[0].line;
-        let hole = NumberRange { first: 1, last: 9 };
-        let gone = async |life: &lives::Life| {
-            let kept = life.journal.kept(of, hole, 1 << 20).await.unwrap().unwrap();
-            let frames = kept.frames.iter().map(|frame| frame.first.number).collect::<Vec<_>>();
-            (kept.gone.iter().map(|gone| (gone.first, gone.last)).collect::<Vec<_>>(), frames)
-        };
-        assert_eq!(gone(&life).await, (vec![(1, 1)], vec![2, 3, 4]), "5 is yet to come");
-        life.end().await;
-        let life = world.begin();
-        assert_eq!(
-            gone(&life).await,
-            (vec![(1, 1), (5, 9)], vec![2, 3, 4]),
-            "nobody gives 5 any more, whether or not this life has begun to number"
-        );
-        life.end().await;
-    });
-}
-
-#[test]
-fn lines_closed_for_long_are_told_of_no_more_but_while_the_broker_lacks_some() {
-    run(async {
-        let world = Lives::new(JournalStore::in_memory().unwrap(), false);
-        let life = world.begin();
-        let wish = || world.invalidation(Priority::Normal, "t");
-        let old = life.journal.accept(wish(), None).await.unwrap().place.line;
-        life.end().await;
-        let life = world.begin();
-        let new = life.journal.accept(wish(), None).await.unwrap().place.line;
-        let lines = async || {
-            let standing = life.journal.standing(world.clock.now()).await.unwrap();
-            standing.heads[&NORMAL].iter().map(|(line, _)| *line).collect::<BTreeSet<_>>()
-        };
-        let unforwarded =
-            async || life.journal.standing(world.clock.now()).await.unwrap().unforwarded;
-        tokio::time::sleep(Duration::from_hours(26)).await;
-        assert_eq!((lines().await, unforwarded().await), (BTreeSet::new(), 2));
-        life.journal.forwarded(NORMAL, 2);
-        assert_eq!(lines().await, [new].into(), "an hour and a day after {old} was closed");
-        life.end().await;
-    });
-}
-
-#[test]
-fn while_something_waits_for_too_long_nothing_more_is_taken() {
-    run(async {
-        let mut world = Lives::new(JournalStore::in_memory().unwrap(), false);
-        world.limits.age = Duration::from_mins(10);
-        let life = world.begin();
-        let wish = || world.invalidation(Priority::Normal, "t");
-        life.journal.accept(wish(), Some(asked(1, 1))).await.unwrap();
-        tokio::time::sleep(Duration::from_mins(9)).await;
-        life.journal.accept(wish(), None).await.unwrap();
-        tokio::time::sleep(Duration::from_mins(2)).await;
-        assert_eq!(life.journal.accept(wish(), None).await, Err(Refusal::Overdue));
-        assert!(life.journal.accept(wish(), Some(asked(1, 1))).await.is_ok(), "it is known");
-        life.journal.forwarded(NORMAL, 1);
-        assert_eq!(life.journal.accept(wish(), None).await.unwrap().place.number, 3);
         life.end().await;
     });
 }
