@@ -1,9 +1,11 @@
 //! Talks to a publisher's API and knows which of its answers are worth another try.
 
+mod events;
+
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use schemas::api::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +14,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
+
+pub(crate) use events::Messages;
 
 /// A publisher that does not even accept a connection for this long is away.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
@@ -38,6 +42,9 @@ pub(crate) enum Unanswered {
         #[source]
         source: reqwest::Error,
     },
+    /// Too slow to begin with.
+    #[error("no answer from {0}")]
+    TooSlow(Url),
     /// Not now.
     #[error("the publisher cannot take it now: {}", describe(.problem))]
     Later { problem: Problem, after: Option<Duration> },
@@ -52,7 +59,9 @@ pub(crate) enum Unanswered {
 impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
         let exit = match unanswered {
-            Unanswered::NoAnswer { .. } | Unanswered::Later { .. } => Exit::Repeat,
+            Unanswered::NoAnswer { .. } | Unanswered::TooSlow(_) | Unanswered::Later { .. } => {
+                Exit::Repeat
+            }
             Unanswered::Refused(_) => Exit::Refused,
             Unanswered::Strange(_) => Exit::Failed,
         };
@@ -121,6 +130,10 @@ impl Client {
         }
     }
 
+    fn no_answer(&self, source: reqwest::Error) -> Unanswered {
+        Unanswered::NoAnswer { publisher: self.publisher.clone(), source: source.without_url() }
+    }
+
     fn url(&self, path: &str) -> Url {
         let mut url = self.publisher.clone();
         let (path, query) = path.split_once('?').map_or((path, None), |(path, q)| (path, Some(q)));
@@ -130,18 +143,21 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Value, Unanswered> {
-        let no_answer = |source: reqwest::Error| Unanswered::NoAnswer {
-            publisher: self.publisher.clone(),
-            source: source.without_url(),
-        };
+        let no_answer = |source| self.no_answer(source);
+        let body = self.answer(request).await?.bytes().await.map_err(no_answer)?;
+        serde_json::from_slice(&body).map_err(|error| Unanswered::Strange(error.into()))
+    }
+
+    /// The beginning of an answer that is a success.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Unanswered> {
+        let no_answer = |source| self.no_answer(source);
         let response = request.send().await.map_err(no_answer)?;
         let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
         let after = retry_after(response.headers());
         let body = response.bytes().await.map_err(no_answer)?;
-        if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| Unanswered::Strange(error.into()));
-        }
         let problem = serde_json::from_slice(&body).unwrap_or_else(|_| unexplained(status));
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             Err(Unanswered::Later { problem, after })

@@ -18,6 +18,7 @@ mod purge;
 mod regions;
 mod serve;
 mod status;
+mod tail;
 
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(crate) enum Verb {
     Caches(caches::Caches),
     Agents(agents::Agents),
     Publishers(publishers::Publishers),
+    Tail(tail::Tail),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -66,6 +68,7 @@ impl Verb {
             Self::Caches(verb) => verb.run().await,
             Self::Agents(verb) => verb.run().await,
             Self::Publishers(verb) => verb.run().await,
+            Self::Tail(verb) => verb.run().await,
             Self::Completions(verb) => verb.run(),
             Self::Man(verb) => verb.run(),
         }

@@ -13,11 +13,11 @@ use crate::tracker::{EventBatch, TrackerHandle};
 /// Most listeners at once.
 pub(super) const LISTENERS_MAX: usize = 64;
 
-/// An event's name: its number, and the life of the publisher that gave it.
+/// Where to go on after an event: the number of the next, and the life of the publisher that counts so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventId {
     epoch: u64,
-    number: u64,
+    next: u64,
 }
 
 /// One who listens. It holds a place among the events, and none of them.
@@ -34,14 +34,14 @@ pub(crate) struct Listener {
 
 impl EventId {
     /// One that no life of a publisher has given.
-    const STRANGE: Self = Self { epoch: 0, number: u64::MAX };
+    const STRANGE: Self = Self { epoch: 0, next: u64::MAX };
 
     /// What is none is one of another life.
     pub(crate) fn read(text: &[u8]) -> Self {
         let read = || {
-            let (epoch, number) = std::str::from_utf8(text).ok()?.split_once('-')?;
+            let (epoch, next) = std::str::from_utf8(text).ok()?.split_once('-')?;
             let epoch = u64::from_str_radix(epoch, 16).ok()?;
-            Some(Self { epoch, number: number.parse().ok()? })
+            Some(Self { epoch, next: next.parse().ok()? })
         };
         read().unwrap_or(Self::STRANGE)
     }
@@ -49,7 +49,7 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}", self.epoch, self.number)
+        write!(f, "{:016x}-{}", self.epoch, self.next)
     }
 }
 
@@ -62,11 +62,11 @@ impl PublisherHandle {
         // Subscribed first: what happens from here on wakes it.
         let happened = tracker.happened();
         let newest = tracker.next_event();
-        let own = |id: &EventId| id.epoch == tracker.epoch() && id.number < newest;
+        let own = |id: &EventId| id.epoch == tracker.epoch() && id.next <= newest;
         let known = last.filter(own);
         let next = match (last, known) {
             (None, _) => newest,
-            (Some(_), Some(id)) => id.number + 1,
+            (Some(_), Some(id)) => id.next,
             (Some(_), None) => 0,
         };
         let (leaving, resumes) = (self.0.leaving.clone(), known.is_some());
@@ -80,6 +80,11 @@ impl Listener {
         self.resumes
     }
 
+    /// Where it is.
+    pub(crate) fn at(&self) -> EventId {
+        EventId { epoch: self.tracker.epoch(), next: self.next }
+    }
+
     /// The next events, at most `max` and one that says how many are missing; `None` when the publisher stops.
     pub(crate) async fn hear(&mut self, max: usize) -> Option<Vec<(EventId, Event)>> {
         loop {
@@ -88,7 +93,7 @@ impl Listener {
             self.next = next;
             if !events.is_empty() {
                 let epoch = self.tracker.epoch();
-                let named = |(number, event)| (EventId { epoch, number }, event);
+                let named = |(number, event)| (EventId { epoch, next: number + 1 }, event);
                 return Some(events.into_iter().map(named).collect());
             }
             tokio::select! {

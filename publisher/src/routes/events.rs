@@ -1,7 +1,7 @@
 //! `GET /v1/events`: what happens, as it happens, as server-sent events.
 //!
 //! A listener is a place in the tracker's ring of events, nothing more: one that reads slowly is told how much it has
-//! missed. An event's id is the publisher's epoch and the event's number, so that `Last-Event-ID` resumes.
+//! missed. Ids say where to go on, so that `Last-Event-ID` resumes; they come alone, too, with what is not told.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -69,9 +69,9 @@ async fn listen(
     };
     // It heard another life of this publisher, or another one: nobody knows what it has missed.
     let strange = last.is_some() && !listener.resumes();
-    let lagged =
-        strange.then(|| message(&Event::Lagged(LaggedEvent { missed: None }), None).retry(RETRY));
-    let waiting = VecDeque::from_iter(lagged);
+    let lagged = Event::Lagged(LaggedEvent { missed: None });
+    let begin = at(listener.at()).retry(RETRY);
+    let waiting: VecDeque<_> = [begin].into_iter().chain(strange.then(|| told(&lagged))).collect();
     let messages =
         unfold((listener, waiting, interest), async |(mut listener, mut waiting, interest)| {
             loop {
@@ -80,19 +80,23 @@ async fn listen(
                 }
                 let events = listener.hear(TAKEN_MAX).await?;
                 let wanted = events.iter().filter(|(_, event)| interest.is_in(event));
-                waiting.extend(wanted.map(|(id, event)| message(event, Some(id))));
+                waiting.extend(wanted.map(|(id, event)| told(event).id(id.to_string())));
+                if waiting.is_empty() {
+                    waiting.push_back(at(listener.at()));
+                }
             }
         });
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-fn message(event: &Event, id: Option<&EventId>) -> Message {
+fn told(event: &Event) -> Message {
     let data = serde_json::to_string(event).expect("an event is plain JSON");
-    let message = Message::default().event(event.word()).data(data);
-    match id {
-        Some(id) => message.id(id.to_string()),
-        None => message,
-    }
+    Message::default().event(event.word()).data(data)
+}
+
+/// Says where to go on, and nothing else.
+fn at(id: EventId) -> Message {
+    Message::default().id(id.to_string())
 }
 
 impl Interest {

@@ -115,6 +115,13 @@ async fn a_listener_hears_of_its_site_and_its_region_alone() {
     let shops = publish(&api, "shop").await;
     assert_eq!(shop.next(&["published"]).await.data["id"], shops);
     assert_eq!(east.next(&["published"]).await.data["id"], main);
+    // What it does not hear moves it on all the same.
+    let seen = shop.heard.clone();
+    assert_eq!(api.post(&west).await.status, 202);
+    while shop.heard.len() == seen.len() || !shop.heard.ends_with("\n\n\r\n") {
+        assert!(shop.read().await);
+    }
+    assert!(shop.heard.contains("id: ") && !shop.heard.contains("data"), "{}", shop.heard);
     let told = api.get("/v1/events?site=mars&region=mars&since=1").await.problem(400, "malformed");
     assert_eq!(told.len(), 3, "{told:?}");
     api.end().await;
