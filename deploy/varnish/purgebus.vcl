@@ -11,10 +11,12 @@
 #     u:HOST/PATH?QUERY   one url
 #     q:HOST/PATH         one path with any query
 #     p:HOST/PATH/        all below a path: the first 8 segments (a deeper prefix purges at the 8th)
-#     t:HOST/TAG          the origin's Surrogate-Key, separated by spaces or commas
+#     t:HOST/TAG          the tags that the origin names
 #
 # A request `PURGE` with `X-Purgebus-Hard: KEY KEY ...` removes objects, with `X-Purgebus-Soft` it makes them stale.
-# Ours are the answers with `X-Purgebus`. A PURGE without these headers is left to your own VCL.
+# With `X-Purgebus-Fence: HOST` it raises the fence of a host: what is being fetched for it at this moment is delivered,
+# but not kept, for it may be older than the purge. Ours are the answers with `X-Purgebus`. A PURGE without these headers
+# is left to your own VCL.
 
 vcl 4.1;
 
@@ -29,11 +31,44 @@ acl purgebus_allowed {
 	"::1";
 }
 
+# Where the origin names the tags of a page, separated by spaces or commas: take out or add headers as you need, in both.
+sub purgebus_read_tags {
+	std.collect(beresp.http.Surrogate-Key, " ");
+	std.collect(beresp.http.Cache-Tag, " ");
+	std.collect(beresp.http.X-Cache-Tags, " ");
+	set beresp.http.X-Purgebus-Tags = beresp.http.Surrogate-Key + " " + beresp.http.Cache-Tag + " " +
+	    beresp.http.X-Cache-Tags + " " + beresp.http.X-Purgebus-Xkey;
+}
+
+# Which of them clients do not see. Add Cache-Tag where no CDN that reads it stands before this cache.
+sub purgebus_hide_tags {
+	unset resp.http.Surrogate-Key;
+	unset resp.http.X-Cache-Tags;
+}
+
+# How many hosts may have a fence: every fetch looks through them. What it does not take, the later passes do.
+sub purgebus_limit_fences {
+	if (std.integer(var.global_get("purgebus_fences"), 0) >= 100) {
+		unset req.http.X-Purgebus-Fence;
+	} else {
+		var.global_set("purgebus_fences", "" + (std.integer(var.global_get("purgebus_fences"), 0) + 1));
+	}
+}
+
+# Names this cache for as long as it lives; a reload of VCL does not end it.
+sub vcl_init {
+	if (!var.global_get("purgebus_cache")) {
+		var.global_set("purgebus_cache", server.identity + "/" + std.random(100000000, 999999999));
+	}
+}
+
 sub purgebus_recv {
 	unset req.http.X-Purgebus-Count;
 	unset req.http.X-Purgebus-Probe;
-	if (req.method == "PURGE" && (req.http.X-Purgebus-Hard || req.http.X-Purgebus-Soft)) {
+	if (req.method == "PURGE" &&
+	    (req.http.X-Purgebus-Hard || req.http.X-Purgebus-Soft || req.http.X-Purgebus-Fence)) {
 		call purgebus_authorise;
+		call purgebus_raise_fence;
 		set req.http.X-Purgebus-Count =
 		    xkey.purge(req.http.X-Purgebus-Hard) + xkey.softpurge(req.http.X-Purgebus-Soft);
 		return (synth(200, "Purged"));
@@ -56,6 +91,21 @@ sub purgebus_authorise {
 	}
 }
 
+# Before the purge: what comes in between is either kept and purged, or not kept.
+sub purgebus_raise_fence {
+	if (req.http.X-Purgebus-Fence) {
+		if (req.http.X-Purgebus-Fence !~ "^[a-z0-9.-]{1,253}(:[0-9]{1,5})?$") {
+			return (synth(400, "No host"));
+		}
+		if (!var.global_get("purgebus_fence " + req.http.X-Purgebus-Fence)) {
+			call purgebus_limit_fences;
+		}
+	}
+	if (req.http.X-Purgebus-Fence) {
+		var.global_set("purgebus_fence " + req.http.X-Purgebus-Fence, req.xid);
+	}
+}
+
 # An object stored before this file was loaded has no keys, so no purge reaches it.
 sub purgebus_hit {
 	if (obj.http.xkey !~ "^s:") {
@@ -68,7 +118,10 @@ sub purgebus_backend_fetch {
 	if (bereq.retries == 0) {
 		var.set("purgebus_asked_host", bereq.http.host);
 		var.set("purgebus_asked_url", bereq.url);
+		call purgebus_spell_host;
 	}
+	var.set("purgebus_noted", var.global_get("purgebus_fence " + var.get("purgebus_host")));
+	var.set_real("purgebus_began", std.time2real(now, 0.0));
 	if (bereq.http.X-Purgebus-Probe) {
 		return (error(200, "Probe"));
 	}
@@ -92,10 +145,11 @@ sub purgebus_backend_error {
 sub purgebus_key {
 	unset beresp.http.X-HashTwo;
 	if (!bereq.uncacheable) {
+		call purgebus_collect_tags;
 		call purgebus_limit;
+		call purgebus_fence;
 	}
 	if (!bereq.uncacheable && !beresp.uncacheable) {
-		call purgebus_spell_host;
 		call purgebus_spell_url;
 		# One look-ahead for each depth: what is not that deep stays empty.
 		set beresp.http.xkey =
@@ -105,16 +159,53 @@ sub purgebus_key {
 		    " " + regsub("p:" + var.get("purgebus_host") + regsub(var.get("purgebus_url"), "\?.*$", ""),
 		    "^(?=((?:[^/]*/){2})?)(?=((?:[^/]*/){3})?)(?=((?:[^/]*/){4})?)(?=((?:[^/]*/){5})?)(?=((?:[^/]*/){6})?)(?=((?:[^/]*/){7})?)(?=((?:[^/]*/){8})?)(?=((?:[^/]*/){9})?).*$",
 		    "\1 \2 \3 \4 \5 \6 \7 \8") +
-		    regsuball(beresp.http.Surrogate-Key, "[ ,\t]*([^ ,\t]+)",
+		    regsuball(beresp.http.X-Purgebus-Tags, "[ ,\t]*([^ ,\t]+)",
 		    " t:" + var.get("purgebus_host") + "/\1");
 	}
+	unset beresp.http.X-Purgebus-Tags;
+}
+
+# The origin's own xkey names tags too. A revalidated object comes with the keys that we gave it: those are none.
+sub purgebus_collect_tags {
+	if (beresp.http.xkey !~ "^s:[^ ]* u:") {
+		std.collect(beresp.http.xkey, " ");
+		set beresp.http.X-Purgebus-Xkey = beresp.http.xkey;
+	}
+	unset beresp.http.xkey;
+	call purgebus_read_tags;
+}
+
+# What was on its way when the fence was raised may be older than the purge: it is delivered, but not kept. No time to
+# live that your VCL sets later changes that; this one is short, so that requests wait for one fetch again.
+sub purgebus_fence {
+	if (var.global_get("purgebus_fence " + var.get("purgebus_host"))) {
+		if (var.global_get("purgebus_fence " + var.get("purgebus_host")) != var.get("purgebus_noted")) {
+			std.log("purgebus: not kept: a purge came while it was fetched");
+			set beresp.uncacheable = true;
+			set beresp.ttl = 1ms;
+			set beresp.grace = 0s;
+			set beresp.keep = 0s;
+		}
+		call purgebus_measure;
+	}
+}
+
+# How long fetches of this host take: the longest, forgotten slowly. The driver asks for a fence only where purges are
+# rare against it, for each fence costs the fetches that are on their way.
+sub purgebus_measure {
+	var.set_real("purgebus_took", std.time2real(now, 0.0) - var.get_real("purgebus_began"));
+	var.set_real("purgebus_longest",
+	    std.real(var.global_get("purgebus_fetch " + var.get("purgebus_host")), 0.0) * 0.98);
+	if (var.get_real("purgebus_took") < var.get_real("purgebus_longest")) {
+		var.set_real("purgebus_took", var.get_real("purgebus_longest"));
+	}
+	var.global_set("purgebus_fetch " + var.get("purgebus_host"), "" + var.get_real("purgebus_took"));
 }
 
 # An object that has no room for its keys in workspace_backend (96k) is delivered, but not kept.
 sub purgebus_limit {
-	std.collect(beresp.http.Surrogate-Key, " ");
-	if (beresp.http.Surrogate-Key ~ "^[ ,\t]*+(?:[^ ,\t]++[ ,\t]++){500}[^ ,\t]" ||
-	    beresp.http.Surrogate-Key ~ "^.{8000}" || var.get("purgebus_asked_url") ~ "^.{2100}") {
+	if (beresp.http.X-Purgebus-Tags ~ "^[ ,\t]*+(?:[^ ,\t]++[ ,\t]++){500}[^ ,\t]" ||
+	    beresp.http.X-Purgebus-Tags ~ "^.{8000}" || var.get("purgebus_asked_url") ~ "^.{2100}") {
 		std.log("purgebus: not kept: more than 500 tags, 8,000 bytes of tags or 2,100 bytes of url");
 		set beresp.uncacheable = true;
 		set beresp.ttl = 120s;
@@ -162,17 +253,24 @@ sub purgebus_spell_url {
 # What only caches need does not leave the house.
 sub purgebus_deliver {
 	unset resp.http.xkey;
-	unset resp.http.Surrogate-Key;
 	unset resp.http.X-Purgebus;
+	unset resp.http.X-Purgebus-Xkey;
+	unset resp.http.X-Purgebus-Cache;
+	call purgebus_hide_tags;
 	if (req.http.X-Purgebus-Probe) {
+		set resp.http.X-Purgebus-Cache = var.global_get("purgebus_cache");
 		return (deliver);
 	}
 }
 
 sub purgebus_synth {
 	if (req.http.X-Purgebus-Count) {
-		set resp.http.X-Purgebus = "1; depth=8; soft";
+		set resp.http.X-Purgebus = "1; depth=8; soft; fence";
+		set resp.http.X-Purgebus-Cache = var.global_get("purgebus_cache");
 		set resp.http.X-Purgebus-Count = req.http.X-Purgebus-Count;
+		if (req.http.X-Purgebus-Fence) {
+			set resp.http.X-Purgebus-Fenced = var.global_get("purgebus_fetch " + req.http.X-Purgebus-Fence) + "s";
+		}
 		set resp.body = "";
 		return (deliver);
 	}

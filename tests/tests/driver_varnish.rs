@@ -2,12 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails here fails its test")]
 
+#[path = "driver_varnish/fence.rs"]
+mod fence;
 #[path = "driver_varnish/guards.rs"]
 mod guards;
 #[path = "driver_varnish/keys.rs"]
 mod keys;
+#[path = "driver_varnish/several.rs"]
+mod several;
 #[path = "driver_varnish/specimen.rs"]
 mod specimen;
+#[path = "driver_varnish/weather.rs"]
+mod weather;
 
 use agent::driver::conformance;
 use futures::future::join_all;

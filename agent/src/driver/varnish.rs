@@ -8,123 +8,112 @@
 //! after the last answer, which costs a plain batch a round trip for each URL.
 
 mod answer;
+mod answering;
+mod config;
 mod connection;
+mod fence;
+mod instance;
 mod keys;
 mod manner;
+mod probe;
+mod trouble;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use schemas::{Abilities, QueryMatch, Selector, Sites};
-use serde::Deserialize;
-use uuid::Uuid;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use schemas::{Abilities, Ability, Sites};
+use tokio::time::Instant;
 
-use self::connection::{Connections, Request};
-use self::manner::Manner;
-use super::{Batch, Driver, Endpoint, PurgeError, Surroundings};
+pub use self::config::VarnishConfig;
+use self::fence::Fences;
+use self::instance::Instance;
+use self::trouble::Trouble;
+use super::{Batch, Driver, PurgeError, Surroundings};
 
-/// Keeps a full plain batch far below the default timeout; keys need one request for about a hundred of them.
-const BATCH_SELECTORS_MAX: u32 = 1_000;
-
-/// The driver's own keys of a `[[agent.cache]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VarnishConfig {
-    /// Where it listens: exactly one instance, such as `http://127.0.0.1:6081`.
-    pub url: Endpoint,
-    /// Longest time for one batch, with the connection that it may need.
-    #[serde(with = "humantime_serde", default = "default_timeout")]
-    pub timeout: Duration,
-}
-
-fn default_timeout() -> Duration {
-    Duration::from_secs(2)
-}
-
-/// The driver.
+/// The driver: one Varnish, or several that are purged together.
 #[derive(Debug)]
 pub struct Varnish {
-    connections: Connections,
+    instances: Vec<Instance>,
     sites: Arc<Sites>,
-    /// Where the probe object lies; no two drivers have the same, or they would see each other's.
-    probe_path: String,
-    /// Unknown before the first probe, and again after whatever may have changed it.
-    manner: Mutex<Option<Manner>>,
+    fences: Fences,
 }
 
 impl Varnish {
     /// Does not connect yet.
     pub fn new(config: &VarnishConfig, surroundings: &Surroundings) -> Self {
-        let (instance, own) = (surroundings.instance, Uuid::new_v4());
+        let instance = |endpoint| Instance::new(endpoint, config, surroundings);
         Self {
-            connections: Connections::new(config.url.clone(), config.timeout),
+            instances: config.instances.iter().map(instance).collect(),
             sites: surroundings.sites.clone(),
-            probe_path: format!("/.well-known/purgebus-probe/{instance}/{own}"),
-            manner: Mutex::new(None),
+            fences: Fences::new(config.fence_fetches),
         }
     }
 
-    /// Finds the manner by probing.
-    async fn negotiate(&self) -> Result<Manner, PurgeError> {
-        *self.manner.lock() = None;
-        let host = self.sites.iter().flat_map(|site| &site.hosts).next();
-        let host = host.map_or(self.connections.authority(), |host| host.as_str());
-        let manner = manner::probe(&self.connections, host, &self.probe_path).await?;
-        *self.manner.lock() = Some(manner);
-        Ok(manner)
-    }
-
-    async fn purge_in(&self, manner: Manner, batch: &Batch) -> Result<(), PurgeError> {
-        let requests = match manner {
-            Manner::Keys { depth, .. } => {
-                keys::requests(self.connections.authority(), &self.sites, depth, batch)?
+    /// What each instance has done, if all of them have. Of several failures one that passes by itself comes first: the
+    /// batch is not split for it.
+    async fn of_all<'driver, T>(
+        &'driver self,
+        act: impl Fn(&'driver Instance) -> BoxFuture<'driver, Result<T, PurgeError>>,
+    ) -> Result<Vec<T>, PurgeError> {
+        let (mut done, mut refusal) = (Vec::with_capacity(self.instances.len()), None);
+        for (instance, outcome) in
+            self.instances.iter().zip(join_all(self.instances.iter().map(act)).await)
+        {
+            let alone = self.instances.len() == 1;
+            let named = |error| if alone { error } else { trouble::at(instance.endpoint(), error) };
+            match outcome.map_err(named) {
+                Ok(outcome) => done.push(outcome),
+                Err(refused @ PurgeError::Refused(_)) => refusal = Some(refused),
+                Err(unavailable) => return Err(unavailable),
             }
-            Manner::Plain { .. } => plain_requests(batch)?,
-        };
-        let answers = self.connections.exchange(&requests).await?;
-        manner::all_purged(manner, &answers)
+        }
+        refusal.map_or(Ok(done), Err)
     }
 }
 
 #[async_trait]
 impl Driver for Varnish {
     async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        Ok(self.negotiate().await?.abilities(BATCH_SELECTORS_MAX))
+        let all = self.of_all(|instance| instance.abilities().boxed()).await?;
+        together(all).ok_or_else(|| trouble::unavailable(Trouble::NotVarnish))
     }
 
     async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
-        let known = *self.manner.lock();
-        let manner = match known {
-            Some(manner) => manner,
-            None => self.negotiate().await?,
-        };
-        let purged = self.purge_in(manner, batch).await;
-        if matches!(purged, Err(PurgeError::Unavailable { .. })) {
-            *self.manner.lock() = None;
-        }
-        purged
+        let now = Instant::now();
+        let fenced = self.fences.plan(batch, &self.sites, now);
+        let raised = self.of_all(|instance| instance.purge(batch, &fenced.due).boxed()).await?;
+        self.fences.purged(&fenced, &raised, now);
+        Ok(())
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {
-        self.negotiate().await.map(|_| ())
+        self.of_all(|instance| instance.negotiate().boxed()).await.map(|_| ())
     }
 }
 
-/// One request for each URL; Varnish finds the object by Host, path and query.
-fn plain_requests(batch: &Batch) -> Result<Vec<Request>, PurgeError> {
-    batch
-        .purges
-        .iter()
-        .map(|purge| match &purge.selector {
-            Selector::Url { host, path, query: QueryMatch::Exact(query), .. } => {
-                let query = query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-                Ok(Request::new("PURGE", &format!("{path}{query}"), host.as_str()))
-            }
-            other => Err(manner::unavailable(manner::Trouble::OnlyUrls(other.kind()))),
-        })
-        .collect()
+/// What all of them can do.
+fn together(all: Vec<Abilities>) -> Option<Abilities> {
+    let count = all.len();
+    let both = |one, other| if one == Ability::Supported { other } else { one };
+    let all = all.into_iter().reduce(|one, other| Abilities {
+        url: both(one.url, other.url),
+        url_any_query: both(one.url_any_query, other.url_any_query),
+        prefix: both(one.prefix, other.prefix),
+        tag: both(one.tag, other.tag),
+        key: both(one.key, other.key),
+        everything: both(one.everything, other.everything),
+        soft: one.soft && other.soft,
+        batch_selectors_max: one.batch_selectors_max.min(other.batch_selectors_max),
+        // The weaker says what to do about it.
+        manner: if one.tag == Ability::Supported { other.manner } else { one.manner },
+    })?;
+    let manner = match count {
+        1 => all.manner,
+        _ => format!("{} ({count} instances)", all.manner),
+    };
+    Some(Abilities { manner, ..all })
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Bus {
         }
         if with.contains(&Extra::Varnish) {
             let address = self.add_varnish(region, &inner).await?;
-            let driver = VarnishConfig { url: endpoint(address)?, timeout: PURGED_WITHIN };
+            let driver = VarnishConfig::new(endpoint(address)?, PURGED_WITHIN);
             // What it got from Redis may be old until Redis' last pass.
             let mut varnish = cache("varnish", DriverConfig::Varnish(driver), 6)?;
             if with.contains(&Extra::Redis) {

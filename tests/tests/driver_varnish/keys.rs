@@ -85,6 +85,44 @@ async fn tags_survive_a_revalidation() {
 }
 
 #[tokio::test]
+async fn tags_are_read_from_the_headers_that_origins_use_and_survive_revalidations() {
+    let brief = "sub vcl_backend_response { set beresp.ttl = 0.01s; set beresp.grace = 0s; set beresp.keep = 1h; }";
+    for (name, value, is_hidden) in [
+        ("surrogate-key", "one two", true),
+        ("x-cache-tags", "one,two", true),
+        ("xkey", "one, two", true),
+        ("cache-tag", "one,two", false),
+    ] {
+        let house = House::with(&include_shipped()).await;
+        let page = || Page { headers: vec![(name, value.to_owned())], ..Page::default() };
+        for wanted in ["one", "two"] {
+            house.cached("/a", page()).await;
+            house.purge([tag("other")]).await.unwrap();
+            let read = house.get("www.example.com", "/a", &[]).await;
+            assert_eq!(read.headers().contains_key(name), !is_hidden, "{name}");
+            house.purge([tag(wanted)]).await.unwrap();
+            assert!(!house.holds("/a").await, "{wanted} in {name}");
+        }
+        let house = House::with(&(include_shipped() + brief)).await;
+        house.origin.publish("www.example.com/a", page());
+        for _ in 0..3 {
+            house.get("www.example.com", "/a", &[]).await;
+            until(async || !house.holds("/a").await).await;
+        }
+        let lasting = include_shipped();
+        house.varnish.load(&(PEEK.to_owned() + &lasting));
+        house.get("www.example.com", "/a", &[]).await;
+        assert!(house.holds("/a").await);
+        for absent in ["s:www.example.com", "u:www.example.com/a"] {
+            house.purge([tag(absent)]).await.unwrap();
+            assert!(house.holds("/a").await, "our own keys are no tags: {absent}");
+        }
+        house.purge([tag("two")]).await.unwrap();
+        assert!(!house.holds("/a").await, "{name} after revalidations");
+    }
+}
+
+#[tokio::test]
 async fn an_object_stored_before_our_vcl_was_loaded_is_not_served() {
     let house = House::with(PLAIN).await;
     house.cached("/a", Page { headers: vec![("xkey", "own".into())], ..Page::default() }).await;

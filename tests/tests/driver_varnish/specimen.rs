@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::driver::conformance::{self, Address, Object, Specimen};
-use agent::driver::varnish::{Varnish as VarnishDriver, VarnishConfig};
-use agent::driver::{Batch, Driver, Endpoint, Purge, PurgeError, Surroundings};
+use agent::driver::varnish::Varnish as VarnishDriver;
+use agent::driver::{Batch, Driver, Purge, PurgeError, Surroundings};
 use async_trait::async_trait;
 use axum::http::Method;
 use reqwest::Response;
@@ -104,12 +104,13 @@ impl House {
 }
 
 pub(crate) fn driver(url: &str) -> Arc<dyn Driver> {
-    let config = VarnishConfig {
-        url: Endpoint::try_from(url.to_owned()).unwrap(),
-        timeout: Duration::from_secs(5),
-    };
+    driver_of(&format!("url = '{url}'\ntimeout = '5s'"))
+}
+
+/// A driver with these keys of a `[[agent.cache]]`.
+pub(crate) fn driver_of(keys: &str) -> Arc<dyn Driver> {
     Arc::new(VarnishDriver::new(
-        &config,
+        &toml::from_str(keys).unwrap(),
         &Surroundings {
             sites: conformance::sites(),
             region: "local".parse().unwrap(),

@@ -13,17 +13,30 @@ const HEADERS_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Transactions named by `X-Varnish`: none if Varnish did not answer, two for a hit.
-    pub(super) transactions: usize,
+    /// `X-Varnish` is there: Varnish answered.
+    pub(super) varnish: bool,
+    /// The transaction that stored the object: `X-Varnish` names it second. It tells objects apart.
+    pub(super) stored_by: Option<String>,
     /// It has an `Age`: an object, or what the origin said, not something that the VCL made up.
     pub(super) has_age: bool,
     /// What our VCL says of itself.
     pub(super) purgebus: Option<String>,
+    /// How our VCL names the cache.
+    pub(super) cache: Option<String>,
+    /// The fence that our VCL has raised.
+    pub(super) fence: Option<Fence>,
     /// When it wants to be asked again.
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Body,
     /// Nothing more will come on this connection.
     pub(super) closes: bool,
+}
+
+/// The fence of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fence {
+    /// How long fetches of this host take, once there was one.
+    pub(super) fetch: Option<Duration>,
 }
 
 /// How far the body reaches.
@@ -37,7 +50,7 @@ pub(super) enum Body {
 impl Answer {
     /// Whether it is an object from the cache.
     pub(super) fn is_hit(&self) -> bool {
-        self.transactions == 2
+        self.stored_by.is_some()
     }
 }
 
@@ -55,11 +68,16 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<(Answer, usize
         return Err(ExchangeError::Unexpected("an interim answer"));
     }
     let values = Values(head.headers);
+    let transactions = values.first("x-varnish");
+    let fenced = values.first("x-purgebus-fenced");
     let answer = Answer {
         status,
-        transactions: values.first("x-varnish").map_or(0, |ids| ids.split_whitespace().count()),
+        varnish: transactions.is_some_and(|ids| !ids.trim().is_empty()),
+        stored_by: transactions.and_then(|ids| ids.split_whitespace().nth(1)).map(shortened),
         has_age: values.first("age").is_some(),
-        purgebus: values.first("x-purgebus").map(str::to_owned),
+        purgebus: values.first("x-purgebus").map(shortened),
+        cache: values.first("x-purgebus-cache").map(shortened),
+        fence: fenced.map(|fetch| Fence { fetch: seconds(fetch) }),
         retry_after: values
             .first("retry-after")
             .and_then(|seconds| seconds.trim().parse().ok())
@@ -72,6 +90,18 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<(Answer, usize
         closes: head.version != Some(1) || values.lists("connection", "close"),
     };
     Ok(Some((answer, length)))
+}
+
+/// Beyond this a word of an answer is cut: it may stand in an error.
+const WORD_CHARS_MAX: usize = 100;
+
+fn shortened(word: &str) -> String {
+    word.chars().take(WORD_CHARS_MAX).collect()
+}
+
+/// Reads `0.501s`.
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 struct Values<'headers, 'bytes>(&'headers [httparse::Header<'bytes>]);
@@ -114,6 +144,12 @@ impl Values<'_, '_> {
 mod tests {
     use super::*;
 
+    impl Answer {
+        pub(in crate::driver::varnish) fn of(status: u16) -> Self {
+            parsed(&format!("HTTP/1.1 {status} -\r\nContent-Length: 0\r\n\r\n"))
+        }
+    }
+
     fn parsed(text: &str) -> Answer {
         parse(text.as_bytes(), false).unwrap().unwrap().0
     }
@@ -122,9 +158,27 @@ mod tests {
     fn a_purge_by_our_vcl_is_understood() {
         let text = "HTTP/1.1 200 Purged\r\nX-Varnish: 3\r\nX-Purgebus: 1; depth=8\r\nContent-Length: 0\r\n\r\n";
         let answer = parsed(text);
-        assert_eq!((answer.status, answer.transactions, answer.has_age), (200, 1, false));
+        assert_eq!((answer.status, answer.varnish, answer.has_age), (200, true, false));
         assert_eq!(answer.purgebus.as_deref(), Some("1; depth=8"));
         assert_eq!((answer.body, answer.closes), (Body::Length(0), false));
+    }
+
+    #[test]
+    fn a_fence_tells_how_long_fetches_take_where_that_is_known() {
+        for (value, fetch) in [
+            ("0.501s", Some(Duration::from_millis(501))),
+            ("s", None),
+            ("", None),
+            ("-1s", None),
+            ("infs", None),
+            ("nans", None),
+            ("9e99s", None),
+        ] {
+            let answer =
+                parsed(&format!("HTTP/1.1 200 Purged\r\nX-Purgebus-Fenced: {value}\r\n\r\n"));
+            assert_eq!(answer.fence, Some(Fence { fetch }), "{value}");
+        }
+        assert_eq!(Answer::of(200).fence, None);
     }
 
     #[test]

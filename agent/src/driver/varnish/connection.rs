@@ -4,24 +4,22 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
+use futures::future::join_all;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::answer::{self, Answer, Body};
+use super::answer::Answer;
+use super::answering::Answering;
 use crate::driver::Endpoint;
 
 /// Connections to one Varnish; one of its threads serves each.
 const CONNECTIONS_MAX: usize = 2;
-/// Longest body of an answer; nobody reads it.
-const BODY_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Room made for each read; a purge is answered in about 200 bytes.
-const READ_BYTES: usize = 8 * 1024;
+/// Most addresses of one name that are tried apart.
+const ADDRESSES_MAX: usize = 16;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +77,8 @@ impl Connections {
         Self { endpoint, timeout, permits, idle: Mutex::new(Vec::new()) }
     }
 
-    pub(super) fn authority(&self) -> &str {
-        self.endpoint.authority()
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// One answer for each request, in order, or an error within the timeout.
@@ -94,6 +92,44 @@ impl Connections {
             .map_err(|_| ExchangeError::Timeout(self.timeout))?
     }
 
+    /// The answers to these requests on each of `times` new connections of their own, to every address that the host's
+    /// name has; an address where nobody listens is passed over if there is another.
+    pub(super) async fn exchange_apart(
+        &self,
+        requests: &[Request],
+        times: usize,
+    ) -> Result<Vec<Vec<Answer>>, ExchangeError> {
+        timeout(self.timeout, self.exchange_with_each(requests, times))
+            .await
+            .map_err(|_| ExchangeError::Timeout(self.timeout))?
+    }
+
+    async fn exchange_with_each(
+        &self,
+        requests: &[Request],
+        times: usize,
+    ) -> Result<Vec<Vec<Answer>>, ExchangeError> {
+        let found = lookup_host((self.endpoint.host(), self.endpoint.port())).await;
+        let found = found.map_err(|error| ExchangeError::Connect(error, self.endpoint.clone()))?;
+        let addresses = found.take(ADDRESSES_MAX).collect::<Vec<_>>();
+        let count = times.max(addresses.len());
+        let exchanges = addresses.into_iter().cycle().take(count).map(|address| async move {
+            let mut connection = Connection::open(address, &self.endpoint).await?;
+            let mut answers = Vec::with_capacity(requests.len());
+            connection.exchange(requests, &mut answers).await?;
+            Ok(answers)
+        });
+        let (mut all, mut unreachable) = (Vec::with_capacity(count), None);
+        for exchanged in join_all(exchanges).await {
+            match exchanged {
+                Ok(answers) => all.push(answers),
+                Err(error @ ExchangeError::Connect(..)) => unreachable = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        unreachable.filter(|_| all.is_empty()).map_or(Ok(all), Err)
+    }
+
     /// A server may close an idle connection at any moment: what it left unanswered goes to a fresh one, once.
     async fn exchange_or_retry(&self, requests: &[Request]) -> Result<Vec<Answer>, ExchangeError> {
         let mut answers = Vec::with_capacity(requests.len());
@@ -104,7 +140,8 @@ impl Connections {
                 Err(error) => return Err(error),
             }
         }
-        let fresh = Connection::open(&self.endpoint).await?;
+        let address = (self.endpoint.host(), self.endpoint.port());
+        let fresh = Connection::open(address, &self.endpoint).await?;
         let unanswered = &requests[answers.len()..];
         self.exchange_on(fresh, unanswered, &mut answers).await?;
         Ok(answers)
@@ -139,10 +176,9 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(endpoint: &Endpoint) -> Result<Self, ExchangeError> {
+    async fn open(address: impl ToSocketAddrs, endpoint: &Endpoint) -> Result<Self, ExchangeError> {
         let connect = |error| ExchangeError::Connect(error, endpoint.clone());
-        let stream =
-            TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(connect)?;
+        let stream = TcpStream::connect(address).await.map_err(connect)?;
         stream.set_nodelay(true).map_err(connect)?;
         Ok(Self { stream, unread: BytesMut::new(), closing: false })
     }
@@ -189,80 +225,5 @@ impl Connection {
             return Err(ExchangeError::Unexpected("an answer before its request"));
         }
         answered
-    }
-}
-
-/// The answers of one exchange.
-struct Answering<'connection> {
-    read: ReadHalf<'connection>,
-    unread: &'connection mut BytesMut,
-}
-
-impl Answering<'_> {
-    async fn next(&mut self, to_head: bool) -> Result<Answer, ExchangeError> {
-        let answer = loop {
-            if let Some((answer, length)) = answer::parse(self.unread, to_head)? {
-                self.unread.advance(length);
-                break answer;
-            }
-            self.more().await?;
-        };
-        match answer.body {
-            Body::Length(length) => self.drain(length).await?,
-            Body::Chunked => self.drain_chunks().await?,
-            Body::UntilClose => return Ok(Answer { closes: true, ..answer }),
-        }
-        Ok(answer)
-    }
-
-    async fn more(&mut self) -> Result<(), ExchangeError> {
-        self.unread.reserve(READ_BYTES);
-        match self.read.read_buf(self.unread).await {
-            Ok(0) => Err(ExchangeError::Closed(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(ExchangeError::Closed(error)),
-        }
-    }
-
-    async fn drain(&mut self, length: u64) -> Result<(), ExchangeError> {
-        if length > BODY_BYTES_MAX {
-            return Err(ExchangeError::TooLong("body"));
-        }
-        let mut left = length;
-        loop {
-            let here = self.unread.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            self.unread.advance(here);
-            left -= here as u64;
-            if left == 0 {
-                return Ok(());
-            }
-            self.more().await?;
-        }
-    }
-
-    async fn drain_chunks(&mut self) -> Result<(), ExchangeError> {
-        let mut total = 0;
-        loop {
-            let size = match httparse::parse_chunk_size(self.unread) {
-                Ok(httparse::Status::Complete((length, size))) => {
-                    self.unread.advance(length);
-                    size
-                }
-                Ok(httparse::Status::Partial) if self.unread.len() < answer::HEAD_BYTES_MAX => {
-                    self.more().await?;
-                    continue;
-                }
-                _ => return Err(ExchangeError::Unexpected("a broken chunk")),
-            };
-            total += size.min(BODY_BYTES_MAX + 1);
-            if total > BODY_BYTES_MAX {
-                return Err(ExchangeError::TooLong("body"));
-            }
-            // The line end behind each chunk; behind the last, trailers would be read as garbage.
-            self.drain(size + 2).await?;
-            if size == 0 {
-                return Ok(());
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use schemas::{Mode, Path, QueryMatch, Selector, Site, Sites};
 
 use super::connection::Request;
-use super::manner::{Trouble, refused};
+use super::trouble::{Trouble, refused};
 use crate::driver::{Batch, Purge, PurgeError};
 
 /// Longest list of keys in one header: below varnishd's default `http_req_hdr_len` (8 KiB) with the header's name.

@@ -1,161 +1,18 @@
 //! The driver against a fake at the socket: whatever it answers, a call ends in bounded time, and only an answer that
 //! says so counts as purged.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod fake;
+
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
-use schemas::{Audience, Mode, Site, Sites};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
-use uuid::Uuid;
+use schemas::{Mode, QueryMatch, Selector};
+use tokio::time::Instant;
 
+use self::fake::{Fake, PLAIN, PURGED, Reply, TIMEOUT};
 use super::*;
 use crate::driver::Purge;
-
-const TIMEOUT: Duration = Duration::from_secs(2);
-const PURGED: &str = "HTTP/1.1 200 Purged\r\nX-Varnish: 7\r\nX-Purgebus: 1; depth=8; soft\r\nContent-Length: 0\r\n\r\n";
-const PLAIN: &str = "HTTP/1.1 200 Purged\r\nX-Varnish: 7\r\nContent-Length: 2\r\n\r\nok";
-
-/// What a fake does about one purge.
-#[derive(Debug, Clone)]
-enum Reply {
-    Bytes(String),
-    /// Then it closes.
-    Last(String),
-    /// The first once, then the second for ever.
-    Endless(String, String),
-    /// Then it neither reads nor closes.
-    Deaf(String),
-    /// One byte at a time, each after this long.
-    Slowly(String, Duration),
-}
-
-/// A Varnish that passes the probe and answers all other purges as told.
-#[derive(Debug)]
-struct Fake {
-    address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    most_at_once: Arc<AtomicUsize>,
-    purges: Arc<AtomicUsize>,
-    _server: JoinSet<()>,
-}
-
-impl Fake {
-    /// `reply` gets the number of the purge, counted over all connections.
-    async fn start(
-        probed: &'static str,
-        reply: impl Fn(usize) -> Reply + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (connections, most_at_once) =
-            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (opened, most) = (connections.clone(), most_at_once.clone());
-        let purges = Arc::new(AtomicUsize::new(0));
-        let script = Arc::new((reply, AtomicUsize::new(0), purges.clone()));
-        let mut server = JoinSet::new();
-        server.spawn(async move {
-            let mut serving = JoinSet::new();
-            let now = Arc::new(AtomicUsize::new(0));
-            while let Ok((stream, _)) = listener.accept().await {
-                opened.fetch_add(1, Ordering::SeqCst);
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                let (script, now) = (script.clone(), now.clone());
-                serving.spawn(async move {
-                    // An error is the driver hanging up.
-                    serve(stream, probed, &script).await.ok();
-                    now.fetch_sub(1, Ordering::SeqCst);
-                });
-            }
-        });
-        Self { address, connections, most_at_once, purges, _server: server }
-    }
-
-    fn driver(&self) -> Varnish {
-        let main = Site {
-            name: "main".parse().unwrap(),
-            hosts: ["www.example.com".parse().unwrap()].into(),
-            regions: Audience::All,
-        };
-        let url = Endpoint::try_from(format!("http://{}", self.address)).unwrap();
-        Varnish::new(
-            &VarnishConfig { url, timeout: TIMEOUT },
-            &Surroundings {
-                sites: Arc::new(Sites::new([main])),
-                region: "local".parse().unwrap(),
-                agent: "edge-1".parse().unwrap(),
-                cache: "varnish".parse().unwrap(),
-                priority: schemas::Priority::Normal,
-                instance: Uuid::nil(),
-            },
-        )
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    probed: &str,
-    (reply, asked, purged): &(impl Fn(usize) -> Reply, AtomicUsize, Arc<AtomicUsize>),
-) -> std::io::Result<()> {
-    let mut unread = String::new();
-    loop {
-        while let Some(end) = unread.find("\r\n\r\n") {
-            let request = unread.drain(..end + 4).collect::<String>();
-            match request.as_bytes()[0] {
-                // Miss, hit; then the purge; then miss.
-                b'H' => {
-                    let ids =
-                        if asked.fetch_add(1, Ordering::SeqCst) % 3 == 1 { "5 4" } else { "6" };
-                    let answer = format!(
-                        "HTTP/1.1 404 Not Found\r\nX-Varnish: {ids}\r\nAge: 0\r\nContent-Length: 9\r\n\r\n"
-                    );
-                    stream.write_all(answer.as_bytes()).await?;
-                }
-                _ if request.contains("purgebus-probe") => {
-                    stream.write_all(probed.as_bytes()).await?;
-                }
-                _ => match reply(purged.fetch_add(1, Ordering::SeqCst)) {
-                    Reply::Bytes(bytes) => {
-                        stream.write_all(bytes.as_bytes()).await?;
-                    }
-                    Reply::Last(bytes) => {
-                        stream.write_all(bytes.as_bytes()).await?;
-                        stream.shutdown().await?;
-                        // Closing with something unread would take back what was written.
-                        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
-                        return Ok(());
-                    }
-                    Reply::Endless(once, again) => {
-                        stream.write_all(once.as_bytes()).await?;
-                        loop {
-                            stream.write_all(again.as_bytes()).await?;
-                        }
-                    }
-                    Reply::Deaf(bytes) => {
-                        stream.write_all(bytes.as_bytes()).await?;
-                        std::future::pending::<()>().await;
-                    }
-                    Reply::Slowly(bytes, pause) => {
-                        for byte in bytes.bytes() {
-                            stream.write_all(&[byte]).await?;
-                            sleep(pause).await;
-                        }
-                    }
-                },
-            }
-        }
-        let mut bytes = [0; 4096];
-        match stream.read(&mut bytes).await? {
-            0 => return Ok(()),
-            read => unread.push_str(str::from_utf8(&bytes[..read]).unwrap()),
-        }
-    }
-}
 
 /// URLs whose keys take a request each.
 fn batch(requests: usize) -> Batch {
@@ -372,11 +229,26 @@ async fn many_calls_share_few_connections() {
     assert_eq!(fake.most_at_once.load(Ordering::SeqCst), 2);
 }
 
-#[test]
-fn the_config_takes_a_url_and_a_timeout_only() {
-    let parse = |text: &str| toml::from_str::<VarnishConfig>(text);
-    assert_eq!(parse("url = \"http://a:1\"").unwrap().timeout, Duration::from_secs(2));
-    assert_eq!(parse("url = \"http://a:1\"\ntimeout = \"50ms\"").unwrap().timeout.as_millis(), 50);
-    assert!(parse("url = \"http://a:1\"\nmanner = \"xkey\"").is_err());
-    assert!(parse("timeout = \"1s\"").is_err());
+#[tokio::test]
+async fn a_fence_is_raised_before_the_purge_and_only_by_a_vcl_that_has_one() {
+    const FENCING: &str = "HTTP/1.1 200 Purged\r\nX-Varnish: 7\r\nX-Purgebus: 1; depth=8; soft; fence\r\nContent-Length: 0\r\n\r\n";
+    for (probed, expected) in [(FENCING, 2), (PURGED, 1)] {
+        let fake = Fake::start(probed, move |_| Reply::Bytes(probed.into())).await;
+        fake.driver_with("").purge(&batch(1)).await.unwrap();
+        let heard = fake.heard.lock().clone();
+        assert_eq!(heard.len(), expected, "{heard:?}");
+        assert!(heard[expected - 1].contains("X-Purgebus-Hard: u:www.example.com/0"));
+        let fence = heard[0].contains("X-Purgebus-Fence: www.example.com\r\n");
+        assert_eq!(fence, expected == 2, "{heard:?}");
+    }
+    let fake =
+        Fake::start(FENCING, |at| Reply::Bytes(FENCING.replace("200", ["503", "200"][at]))).await;
+    fake.driver_with("").purge(&batch(1)).await.expect_err("a fence that failed fails the batch");
+}
+
+#[tokio::test]
+async fn an_answer_of_another_cache_is_no_purge_of_this_one() {
+    let (error, said) = failure(PURGED, Reply::Bytes(PURGED.replace("a/1", "b/2"))).await;
+    assert!(matches!(error, PurgeError::Unavailable { .. }), "{error:?}");
+    assert_eq!(said, "another cache answers than before: b/2, not a/1");
 }

@@ -1,0 +1,90 @@
+//! Reads answers off a connection within limits; nobody looks at their bodies.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::ReadHalf;
+
+use super::answer::{self, Answer, Body};
+use super::connection::ExchangeError;
+
+/// Longest body of an answer.
+const BODY_BYTES_MAX: u64 = 1024 * 1024;
+/// Room made for each read; a purge is answered in about 200 bytes.
+const READ_BYTES: usize = 8 * 1024;
+
+/// The answers of one exchange.
+pub(super) struct Answering<'connection> {
+    pub(super) read: ReadHalf<'connection>,
+    pub(super) unread: &'connection mut BytesMut,
+}
+
+impl Answering<'_> {
+    pub(super) async fn next(&mut self, to_head: bool) -> Result<Answer, ExchangeError> {
+        let answer = loop {
+            if let Some((answer, length)) = answer::parse(self.unread, to_head)? {
+                self.unread.advance(length);
+                break answer;
+            }
+            self.more().await?;
+        };
+        match answer.body {
+            Body::Length(length) => self.drain(length).await?,
+            Body::Chunked => self.drain_chunks().await?,
+            Body::UntilClose => return Ok(Answer { closes: true, ..answer }),
+        }
+        Ok(answer)
+    }
+
+    async fn more(&mut self) -> Result<(), ExchangeError> {
+        self.unread.reserve(READ_BYTES);
+        match self.read.read_buf(self.unread).await {
+            Ok(0) => Err(ExchangeError::Closed(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(ExchangeError::Closed(error)),
+        }
+    }
+
+    async fn drain(&mut self, length: u64) -> Result<(), ExchangeError> {
+        if length > BODY_BYTES_MAX {
+            return Err(ExchangeError::TooLong("body"));
+        }
+        let mut left = length;
+        loop {
+            let here = self.unread.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.unread.advance(here);
+            left -= here as u64;
+            if left == 0 {
+                return Ok(());
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn drain_chunks(&mut self) -> Result<(), ExchangeError> {
+        let mut total = 0;
+        loop {
+            let size = match httparse::parse_chunk_size(self.unread) {
+                Ok(httparse::Status::Complete((length, size))) => {
+                    self.unread.advance(length);
+                    size
+                }
+                Ok(httparse::Status::Partial) if self.unread.len() < answer::HEAD_BYTES_MAX => {
+                    self.more().await?;
+                    continue;
+                }
+                _ => return Err(ExchangeError::Unexpected("a broken chunk")),
+            };
+            total += size.min(BODY_BYTES_MAX + 1);
+            if total > BODY_BYTES_MAX {
+                return Err(ExchangeError::TooLong("body"));
+            }
+            // The line end behind each chunk; behind the last, trailers would be read as garbage.
+            self.drain(size + 2).await?;
+            if size == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
