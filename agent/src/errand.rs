@@ -44,8 +44,8 @@ pub(crate) async fn ask(driver: Arc<dyn Driver>) -> Landed {
     Landed::Asked(answer.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure))
 }
 
-/// Purges a batch. A refusal counts only if the driver's own probe is not refused, and a success only in this `session`.
-pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job, session: Option<Session>) -> Landed {
+/// Purges a batch. A refusal counts only if the driver's own probe is not refused.
+pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job) -> Landed {
     let begun = Instant::now();
     let attempt = async {
         match driver.purge(&job.batch).await {
@@ -61,9 +61,6 @@ pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job, session: Option<Ses
                 },
                 Err(unavailable) => unavailable,
             }),
-            Ok(()) if driver.shelf().is_some_and(|shelf| shelf.session() != session) => {
-                Err(unanswered("the connection has changed meanwhile".into()))
-            }
             result => result,
         }
     };

@@ -213,7 +213,7 @@ impl Lane {
             flights.push(Box::pin(errand::ask(self.driver.clone())));
         }
         while in_session && let Some(job) = self.machine.take(now) {
-            flights.push(Box::pin(errand::purge(self.driver.clone(), job, self.session())));
+            flights.push(Box::pin(errand::purge(self.driver.clone(), job)));
         }
         for cause in self.machine.drain_flushes() {
             info!(lane = self.name, cause = cause.as_str(), "flush begins");

@@ -6,6 +6,8 @@
 mod book;
 #[path = "driver_redis/failures.rs"]
 mod failures;
+#[path = "driver_redis/shelf.rs"]
+mod shelf;
 #[path = "driver_redis/specimen.rs"]
 mod specimen;
 #[path = "driver_redis/tag_sets.rs"]

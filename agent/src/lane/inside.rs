@@ -65,15 +65,11 @@ enum Loss {
 }
 
 impl Lane {
-    /// Whether purges may go out, and what comes of them counts.
+    /// Whether purges may go out. One that is done on a new connection before the cursor was read there does no harm:
+    /// it was done, and nothing is stored before.
     pub(super) fn in_session(&self) -> bool {
         let (Some(inside), Some(keeper)) = (&self.inside, self.driver.shelf()) else { return true };
         inside.session.is_some() && keeper.session() == inside.session
-    }
-
-    /// The session in which purges go out now.
-    pub(super) fn session(&self) -> Option<Session> {
-        self.inside.as_ref().and_then(|inside| inside.session)
     }
 
     /// Where the next cursor is stored inside the cache, if it is.
@@ -207,4 +203,77 @@ fn is_sound(cursor: &Cursor) -> bool {
                 && line.refused.len() <= ROWS_MAX
                 && line.refused.iter().all(|(number, _)| *number <= NUMBER_MAX)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use schemas::{LineCursor, LineId, NumberRange};
+
+    use super::*;
+
+    fn cursor(change: impl FnOnce(&mut LineCursor)) -> Cursor {
+        let mut line = LineCursor {
+            line: LineId::from_bytes([1; 16]),
+            base: 1,
+            floor: 7,
+            settled: vec![NumberRange { first: 9, last: 9 }],
+            refused: vec![(3, "no".to_owned())],
+        };
+        change(&mut line);
+        Cursor {
+            life: 1,
+            region: "local".parse().expect("a name"),
+            sites: ["main".parse().expect("a name")].into(),
+            templates: ["key={site}:{key}".to_owned()].into(),
+            lines: vec![line],
+            hints: Vec::new(),
+            flushed: None,
+            closed: Vec::new(),
+        }
+    }
+
+    fn held(cursor: &Cursor) -> Content {
+        Content::Bytes(wire::encode_cursor(cursor))
+    }
+
+    #[test]
+    fn only_what_the_same_server_still_holds_or_has_evicted_is_gone_on_from() {
+        let (stored, older) = (cursor(|_| {}), cursor(|line| line.floor = 5));
+        let back_to = |cursor: &Cursor| Verdict::Return(Box::new(cursor.clone()));
+        for (content, same, verdict) in [
+            (held(&stored), true, Verdict::Stay),
+            (held(&older), true, back_to(&older)),
+            (held(&stored), false, back_to(&stored)),
+            (Content::Absent, true, Verdict::Stay),
+            (Content::Absent, false, Verdict::Nothing(Loss::Missing)),
+        ] {
+            assert_eq!(judge(&content, same, Some(&stored)), verdict, "{content:?}, {same}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_no_lane_has_written_are_no_cursor() {
+        let hostile: [fn(&mut LineCursor); 5] = [
+            |line| line.floor = Number::MAX,
+            |line| line.base = 8,
+            |line| line.settled[0].last = Number::MAX,
+            |line| line.refused[0].0 = Number::MAX,
+            |line| line.refused = vec![(1, String::new()); ROWS_MAX + 1],
+        ];
+        let mut contents: Vec<_> =
+            hostile.into_iter().map(|change| held(&cursor(change))).collect();
+        let whole = wire::encode_cursor(&cursor(|_| {}));
+        contents.extend((0..whole.len()).map(|at| Content::Bytes(whole.slice(..at))));
+        contents.extend((0..whole.len()).map(|at| {
+            let mut bytes = whole.to_vec();
+            bytes[at] ^= 1;
+            Content::Bytes(Bytes::from(bytes))
+        }));
+        contents.push(Content::Unreadable("no".to_owned()));
+        for content in contents {
+            let verdict = judge(&content, true, None);
+            assert!(matches!(verdict, Verdict::Nothing(Loss::Undecodable(_))), "{content:?}");
+        }
+    }
 }
