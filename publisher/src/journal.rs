@@ -15,6 +15,7 @@ mod holes;
 mod lookup;
 mod open;
 mod pack;
+mod receipts;
 mod recent;
 mod retention;
 mod standing;
@@ -46,7 +47,7 @@ pub(crate) use standing::Standing;
 pub(crate) use stream::{Reach, Stream};
 pub(crate) use writer::{JournalSetup, Writer};
 
-use commit::{Committed, Wish};
+use commit::Wish;
 use disk::Disk;
 use pack::Scales;
 use stream::Streams;
@@ -143,14 +144,13 @@ struct Shared {
     disk: Arc<Disk>,
     /// Lines of earlier lives: no number is ever given in them again.
     ended: HashSet<LineId>,
-    ack_wait: Duration,
 }
 
 /// A wish in the queue.
 #[derive(Debug)]
 struct Request {
     wish: Wish,
-    done: oneshot::Sender<Result<Committed, Refusal>>,
+    done: oneshot::Sender<Result<Receipt, Refusal>>,
     /// Given back when it is dropped.
     room: OwnedSemaphorePermit,
 }
@@ -175,16 +175,7 @@ impl Journal {
         let (done, verdict) = oneshot::channel();
         let request = Request { wish: Wish { weighed, idempotency }, done, room };
         self.0.queue.send(request).await.map_err(|_| Refusal::Stopping)?;
-        let Committed { identity, frame } = verdict.await.map_err(|_| Refusal::Stopping)??;
-        let Identity { id, place, accepted_at } = identity;
-        let acked = match frame {
-            Some((stream, sequence)) => {
-                self.0.streams.reaches(stream, sequence, self.0.ack_wait).await
-            }
-            None => true,
-        };
-        let durable = if acked { Durable::Broker } else { Durable::Journal };
-        Ok(Receipt { id, place, durable, accepted_at })
+        verdict.await.map_err(|_| Refusal::Stopping)?
     }
 
     /// The invalidation of that id, while the journal keeps it.

@@ -8,7 +8,7 @@ mod v1;
 use bytes::Bytes;
 
 use self::envelope::{Envelope, kind};
-use crate::{BoardMessage, Cursor, LogMessage, Refusal};
+use crate::{BoardMessage, Cursor, Frame, LogMessage, Refusal};
 
 /// Largest body, and most memory that decoding one may claim.
 ///
@@ -59,6 +59,11 @@ pub fn encode_log(message: &LogMessage) -> Bytes {
         }
         LogMessage::Lost(lost) => envelope::seal(kind::LOST, v1::SCHEMA, &v1::Lost::from(lost)),
     }
+}
+
+/// How many bytes a frame takes on the log.
+pub fn frame_bytes(frame: &Frame) -> usize {
+    envelope::sealed_bytes(&v1::Frame::from(frame))
 }
 
 /// The log message in these bytes, all of them.

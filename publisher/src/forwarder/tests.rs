@@ -112,8 +112,11 @@ async fn what_the_broker_did_not_take_is_forwarded_in_the_next_life() {
     let (log, store) = (log(), store());
     let broker = Arc::new(Misbehaving::new(Arc::new(log.clone()), deaf(), 1));
     let bus = Bus::start(store.clone(), &log, broker);
+    let begun = Instant::now();
     let (place, durable) = bus.accept().await;
     assert_eq!(durable, Durable::Journal);
+    let waited = begun.elapsed();
+    assert!((1_000..1_100).contains(&waited.as_millis()), "for the broker's ack: {waited:?}");
     bus.end().await;
     let bus = Bus::start(store, &log, Arc::new(log.clone()));
     bus.forwarded().await;

@@ -36,8 +36,21 @@ pub(super) struct Committed {
     pub(super) frame: Option<(Stream, u64)>,
 }
 
-/// A frame of this commit: its stream, what it says, and its bytes.
-type Sealed = (Stream, Frame, Bytes);
+/// A frame of this commit: where it lies, what it says, and its bytes.
+#[derive(Debug)]
+struct Sealed {
+    stream: Stream,
+    sequence: u64,
+    frame: Frame,
+    bytes: Bytes,
+}
+
+impl Sealed {
+    fn carries(&self, place: Place) -> bool {
+        let numbers = self.frame.numbers();
+        self.frame.line == place.line && (numbers.first..=numbers.last).contains(&place.number)
+    }
+}
 
 /// What became of a group.
 #[derive(Debug, Default)]
@@ -86,7 +99,7 @@ impl Desk {
         let judged = group.into_iter().map(|wish| draft.judge(wish));
         let judged = judged.collect::<Result<Vec<_>, Error>>()?;
         if draft.is_empty() {
-            let verdicts = draft.locate(judged)?;
+            let verdicts = draft.locate(judged, &[])?;
             return Ok(Outcome { verdicts, numbered: Vec::new() });
         }
         let announcement = match self.lines {
@@ -94,7 +107,7 @@ impl Desk {
             None => Some(draft.begin_incarnation(self, now)?),
         };
         let frames = draft.store_frames(self, now)?;
-        let verdicts = draft.locate(judged)?;
+        let verdicts = draft.locate(judged, &frames)?;
         let reaches = draft.finish(self.limits, now)?;
         self.append_to_log(&transaction, announcement.as_ref(), &frames, now)?;
         transaction.commit().map_err(Error::from)?;
@@ -131,9 +144,9 @@ impl Desk {
             log.append(transaction, board, Partition::default(), &[message], now)?;
         }
         for stream in streams(frames) {
-            let of_stream = frames.iter().filter(|(of, _, _)| *of == stream);
+            let of_stream = frames.iter().filter(|sealed| sealed.stream == stream);
             let messages: Vec<Message> = of_stream
-                .map(|(_, frame, bytes)| {
+                .map(|Sealed { frame, bytes, .. }| {
                     let first = Place { line: frame.line, number: frame.first };
                     frame_message(first, 0, bytes.clone())
                 })
@@ -160,13 +173,13 @@ impl Desk {
 
 /// The streams of some frames, each once.
 fn streams(frames: &[Sealed]) -> BTreeSet<Stream> {
-    frames.iter().map(|(stream, _, _)| *stream).collect()
+    frames.iter().map(|sealed| sealed.stream).collect()
 }
 
 fn places(frames: Vec<Sealed>) -> Vec<(Place, Invalidation)> {
     frames
         .into_iter()
-        .flat_map(|(_, frame, _)| {
+        .flat_map(|Sealed { frame, .. }| {
             let line = frame.line;
             (frame.first..).map(move |number| Place { line, number }).zip(frame.invalidations)
         })

@@ -1,9 +1,7 @@
 //! Packs invalidations into frames. Pure.
 
 use jiff::Timestamp;
-use schemas::{
-    FRAME_BYTES_MAX, Frame, Invalidation, LineId, LogMessage, Number, PublisherName, wire,
-};
+use schemas::{FRAME_BYTES_MAX, Frame, Invalidation, LineId, Number, PublisherName, wire};
 
 /// The count of a frame's invalidations takes up to so many bytes more than that of an empty one.
 const COUNT_BYTES: usize = 8;
@@ -24,13 +22,13 @@ pub(super) struct Weighed {
 
 impl Scales {
     pub(super) fn new(publisher: PublisherName) -> Self {
-        let empty = encoded(&widest(publisher.clone(), Vec::new()));
+        let empty = wire::frame_bytes(&widest(publisher.clone(), Vec::new()));
         Self { publisher, empty }
     }
 
     pub(super) fn weigh(&self, invalidation: Invalidation) -> Weighed {
         let mut frame = widest(self.publisher.clone(), vec![invalidation]);
-        let bytes = encoded(&frame);
+        let bytes = wire::frame_bytes(&frame);
         Weighed { invalidation: frame.invalidations.remove(0), bytes }
     }
 
@@ -77,8 +75,4 @@ fn widest(publisher: PublisherName, invalidations: Vec<Invalidation>) -> Frame {
         invalidations,
         signature: None,
     }
-}
-
-fn encoded(frame: &Frame) -> usize {
-    wire::encode_log(&LogMessage::Frame(frame.clone())).len()
 }

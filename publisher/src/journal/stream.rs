@@ -2,15 +2,21 @@
 //! await it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
 use broker_adapter::{Partition, Topic};
+use schemas::api::Durable;
 use schemas::{Priority, SiteName};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
+use super::receipts::{Receipts, Waiting};
 use super::table::{StreamKey, StreamState};
+
+/// However short callers' patience is.
+const TEND_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 
 /// One topic partition, as a publisher writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,15 +82,14 @@ pub(super) struct Streams(BTreeMap<Stream, Watched>);
 #[derive(Debug)]
 struct Watched {
     reach: watch::Sender<Reach>,
-    /// Of that, what every request waits for: it shall not wake with each commit of others.
-    forwarded: watch::Sender<u64>,
+    receipts: Receipts,
 }
 
 impl Streams {
     pub(super) fn new(reaches: BTreeMap<Stream, Reach>) -> Self {
         let watched = |(stream, reach): (Stream, Reach)| {
-            let forwarded = watch::Sender::new(reach.forwarded);
-            (stream, Watched { reach: watch::Sender::new(reach), forwarded })
+            let reach = watch::Sender::new(reach);
+            (stream, Watched { reach, receipts: Receipts::default() })
         };
         Self(reaches.into_iter().map(watched).collect())
     }
@@ -99,7 +104,7 @@ impl Streams {
 
     /// Every stream with what the broker has of it.
     pub(super) fn forwarded(&self) -> BTreeMap<Stream, u64> {
-        self.0.iter().map(|(stream, watched)| (*stream, *watched.forwarded.borrow())).collect()
+        self.0.iter().map(|(stream, watched)| (*stream, watched.reach.borrow().forwarded)).collect()
     }
 
     /// How far a stream has come, now and later.
@@ -118,19 +123,35 @@ impl Streams {
             reach.forwarded = reach.forwarded.max(to.forwarded);
             *reach != before
         });
-        watched.forwarded.send_if_modified(|forwarded| {
-            let grows = to.forwarded > *forwarded;
-            *forwarded = to.forwarded.max(*forwarded);
-            grows
-        });
+        watched.receipts.acked(to.forwarded);
     }
 
-    /// Waits at most `patience` until the broker has `sequence`; answers whether it has.
-    pub(super) async fn reaches(&self, stream: Stream, sequence: u64, patience: Duration) -> bool {
-        let Some(watched) = self.0.get(&stream) else { return false };
-        let mut forwarded = watched.forwarded.subscribe();
-        let reached = forwarded.wait_for(|forwarded| *forwarded > sequence);
-        matches!(timeout(patience, reached).await, Ok(Ok(_)))
+    /// Gives callers of a frame their receipts: as soon as the broker has it, or when their patience ends.
+    pub(super) fn answer(&self, stream: Stream, waiting: Waiting) {
+        let Some(watched) = self.0.get(&stream) else {
+            return waiting.callers.into_iter().for_each(|caller| caller.answer(Durable::Journal));
+        };
+        watched.receipts.hold(waiting);
+        // An ack that came before they were held is known by now.
+        let forwarded = watched.reach.borrow().forwarded;
+        watched.receipts.acked(forwarded);
+        // Nor does anyone wait who has no patience at all.
+        watched.receipts.overdue(Instant::now());
+    }
+
+    /// Ends the patience of callers in time, each of whom waits for `ack_wait`; for ever.
+    pub(super) async fn tend(&self, ack_wait: Duration) -> Infallible {
+        loop {
+            let now = Instant::now();
+            let next = self.0.values().filter_map(|watched| watched.receipts.overdue(now)).min();
+            // Whoever comes until then has patience at least until then.
+            sleep_until(next.unwrap_or(now + ack_wait.max(TEND_AT_MOST_EVERY))).await;
+        }
+    }
+
+    /// Gives everyone who waits a receipt now.
+    pub(super) fn end(&self) {
+        self.0.values().for_each(|watched| watched.receipts.end());
     }
 }
 

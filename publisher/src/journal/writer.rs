@@ -1,18 +1,21 @@
 //! The component that commits: drains the queue into groups, one commit each.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::{BoxError, Clock, Stop};
 use parking_lot::Mutex;
+use schemas::api::Durable;
 use schemas::{Invalidation, Place, PublisherName};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::commit::{Desk, Outcome, Wish};
+use super::commit::{Committed, Desk, Outcome, Wish};
 use super::disk::Disk;
 use super::pack::{Scales, Weighed};
+use super::receipts::{Caller, Waiting, give};
 use super::stream::{Stream, Streams};
 use super::{
     Journal, JournalError, JournalStore, Limits, Request, Shared, blocking, lookup, table,
@@ -51,6 +54,8 @@ pub(crate) struct Writer {
     queue: mpsc::Receiver<Request>,
     clock: Clock,
     on_accepted: OnAccepted,
+    streams: Arc<Streams>,
+    ack_wait: Duration,
 }
 
 impl JournalSetup {
@@ -80,20 +85,30 @@ impl JournalSetup {
             publisher: self.publisher,
             queue: sender,
             room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)),
-            streams,
+            streams: Arc::clone(&streams),
             limits: self.limits,
             disk: room_on_disk,
             ended,
-            ack_wait: self.ack_wait,
         }));
         let desk = Arc::new(Mutex::new(desk));
-        Ok((journal, Writer { desk, queue, clock: self.clock, on_accepted: self.on_accepted }))
+        let Self { clock, on_accepted, ack_wait, .. } = self;
+        Ok((journal, Writer { desk, queue, clock, on_accepted, streams, ack_wait }))
     }
 }
 
 impl Writer {
     /// Commits until stopped, and then what is in the queue.
-    pub(crate) async fn run(mut self, stop: Stop) -> Result<(), BoxError> {
+    pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
+        let (streams, ack_wait) = (Arc::clone(&self.streams), self.ack_wait);
+        let ended = tokio::select! {
+            ended = self.write_until(stop) => ended,
+            never = streams.tend(ack_wait) => match never {},
+        };
+        streams.end();
+        ended
+    }
+
+    async fn write_until(mut self, stop: Stop) -> Result<(), BoxError> {
         let mut tidy = interval_at(Instant::now() + TIDY_EVERY, TIDY_EVERY);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut group = Vec::new();
@@ -131,10 +146,22 @@ impl Writer {
         for (place, invalidation) in &numbered {
             (self.on_accepted)(*place, invalidation);
         }
+        let mut frames: BTreeMap<(Stream, u64), Vec<Caller>> = BTreeMap::new();
         for ((done, _), verdict) in waiting.into_iter().zip(verdicts) {
-            if done.send(verdict).is_err() {
-                tracing::trace!("a caller left during its commit");
+            match verdict {
+                Err(refusal) => give(done, Err(refusal)),
+                Ok(Committed { identity, frame }) => {
+                    let caller = Caller { identity, done };
+                    match frame {
+                        Some(frame) => frames.entry(frame).or_default().push(caller),
+                        None => caller.answer(Durable::Broker),
+                    }
+                }
             }
+        }
+        let until = Instant::now() + self.ack_wait;
+        for ((stream, sequence), callers) in frames {
+            self.streams.answer(stream, Waiting { sequence, until, callers });
         }
         Ok(())
     }

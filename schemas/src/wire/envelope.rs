@@ -12,6 +12,7 @@
 //! the frozen struct of the body. Flags are reserved (compression, signature): none is known yet.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::enc::write::SizeWriter;
 use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
@@ -58,6 +59,14 @@ pub(super) fn seal(kind: u8, schema: u16, body: &impl Encode) -> Bytes {
     let crc = checksum(&covered, &sealed[HEADER_BYTES..]);
     sealed[CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_be_bytes());
     sealed.into()
+}
+
+/// How many bytes that would be.
+pub(super) fn sealed_bytes(body: &impl Encode) -> usize {
+    let mut counted = SizeWriter::default();
+    bincode::encode_into_writer(body, &mut counted, BODY)
+        .expect("counting takes every byte, and frozen structs hold only numbers, text and lists");
+    HEADER_BYTES + counted.bytes_written
 }
 
 impl<'a> Envelope<'a> {

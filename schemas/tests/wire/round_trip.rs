@@ -5,13 +5,17 @@ use schemas::wire::{self, BODY_BYTES_MAX};
 use schemas::{BoardMessage, Cursor, LogMessage, NumberRange, QueryMatch, Scheme, Selector};
 
 use crate::arbitrary;
-use crate::message::decode;
+use crate::message::{Message, decode};
 use crate::samples;
 
 proptest! {
     #[test]
     fn every_message_comes_back_as_it_went(message in arbitrary::message()) {
-        prop_assert_eq!(decode(&message.encode()), Ok(message));
+        let bytes = message.encode();
+        if let Message::Log(LogMessage::Frame(frame)) = &message {
+            prop_assert_eq!(wire::frame_bytes(frame), bytes.len());
+        }
+        prop_assert_eq!(decode(&bytes), Ok(message));
     }
 }
 

@@ -150,8 +150,9 @@ impl<'t> Draft<'t> {
                 let message = LogMessage::Frame(frame);
                 let bytes = wire::encode_log(&message);
                 let LogMessage::Frame(frame) = message else { continue };
+                let sequence = state.end;
                 self.tables.append(stream, state, &frame, &bytes)?;
-                stored.push((stream, frame, bytes));
+                stored.push(Sealed { stream, sequence, frame, bytes });
             }
             if caught_up && matches!(desk.outlet, Outlet::Shared(_)) {
                 state.forwarded = state.end;
@@ -160,12 +161,16 @@ impl<'t> Draft<'t> {
         Ok(stored)
     }
 
-    /// Finds the frames of what was judged.
+    /// Finds the frames of what was judged, most of them among those of this commit.
     pub(super) fn locate(
         &self,
         judged: Vec<Judged>,
+        frames: &[Sealed],
     ) -> Result<Vec<Result<Committed, Refusal>>, Error> {
         let locate = |identity: Identity| {
+            if let Some(new) = frames.iter().find(|sealed| sealed.carries(identity.place)) {
+                return Ok(Committed { identity, frame: Some((new.stream, new.sequence)) });
+            }
             let stream = self.tables.stream_of(identity.place.line)?;
             let sequence = self.tables.sequence_of(identity.place)?;
             Ok(Committed { identity, frame: stream.zip(sequence) })
