@@ -1,0 +1,97 @@
+//! Model caches, which behave as they are told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::LaneConfig;
+use agent::driver::{Batch, Driver, PurgeError};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use schemas::{Abilities, Ability};
+use tokio::time::sleep;
+
+/// How a model cache answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Behaviour {
+    Works,
+    Slow(Duration),
+    Down,
+    Refuses(String),
+    RefusesAll,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) cache: String,
+    pub(super) behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
+    pub(super) purges: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+#[async_trait]
+impl Driver for Model {
+    async fn abilities(&self) -> Result<Abilities, PurgeError> {
+        let yes = Ability::Supported;
+        Ok(Abilities {
+            url: yes,
+            url_any_query: yes,
+            prefix: yes,
+            tag: yes,
+            key: yes,
+            everything: yes,
+            soft: false,
+            batch_selectors_max: 100,
+            manner: "a model".to_owned(),
+        })
+    }
+
+    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+        let behaviour = self.behaviours.lock().get(&self.cache).cloned();
+        let bad = |text: &str| batch.purges.iter().any(|p| p.selector.to_string() == text);
+        match behaviour.unwrap_or(Behaviour::Works) {
+            Behaviour::Down => {
+                return Err(PurgeError::Unavailable { after: None, source: "down".into() });
+            }
+            Behaviour::RefusesAll => return Err(PurgeError::Refused("403".into())),
+            Behaviour::Refuses(name) if bad(&format!("tag {name}")) => {
+                return Err(PurgeError::Refused("bad selector".into()));
+            }
+            Behaviour::Slow(time) => sleep(time).await,
+            Behaviour::Works | Behaviour::Refuses(_) => {}
+        }
+        let purges = batch.purges.iter().map(|p| (self.cache.clone(), p.selector.to_string()));
+        self.purges.lock().extend(purges);
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<(), PurgeError> {
+        match self.behaviours.lock().get(&self.cache) {
+            Some(Behaviour::RefusesAll) => Err(PurgeError::Refused("403 for the probe".into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Settings of one model cache.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheSettings {
+    pub(super) lane: LaneConfig,
+    pub(crate) rebounds: Vec<Duration>,
+    pub(crate) starts_empty: bool,
+    pub(crate) flush_spread: Duration,
+}
+
+impl CacheSettings {
+    pub(crate) fn after(&mut self, inner: &str) {
+        self.lane.after = Some(inner.parse().expect("a name"));
+    }
+
+    pub(crate) fn window(&mut self, window: usize) {
+        self.lane.window = window;
+    }
+
+    pub(crate) fn shared(&mut self) {
+        self.lane.shared = true;
+        self.starts_empty = false;
+    }
+}

@@ -1,0 +1,166 @@
+//! What an agent has done, and says of itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use broker_adapter::{Broker, Start, Topic};
+use daemon::Readiness;
+use schemas::{
+    BoardMessage, ClockReading, LaneReport, LineReport, Priority, REPORTS_BOARD, Report, wire,
+};
+use tokio::time::{sleep, timeout};
+
+use super::{Bench, PATIENCE, line};
+
+/// The line of a lane of which only one is heard.
+pub(crate) trait OneLine {
+    fn line(&self) -> LineReport;
+}
+
+impl OneLine for LaneReport {
+    fn line(&self) -> LineReport {
+        self.lines.first().cloned().unwrap_or(LineReport {
+            line: line(self.priority),
+            base: 0,
+            applied: 0,
+            applied_above: Vec::new(),
+            finished: 0,
+            finished_above: Vec::new(),
+            exceptions: Vec::new(),
+            holes: Vec::new(),
+        })
+    }
+}
+
+impl Bench {
+    /// Waits until the normal lane of the first cache is as wanted.
+    pub(crate) async fn until(&self, wanted: impl Fn(&LaneReport) -> bool) {
+        let name = self.caches[0].0.clone();
+        self.until_lane(&name, Priority::Normal, wanted).await;
+    }
+
+    pub(crate) async fn until_lane(
+        &self,
+        cache: &str,
+        priority: Priority,
+        wanted: impl Fn(&LaneReport) -> bool,
+    ) {
+        let mut latest = None;
+        let watching = async {
+            let board = Topic::board(REPORTS_BOARD);
+            let mut reports = self.broker.subscribe(board, Start::Oldest).await.expect("a board");
+            loop {
+                for delivery in reports.read(10).await.expect("a report") {
+                    let lane = lane_in(report_in(&delivery.body), cache, priority);
+                    if lane.as_ref().is_some_and(&wanted) {
+                        return;
+                    }
+                    latest = lane;
+                }
+            }
+        };
+        let seen = timeout(PATIENCE, watching).await;
+        assert!(seen.is_ok(), "{cache} {priority} never got there: {latest:#?}");
+    }
+
+    /// The latest report of a lane.
+    pub(crate) async fn report(&self, cache: &str, priority: Priority) -> LaneReport {
+        lane_in(self.latest_report().await, cache, priority).expect("a lane of that name")
+    }
+
+    async fn latest_report(&self) -> Report {
+        let board = Topic::board(REPORTS_BOARD);
+        let mut reports = self.broker.subscribe(board, Start::Oldest).await.expect("a board");
+        let delivery = reports.read(1).await.expect("a report").remove(0);
+        report_in(&delivery.body)
+    }
+
+    pub(crate) async fn until_purged(&self, cache: &str, count: usize) {
+        let watching = async {
+            while self.purges(cache).len() < count {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, watching).await.expect("it is purged");
+    }
+
+    pub(crate) async fn pass(&self, time: Duration) {
+        sleep(time).await;
+    }
+
+    /// Time since it was `before`.
+    pub(crate) fn since(&self, before: Duration) -> Duration {
+        self.elapsed().saturating_sub(before)
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// What a cache was purged of, in order.
+    pub(crate) fn purges(&self, cache: &str) -> Vec<String> {
+        let purges = self.purges.lock();
+        purges.iter().filter(|(name, _)| name == cache).map(|(_, what)| what.clone()).collect()
+    }
+
+    /// What the caches were purged of, in order.
+    pub(crate) fn order(&self) -> Vec<String> {
+        self.purges.lock().iter().map(|(cache, what)| format!("{cache} {what}")).collect()
+    }
+
+    pub(crate) fn distinct_purges(&self, cache: &str) -> usize {
+        self.purges(cache).into_iter().collect::<BTreeSet<_>>().len()
+    }
+
+    pub(crate) fn forget_purges(&self) {
+        self.purges.lock().clear();
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.health.ready()
+    }
+
+    /// Why which conditions are not ready.
+    pub(crate) fn not_ready(&self) -> Vec<String> {
+        let conditions = self.health.conditions().into_iter();
+        conditions
+            .filter_map(|(name, readiness)| match readiness {
+                Readiness::NotReady(why) => Some(format!("{name}: {why}")),
+                Readiness::Ready | Readiness::Degraded(_) => None,
+            })
+            .collect()
+    }
+
+    /// How the agent's clock stands to those of publishers.
+    pub(crate) async fn clocks(&self) -> Vec<ClockReading> {
+        self.latest_report().await.clocks
+    }
+
+    /// The conditions that are degraded.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        let conditions = self.health.conditions().into_iter();
+        conditions
+            .filter(|(_, readiness)| matches!(readiness, Readiness::Degraded(_)))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())
+            .expect("metrics as text");
+        text
+    }
+}
+
+fn report_in(bytes: &[u8]) -> Report {
+    match wire::decode_board(bytes).expect("a report of ours") {
+        BoardMessage::Report(report) => *report,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn lane_in(report: Report, cache: &str, priority: Priority) -> Option<LaneReport> {
+    let cache = report.caches.into_iter().find(|found| found.cache.as_str() == cache)?;
+    cache.lanes.into_iter().find(|lane| lane.priority == priority)
+}
