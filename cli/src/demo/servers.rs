@@ -138,3 +138,25 @@ fn log_tail(folder: &Path) -> String {
     let start = log.len().saturating_sub(LOG_BYTES_SHOWN);
     String::from_utf8_lossy(&log[start..]).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_a_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = redis::start(&folder.path().join("redis")).await.unwrap();
+        let (process, address) =
+            (PathBuf::from(format!("/proc/{}", server.child.id())), server.address());
+        assert!(process.exists() && TcpStream::connect(address).await.is_ok());
+        let clumsy = move || {
+            let _held = server;
+            panic!("clumsy");
+        };
+        assert!(catch_unwind(AssertUnwindSafe(clumsy)).is_err());
+        assert!(!process.exists() && TcpStream::connect(address).await.is_err());
+    }
+}
