@@ -2,6 +2,7 @@
 
 mod audit;
 mod backlog;
+mod child;
 mod hop;
 mod http;
 mod idle;
@@ -28,6 +29,7 @@ Examples:
   cargo run --release -p loadtest -- idle
   cargo run --release -p loadtest -- idle --broker nats
   cargo run --release -p loadtest -- publish --broker kafka
+  cargo run --release -p loadtest -- publish --broker embedded --clients 16
   cargo run --release -p loadtest -- lane --broker nats --framed 100
   cargo run --release -p loadtest -- backlog --count 1000000")]
 struct Command {
@@ -41,7 +43,7 @@ enum Scenario {
     Idle(idle::Idle),
     /// Publish to read on an idle log, against the broker's own client
     Hop(hop::Hop),
-    /// Many clients of the API, against the broker's own client that publishes single messages
+    /// Many clients of the API, against the broker's own client that publishes single messages, or a bare store
     Publish(publish::Publish),
     /// From the log to a cache that does nothing, against the broker's own consumer
     Lane(lane::Lane),
@@ -49,6 +51,9 @@ enum Scenario {
     Memory(memory::Memory),
     /// Memory of `serve`, idle and with a backlog for a cache that is down
     Backlog(backlog::Backlog),
+    /// What other scenarios measure in a process of its own
+    #[command(hide = true)]
+    Serving(child::Serving),
 }
 
 #[tokio::main]
@@ -60,6 +65,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Lane(lane) => lane.run().await?,
         Scenario::Memory(memory) => memory.run().await?,
         Scenario::Backlog(backlog) => backlog.run().await?,
+        Scenario::Serving(serving) => return serving.run().await,
     };
     println!("{document}");
     Ok(())

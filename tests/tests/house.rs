@@ -13,7 +13,7 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("publisher", &["schemas", "broker-adapter", "daemon"]),
     ("purgebus", &["schemas", "broker-adapter", "daemon", "agent", "publisher"]),
     ("tests", &["schemas", "broker-adapter", "daemon", "agent", "publisher", "purgebus"]),
-    ("loadtest", &["schemas", "broker-adapter", "daemon", "agent", "tests"]),
+    ("loadtest", &["schemas", "broker-adapter", "daemon", "agent", "publisher", "tests"]),
 ];
 
 fn edges() -> BTreeMap<String, BTreeSet<String>> {
