@@ -60,7 +60,7 @@ fn site_vcl(inner: &Endpoint, port: u16) -> anyhow::Result<String> {
 
 fn lacks_modules(folder: &Path) -> bool {
     let log = log_tail(folder).to_ascii_lowercase();
-    log.contains("vmod") && ["xkey", "var"].iter().any(|module| log.contains(module))
+    ["vmod var", "vmod xkey"].iter().any(|module| log.contains(module))
 }
 
 fn modules() -> Missing {

@@ -166,4 +166,17 @@ mod tests {
             ["a.html", "sub", "sub/b.html"]
         );
     }
+
+    #[test]
+    fn a_folder_of_too_many_files_is_not_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let file =
+            |number: usize| fs::File::create(folder.path().join(number.to_string())).unwrap();
+        for number in 0..ENTRIES_MAX {
+            file(number);
+        }
+        assert_eq!(Snapshot::take(folder.path()).unwrap().files(), ENTRIES_MAX);
+        file(ENTRIES_MAX);
+        assert!(matches!(Snapshot::take(folder.path()), Err(BadFolder::TooLarge(..))));
+    }
 }
