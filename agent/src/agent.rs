@@ -19,6 +19,7 @@ use crate::driver::{self, Driver, Surroundings};
 use crate::lane::{Lane, LaneSetup};
 use crate::machine::Purpose;
 use crate::metrics::Metrics;
+use crate::order::delays_after;
 use crate::progress::Progress;
 use crate::reporter::{Fleet, Registration, ReportedCache, Reporter};
 use crate::shelf::{self, Shelf, ShelfError};
@@ -199,6 +200,17 @@ impl Agent {
     }
 }
 
+/// The delays of a cache's later passes: those of an outer one end after those of the inner one. Chains are at most
+/// so long.
+fn rebounds(caches: &[Cache], cache: &Cache, longest: usize) -> Vec<Duration> {
+    let own = cache.lane.rebounds.clone().unwrap_or_else(|| cache.rebounds.clone());
+    let inner = cache.lane.after.as_ref().filter(|_| longest > 0);
+    match inner.and_then(|inner| caches.iter().find(|cache| cache.name == *inner)) {
+        Some(inner) => delays_after(&rebounds(caches, inner, longest - 1), own),
+        None => own,
+    }
+}
+
 fn lane(
     setup: &AgentSetup,
     cache: &Cache,
@@ -235,7 +247,7 @@ fn lane(
             region: setup.config.region.clone(),
             sites: setup.sites.clone(),
             priority,
-            rebounds: config.rebounds.clone().unwrap_or_else(|| cache.rebounds.clone()),
+            rebounds: rebounds(&setup.caches, cache, setup.caches.len()),
             config,
             templates: cache.templates.clone(),
             ready_fail_open_after: setup.config.ready_fail_open_after,

@@ -21,6 +21,8 @@ pub(crate) enum Waiter {
     },
     /// The flush of this number.
     Flush(u64),
+    /// A later pass of a number that was read again.
+    Again(Place),
 }
 
 /// One selector on its way: its own waiters, and the narrower entries that it covers.

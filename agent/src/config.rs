@@ -69,8 +69,8 @@ pub struct LaneConfig {
     pub rebounds: Option<Vec<Duration>>,
     /// Unsettled numbers held in memory.
     pub window: usize,
-    /// Selectors held in memory, for their first pass or a later one, at less than 1 KiB each; at this bound the lane
-    /// stops reading.
+    /// Selectors held in memory for a later pass, one for each number that waits, at less than 1 KiB each; beyond it the
+    /// log is read again.
     pub rebound_selectors: usize,
     /// Longest wait for the cache named by `after`.
     #[serde(with = "humantime_serde")]

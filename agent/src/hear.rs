@@ -73,6 +73,11 @@ impl Hearing {
         }
     }
 
+    /// `numbers` were heard, and are wanted once more.
+    pub(crate) fn miss(&mut self, numbers: NumberRange, now: Moment) {
+        self.missing.insert(numbers.first..=numbers.last, Missing { since: now, lost: false });
+    }
+
     /// The publisher says that `numbers` are gone for good.
     pub(crate) fn lose(&mut self, numbers: NumberRange, now: Moment) {
         self.learn_head(numbers.last, now);

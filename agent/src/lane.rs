@@ -147,11 +147,11 @@ impl Lane {
         loop {
             self.take_in(&mut reading);
             self.advance(&flights, &reading);
-            let room = self.machine.room() > 0;
+            let (room, again) = (self.machine.room() > 0, self.machine.wants_again());
             tokio::select! {
                 () = stop.requested() => break,
                 Some(landed) = flights.next(), if !flights.is_empty() => self.land(landed),
-                () = reading.fill(room) => {}
+                () = reading.fill(room, again) => {}
                 () = moved(&mut inner) => {}
                 () = sleep_until(self.wake_at()) => {}
             }
@@ -196,6 +196,24 @@ impl Lane {
         if let Some(from) = next {
             self.metrics.searched();
             reading.search(from);
+        }
+        self.take_in_again(reading, now);
+    }
+
+    /// Hears once more what a later pass needs.
+    fn take_in_again(&mut self, reading: &mut Reading, now: Moment) {
+        if let Some(from) = self.machine.read_again(now) {
+            self.metrics.read_again();
+            reading.read_again(from);
+        }
+        while self.machine.wants_again()
+            && let Some(delivery) = reading.next_again()
+        {
+            let message = wire::decode_log(&delivery.body).ok();
+            self.machine.hear_again(message, located(&delivery), now);
+        }
+        if !self.machine.reads_again() {
+            reading.end_again();
         }
     }
 

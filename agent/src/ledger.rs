@@ -1,9 +1,10 @@
 //! The books of a lane: what is heard, settled and final on every line, and where to resume.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use broker_adapter::{Partition, Position};
+use broker_adapter::{Partition, Position, Positions};
 use jiff::Timestamp;
 use schemas::{
     ClosedLine, Cursor, LineCursor, LineId, LineReport, Number, NumberRange, Outcome,
@@ -12,6 +13,7 @@ use schemas::{
 
 use crate::Moment;
 use crate::line::Line;
+use crate::stretch::{Need, Numbers, Stretches};
 
 /// Where a message was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ struct Account {
     unfinished: u32,
     worst: Outcome,
     at: Located,
+    /// Its later passes are not held in memory, and which they are.
+    deferred: Option<Need>,
 }
 
 /// All books of one lane.
@@ -45,6 +49,7 @@ pub(crate) struct Ledger {
     unfinished: BTreeMap<(Partition, Position), (Timestamp, u32)>,
     read_up_to: BTreeMap<Partition, Located>,
     outcomes: OutcomeCounts,
+    joining: Vec<(Place, Located, Need)>,
 }
 
 impl Ledger {
@@ -109,6 +114,11 @@ impl Ledger {
         before.is_some_and(|before| at.position < before.position)
     }
 
+    /// What is read next of every partition.
+    pub(crate) fn next_positions(&self) -> Positions {
+        self.read_up_to.values().map(|next| (next.partition, next.position)).collect()
+    }
+
     /// What of a partition is read next, if that is known.
     pub(crate) fn read_up_to(&self, partition: Partition) -> Option<Position> {
         self.read_up_to.get(&partition).map(|next| next.position)
@@ -116,8 +126,13 @@ impl Ledger {
 
     /// `place` was heard and has so many selectors to purge.
     pub(crate) fn open(&mut self, place: Place, selectors: u32, at: Located, now: Moment) {
-        let account =
-            Account { unsettled: selectors, unfinished: selectors, worst: Outcome::NotOurs, at };
+        let account = Account {
+            unsettled: selectors,
+            unfinished: selectors,
+            worst: Outcome::NotOurs,
+            at,
+            deferred: None,
+        };
         self.accounts.insert(place, account);
         self.heard.push_back((now, place));
         self.unsettled += 1;
@@ -137,7 +152,7 @@ impl Ledger {
         if account.unsettled > 0 {
             return false;
         }
-        let worst = account.worst;
+        let (worst, deferred) = (account.worst, account.deferred);
         self.unsettled -= 1;
         self.outcomes.add(worst, 1);
         if let Some(line) = self.lines.get_mut(&place.line) {
@@ -147,7 +162,43 @@ impl Ledger {
                 line.note(number, worst);
             }
         }
+        if let Some(need) = deferred {
+            self.let_go(place, need);
+        }
         true
+    }
+
+    /// The later passes of `place` are not held in memory: once it is settled, [`Ledger::take_joining`] tells it.
+    pub(crate) fn defer(&mut self, place: Place, need: Need) {
+        let Some(account) = self.accounts.get_mut(&place) else { return };
+        let need = account.deferred.map_or(need, |before| before.min(need));
+        account.deferred = Some(need);
+        if account.unsettled == 0 {
+            self.let_go(place, need);
+        }
+    }
+
+    fn let_go(&mut self, place: Place, need: Need) {
+        if let Some(at) = self.close_account(place) {
+            self.joining.push((place, at, need));
+        }
+    }
+
+    fn close_account(&mut self, place: Place) -> Option<Located> {
+        let at = self.accounts.remove(&place)?.at;
+        if let Entry::Occupied(mut unfinished) = self.unfinished.entry((at.partition, at.position))
+        {
+            unfinished.get_mut().1 -= 1;
+            if unfinished.get().1 == 0 {
+                unfinished.remove();
+            }
+        }
+        Some(at)
+    }
+
+    /// The numbers that are settled and whose later passes are remembered elsewhere from now on.
+    pub(crate) fn take_joining(&mut self) -> Vec<(Place, Located, Need)> {
+        std::mem::take(&mut self.joining)
     }
 
     /// These numbers are settled and final as soon as they are heard: they are none of this cache's business.
@@ -170,18 +221,21 @@ impl Ledger {
     pub(crate) fn finish(&mut self, place: Place) {
         let Some(account) = self.accounts.get_mut(&place) else { return };
         account.unfinished = account.unfinished.saturating_sub(1);
-        if account.unfinished > 0 || account.unsettled > 0 {
+        if account.unfinished > 0 || account.unsettled > 0 || account.deferred.is_some() {
             return;
         }
-        let at = (account.at.partition, account.at.position);
-        self.accounts.remove(&place);
+        self.close_account(place);
         if let Some(line) = self.lines.get_mut(&place.line) {
             line.finished.settle(NumberRange { first: place.number, last: place.number });
         }
-        if let Some((_, left)) = self.unfinished.get_mut(&at) {
-            *left -= 1;
-            if *left == 0 {
-                self.unfinished.remove(&at);
+    }
+
+    /// These numbers have had their last pass.
+    pub(crate) fn finish_all(&mut self, numbers: &Numbers) {
+        for (line, numbers) in numbers {
+            let Some(line) = self.lines.get_mut(line) else { continue };
+            for range in numbers.iter() {
+                line.finished.settle(NumberRange { first: *range.start(), last: *range.end() });
             }
         }
     }
@@ -288,17 +342,20 @@ impl Ledger {
     }
 
     /// Per partition the lowest position not final, else where reading goes on.
-    pub(crate) fn hints(&self) -> Vec<ResumeHint> {
+    pub(crate) fn hints(&self, stretches: &Stretches) -> Vec<ResumeHint> {
         self.read_up_to
             .values()
             .map(|next| {
                 let partition = next.partition;
                 let all = (partition, Position(0))..=(partition, Position(u64::MAX));
-                let lowest = self.unfinished.range(all).next();
-                let (position, time) = lowest
-                    .map_or((next.position, next.time), |((_, position), (time, _))| {
-                        (*position, *time)
-                    });
+                let held = self.unfinished.range(all).next();
+                let held = held.map(|((_, position), (time, _))| (*position, *time));
+                let joining =
+                    self.joining.iter().map(|(_, at, _)| at).filter(|at| at.partition == partition);
+                let joining = joining.map(|at| (at.position, at.time)).min();
+                let lowest =
+                    held.into_iter().chain(joining).chain(stretches.lowest(partition)).min();
+                let (position, time) = lowest.unwrap_or((next.position, next.time));
                 ResumeHint { partition: partition.0, position: position.0, time }
             })
             .collect()

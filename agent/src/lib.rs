@@ -1,8 +1,8 @@
 //! Who listens: lanes that hear the log, purge their cache at once and again in later passes, and report.
 //!
-//! The pure parts (`floor`, `hear`, `lookup`, `batch`, `order`, `rebound`, `retry`, `flush`, `line`, `ledger`, and
-//! `machine`, which composes them) know no clock, no await and no I/O; `feed`, `search`, `opening`, `errand`, `lane`,
-//! `reporter` and `agent` are the shell.
+//! The pure parts (`floor`, `hear`, `lookup`, `batch`, `order`, `rebound`, `stretch`, `recent`, `retry`, `flush`, `line`,
+//! `ledger`, and `machine`, which composes them) know no clock, no await and no I/O; `feed`, `search`, `opening`,
+//! `errand`, `lane`, `reporter` and `agent` are the shell.
 
 mod agent;
 mod batch;
@@ -26,10 +26,12 @@ mod order;
 mod progress;
 mod pulse;
 mod rebound;
+mod recent;
 mod reporter;
 mod retry;
 mod search;
 mod shelf;
+mod stretch;
 
 pub use agent::{Agent, AgentError, AgentSetup, Cache, OpenDriver};
 pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig};

@@ -6,6 +6,7 @@
 //!                                       +------ retry, halves ----+      due pass ------+--> queue
 //! ```
 
+mod again;
 mod dispatch;
 mod hearing;
 mod holes;
@@ -30,9 +31,11 @@ use crate::driver::{Batch, Purge};
 use crate::flush::{Cause, Flush, Plan};
 use crate::ledger::Ledger;
 use crate::lookup::Lookup;
-use crate::order::{Held, Inner};
+use crate::order::{Finals, Floors, Held, Inner};
 use crate::rebound::Rebounds;
+use crate::recent::Recent;
 use crate::retry::Retry;
+use crate::stretch::Stretches;
 
 use start::Start;
 
@@ -102,7 +105,14 @@ impl Failure {
 #[derive(Debug)]
 struct Flight {
     entries: Vec<Entry>,
-    started: Moment,
+    begun: Begun,
+}
+
+/// When a batch went out, and how far the inner lane's last passes were known to be then, if there is one.
+#[derive(Debug)]
+struct Begun {
+    at: Moment,
+    finals: Option<Arc<Floors>>,
 }
 
 /// Whether the driver knows what its cache can do.
@@ -133,6 +143,10 @@ pub(crate) struct Machine {
     retry: Retry,
     rebounds: Rebounds,
     parked: Held<(Purge, Waiter)>,
+    deferring: bool,
+    stretches: Stretches,
+    recent: Recent,
+    finals: Finals,
     flush: Flush,
     lookup: Lookup,
     start: Start,
@@ -169,6 +183,10 @@ impl Machine {
             retry: Retry::new(jitter.fork()),
             rebounds: Rebounds::new(purpose.rebounds.clone()),
             parked: Held::default(),
+            deferring: false,
+            stretches: Stretches::new(purpose.rebounds.clone()),
+            recent: Recent::default(),
+            finals: Finals::default(),
             flush: Flush::new(),
             lookup: Lookup::new(resumed_at, now),
             start: Start::new(cursor.is_none(), now),
@@ -223,6 +241,7 @@ impl Machine {
         for purge in self.rebounds.take_due(now, REBOUNDS_AT_ONCE) {
             self.queue.add_rebound(&purge, now);
         }
+        self.tend_stretches(now);
         self.watch_start();
     }
 
@@ -232,7 +251,8 @@ impl Machine {
         let able = self.abilities.is_some();
         let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| able);
         let flush = self.flush.due_at().filter(|_| able);
-        [joined, flush, barrier, self.rebounds.next_due(), self.dispatch_at()]
+        let again = self.again_due(now).filter(|_| able);
+        [joined, flush, barrier, self.rebounds.next_due(), again, self.dispatch_at()]
             .into_iter()
             .flatten()
             .min()
@@ -242,9 +262,9 @@ impl Machine {
     /// How many more numbers may be read now.
     pub(crate) fn room(&self) -> usize {
         let window = self.purpose.config.window;
-        let selectors = self.ledger.selectors() + self.rebounds.len() + self.parked.len();
-        let full = selectors >= self.purpose.config.rebound_selectors
-            || self.ledger.ranges() > window
+        let selectors_max = self.purpose.config.rebound_selectors.min(window.saturating_mul(2));
+        let full = self.ledger.selectors() >= selectors_max.max(1)
+            || self.ledger.ranges() + self.stretches.ranges() > window
             || self.ledger.dead_letters() >= DEAD_LETTERS_MAX;
         if full {
             return 0;

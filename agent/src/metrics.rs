@@ -53,6 +53,8 @@ pub(crate) struct Metrics {
     oldest: Family<LaneLabels, Seconds>,
     unsettled: Family<LaneLabels, Gauge>,
     rebounds: Family<LaneLabels, Gauge>,
+    deferred: Family<LaneLabels, Gauge>,
+    rereads: Family<LaneLabels, Counter>,
     full: Family<LaneLabels, Gauge>,
     holes: Family<LaneLabels, Gauge>,
     circuit: Family<LaneLabels, Gauge>,
@@ -76,6 +78,8 @@ impl Metrics {
             oldest: Family::default(),
             unsettled: Family::default(),
             rebounds: Family::default(),
+            deferred: Family::default(),
+            rereads: Family::default(),
             full: Family::default(),
             holes: Family::default(),
             circuit: Family::default(),
@@ -109,6 +113,11 @@ impl Metrics {
         let Self { searches, lines, relapses, .. } = self.clone();
         let help = "Caches that were found to have lost what was done there, by what they hold";
         registry.register("relapses", help, relapses);
+        let Self { deferred, rereads, .. } = self.clone();
+        let help = "Numbers of which the log is read again for their later passes";
+        registry.register("rebounds_deferred", help, deferred);
+        let help = "Stretches of the log read again for a later pass";
+        registry.register("rereads", help, rereads);
         let help = "Searches of the log for what seemed to be missing";
         registry.register("lookups", help, searches);
         registry.register("lane_lines", "Lines that the lane knows", lines);
@@ -157,6 +166,11 @@ impl LaneMetrics {
         self.all.searches.get_or_create(&self.labels).inc();
     }
 
+    /// A stretch of the log is read again for a later pass.
+    pub(crate) fn read_again(&self) {
+        self.all.rereads.get_or_create(&self.labels).inc();
+    }
+
     /// A flush has begun.
     pub(crate) fn flushed(&self, cause: &'static str) {
         let LaneLabels { cache, priority } = self.labels.clone();
@@ -191,6 +205,7 @@ impl LaneMetrics {
         set(&self.all.lag, report.lag);
         set(&self.all.unsettled, sizes.unsettled as u64);
         set(&self.all.rebounds, sizes.rebounds as u64);
+        set(&self.all.deferred, sizes.deferred);
         set(&self.all.full, u64::from(sizes.full));
         set(&self.all.holes, holes as u64);
         set(&self.all.lines, report.lines.len() as u64);

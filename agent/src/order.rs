@@ -1,9 +1,10 @@
 //! The order of caches: an outer lane holds a number until the inner one has settled it, at most the barrier.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::Place;
+use schemas::{LineId, Number, Place};
 
 use crate::Moment;
 
@@ -12,8 +13,63 @@ pub(crate) trait Inner: std::fmt::Debug + Send + Sync {
     /// Whether it has settled the first pass of `place`.
     fn settled(&self, place: Place) -> bool;
 
+    /// All numbers of `line` up to here it has settled.
+    fn applied(&self, line: LineId) -> Number;
+
+    /// Per line, up to where all numbers have had their last pass.
+    fn finals(&self) -> Floors;
+
     /// Whether its cache is known not to work: then nobody waits for it before the first pass.
     fn broken(&self) -> bool;
+}
+
+/// Up to which number of every line something holds.
+pub(crate) type Floors = HashMap<LineId, Number>;
+
+/// What an outer cache has fetched from the inner one is stored within this time. So the last pass of the outer one
+/// begins no sooner after the last pass of the inner one.
+pub(crate) const HOP: Duration = Duration::from_secs(1);
+/// How often an outer lane looks how far the inner one has come.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Delays of an outer lane's later passes: the last one comes after the last one of the inner lane, with time for that
+/// to be answered and known.
+pub(crate) fn delays_after(inner: &[Duration], mut outer: Vec<Duration>) -> Vec<Duration> {
+    let inner = inner.iter().max().map(|last| *last + 2 * HOP);
+    if let (Some(inner), Some(last)) = (inner, outer.iter_mut().max()) {
+        *last = inner.max(*last);
+    }
+    outer
+}
+
+/// How far the last passes of the inner lane have come, as it was a hop ago.
+#[derive(Debug, Default)]
+pub(crate) struct Finals {
+    looks: VecDeque<(Moment, Arc<Floors>)>,
+}
+
+impl Finals {
+    /// Looks at `inner`, if it is time to.
+    pub(crate) fn look(&mut self, inner: &dyn Inner, now: Moment) {
+        if self.next_look().is_some_and(|next| now < next) {
+            return;
+        }
+        self.looks.push_back((now, Arc::new(inner.finals())));
+        while self.looks.get(1).is_some_and(|(at, _)| *at + HOP <= now) {
+            self.looks.pop_front();
+        }
+    }
+
+    /// When it is time to look again.
+    pub(crate) fn next_look(&self) -> Option<Moment> {
+        self.looks.back().map(|(at, _)| *at + LOOK_EVERY)
+    }
+
+    /// What was so a hop before `now`, at least.
+    pub(crate) fn known(&self, now: Moment) -> Arc<Floors> {
+        let known = self.looks.iter().rev().find(|(at, _)| *at + HOP <= now);
+        known.map(|(_, floors)| floors.clone()).unwrap_or_default()
+    }
 }
 
 /// Things that wait, in the order heard, until the inner lane has settled their place.
@@ -66,8 +122,6 @@ impl<T> Held<T> {
 
 #[cfg(test)]
 mod tests {
-    use schemas::LineId;
-
     use super::*;
 
     const BARRIER: Duration = Duration::from_secs(1);
@@ -78,6 +132,14 @@ mod tests {
     impl Inner for UpTo {
         fn settled(&self, place: Place) -> bool {
             place.number <= self.0
+        }
+
+        fn applied(&self, _: LineId) -> Number {
+            self.0
+        }
+
+        fn finals(&self) -> Floors {
+            [(LineId::from_bytes([1; 16]), self.0)].into()
         }
 
         fn broken(&self) -> bool {
@@ -114,6 +176,33 @@ mod tests {
         assert!(released(&mut held, &UpTo(0, false), Some(BARRIER), BARRIER / 2).is_empty());
         assert_eq!(held.over_at(BARRIER), Some(BARRIER));
         assert_eq!(released(&mut held, &UpTo(0, false), Some(BARRIER), BARRIER), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_known_of_the_last_passes_is_a_hop_old() {
+        let mut finals = Finals::default();
+        let floor = |finals: &Finals, now| finals.known(now).values().next().copied();
+        for second in 0..9_u64 {
+            let now = Moment::from_secs(second);
+            finals.look(&UpTo(second, false), now);
+            finals.look(&UpTo(99, false), now + LOOK_EVERY / 2);
+            assert_eq!(floor(&finals, now), second.checked_sub(1));
+            assert_eq!(floor(&finals, now + HOP / 2), second.checked_sub(1));
+        }
+        assert!(finals.looks.len() < 4);
+    }
+
+    #[test]
+    fn an_equal_last_delay_comes_after_the_inner_one() {
+        let seconds = |delays: &[u64]| delays.iter().map(|d| Duration::from_secs(*d)).collect();
+        let after = |inner: &[u64], outer: &[u64]| -> Vec<u64> {
+            let inner: Vec<_> = seconds(inner);
+            delays_after(&inner, seconds(outer)).iter().map(Duration::as_secs).collect()
+        };
+        assert_eq!(after(&[1, 11, 65], &[1, 11, 65]), [1, 11, 67]);
+        assert_eq!(after(&[1], &[1, 11, 65]), [1, 11, 65]);
+        assert_eq!(after(&[], &[5]), [5]);
+        assert_eq!(after(&[5], &[]), [0; 0]);
     }
 
     #[test]

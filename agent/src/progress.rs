@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use schemas::{
-    Abilities, CircuitState, LaneReport, LineId, NumberRange, OutcomeCounts, Place, Priority,
+    Abilities, CircuitState, LaneReport, LineId, Number, NumberRange, OutcomeCounts, Place,
+    Priority,
 };
 use tokio::sync::{Notify, watch};
 
 use crate::floor::Floor;
-use crate::order::Inner;
+use crate::order::{Floors, Inner};
 
 /// The public face of one lane.
 #[derive(Debug)]
@@ -98,6 +99,14 @@ impl Progress {
 impl Inner for Progress {
     fn settled(&self, place: Place) -> bool {
         self.applied.read().get(&place.line).is_some_and(|floor| floor.has(place.number))
+    }
+
+    fn applied(&self, line: LineId) -> Number {
+        self.applied.read().get(&line).map_or(0, Floor::number)
+    }
+
+    fn finals(&self) -> Floors {
+        self.latest.lock().0.lines.iter().map(|line| (line.line, line.finished)).collect()
     }
 
     fn broken(&self) -> bool {

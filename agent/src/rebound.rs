@@ -13,7 +13,7 @@ use crate::Moment;
 use crate::batch::Waiter;
 use crate::driver::Purge;
 
-/// The selectors that wait for a later pass: a set bounded by the lane, which stops reading at the bound.
+/// The selectors that wait for a later pass: a set bounded by the lane, which remembers stretches of the log beyond it.
 #[derive(Debug)]
 pub(crate) struct Rebounds {
     delays: Vec<Duration>,
@@ -21,6 +21,7 @@ pub(crate) struct Rebounds {
     due: BTreeSet<(Moment, u64)>,
     purges: HashMap<u64, Arc<Purge>>,
     next_id: u64,
+    waiters: usize,
 }
 
 /// One selector's first passes that still need a later one.
@@ -46,17 +47,15 @@ impl Rebounds {
             due: BTreeSet::new(),
             purges: HashMap::new(),
             next_id: 0,
+            waiters: 0,
         }
     }
 
     /// The delays that count for `purge`: broad ones run only the last.
     fn delays(&self, purge: &Purge) -> &[Duration] {
-        match purge.selector.kind() {
-            SelectorKind::Prefix | SelectorKind::Everything => {
-                &self.delays[self.delays.len().saturating_sub(1)..]
-            }
-            _ => &self.delays,
-        }
+        let passed_over =
+            if Self::only_last(purge) { self.delays.len().saturating_sub(1) } else { 0 };
+        &self.delays[passed_over..]
     }
 
     /// The first pass of `purge` settled `at` for these waiters. Answers those that need no later pass.
@@ -81,6 +80,7 @@ impl Rebounds {
             self.waiting.insert(shared, waiting);
         }
         let Some(waiting) = self.waiting.get_mut(purge) else { return waiters };
+        self.waiters += waiters.len();
         let new = waiting.settled.is_empty();
         match waiting.settled.back_mut() {
             // Out of order by a hair (two flights): a later moment only delays the pass.
@@ -102,7 +102,9 @@ impl Rebounds {
         }
         let last = waiting.passed.last().copied().flatten();
         let done = waiting.settled.partition_point(|(at, _)| last.is_some_and(|last| *at <= last));
-        let finished = waiting.settled.drain(..done).flat_map(|(_, waiters)| waiters).collect();
+        let finished: Vec<_> =
+            waiting.settled.drain(..done).flat_map(|(_, waiters)| waiters).collect();
+        self.waiters -= finished.len();
         self.schedule(purge);
         finished
     }
@@ -110,7 +112,9 @@ impl Rebounds {
     /// Nobody will purge `purge` again: answers who waited for it.
     pub(crate) fn abandon(&mut self, purge: &Purge) -> Vec<Waiter> {
         let Some(waiting) = self.waiting.get_mut(purge) else { return Vec::new() };
-        let abandoned = waiting.settled.drain(..).flat_map(|(_, waiters)| waiters).collect();
+        let abandoned: Vec<_> =
+            waiting.settled.drain(..).flat_map(|(_, waiters)| waiters).collect();
+        self.waiters -= abandoned.len();
         self.schedule(purge);
         abandoned
     }
@@ -160,9 +164,24 @@ impl Rebounds {
         self.due.first().map(|(due, _)| *due)
     }
 
+    /// Whether there are later passes at all.
+    pub(crate) fn any(&self) -> bool {
+        !self.delays.is_empty()
+    }
+
+    /// Whether only the last pass of `purge` is run.
+    pub(crate) fn only_last(purge: &Purge) -> bool {
+        matches!(purge.selector.kind(), SelectorKind::Prefix | SelectorKind::Everything)
+    }
+
     /// How many distinct selectors wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many wait for them: no fewer than there are selectors.
+    pub(crate) fn waiters(&self) -> usize {
+        self.waiters
     }
 }
 

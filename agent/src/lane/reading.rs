@@ -1,4 +1,5 @@
-//! All that a lane reads: what the broker keeps, then the log, and beside it what a search of the log finds.
+//! All that a lane reads: what the broker keeps, then the log, and beside it what a search of the log finds and what
+//! is read again for a later pass.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(super) struct Reading {
     search: Option<Search>,
     found: VecDeque<Delivery>,
     searched: bool,
+    again: Option<Feed>,
 }
 
 impl Reading {
@@ -54,6 +56,7 @@ impl Reading {
             search: None,
             found: VecDeque::new(),
             searched: false,
+            again: None,
         }
     }
 
@@ -63,9 +66,11 @@ impl Reading {
         *self = Self::new(broker, self.topic, registered, cursor, self.jitter.fork());
     }
 
-    /// Waits until something of it goes on; what would need `room` does not without. Cancel-safe.
-    pub(super) async fn fill(&mut self, room: bool) {
-        let Self { opening, opened, feed, search, found, searched, .. } = self;
+    /// Waits until something of it goes on; what would need `room` does not without, and what is read `again` only
+    /// where that is wanted. Cancel-safe.
+    pub(super) async fn fill(&mut self, room: bool, again: bool) {
+        let wanted = again;
+        let Self { opening, opened, feed, search, found, searched, again, .. } = self;
         if let Some(feed) = feed.as_mut().filter(|_| !room) {
             feed.idled();
         }
@@ -87,9 +92,20 @@ impl Reading {
                 _ => std::future::pending().await,
             }
         };
+        let repeat = async {
+            match again {
+                Some(again) if wanted => again.fill().await,
+                Some(again) => {
+                    again.idled();
+                    std::future::pending::<()>().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
         let told = tokio::select! {
             bounds = open => Some(bounds),
             () = read => None,
+            () = repeat => None,
             deliveries = look => {
                 if deliveries.is_empty() {
                     *search = None;
@@ -133,6 +149,22 @@ impl Reading {
     /// The next delivery that a search has met.
     pub(super) fn next_found(&mut self) -> Option<Delivery> {
         self.found.pop_front()
+    }
+
+    /// Reads the log again from these positions on, beside reading on.
+    pub(super) fn read_again(&mut self, from: Positions) {
+        let jitter = self.jitter.fork();
+        self.again = Some(Feed::new(self.broker.clone(), self.topic, from, jitter));
+    }
+
+    /// The next delivery that was read again.
+    pub(super) fn next_again(&mut self) -> Option<Delivery> {
+        self.again.as_mut()?.next()
+    }
+
+    /// Enough was read again.
+    pub(super) fn end_again(&mut self) {
+        self.again = None;
     }
 
     /// Looks through the log beside reading it.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use schemas::{Abilities, Ability, CircuitState, NumberRange, Outcome, Place};
 
-use super::{Acquaintance, Failure, Flight, Job, Machine};
+use super::{Acquaintance, Begun, Failure, Flight, Job, Machine};
 use crate::Moment;
 use crate::batch::{Entry, Waiter};
 use crate::driver::Purge;
+use crate::stretch::Need;
 
 /// Batches under way at once: one is being answered while the next is written.
 const FLIGHTS_MAX: usize = 2;
@@ -60,7 +61,7 @@ impl Machine {
                 .get(&place.line)
                 .and_then(|line| newest.get(line.publisher.as_ref()?))
                 .is_some_and(|newest| newest > expires_at),
-            Waiter::Number { .. } | Waiter::Flush(_) => false,
+            Waiter::Number { .. } | Waiter::Flush(_) | Waiter::Again(_) => false,
         });
         let batch = taken.batch();
         for waiter in taken.expired {
@@ -73,7 +74,8 @@ impl Machine {
         }
         self.next_flight += 1;
         let id = self.next_flight;
-        self.flights.insert(id, Flight { entries: taken.entries, started: now });
+        let begun = Begun { at: now, finals: self.finals_known(now) };
+        self.flights.insert(id, Flight { entries: taken.entries, begun });
         Some(Job { id, batch })
     }
 
@@ -104,13 +106,13 @@ impl Machine {
 
     /// A job has come back.
     pub(crate) fn done(&mut self, id: u64, result: Result<(), Failure>, now: Moment) {
-        let Some(Flight { entries, started }) = self.flights.remove(&id) else { return };
+        let Some(Flight { entries, begun }) = self.flights.remove(&id) else { return };
         match result {
             Ok(()) => {
                 self.retry.succeeded();
                 self.last_error = None;
                 for entry in entries {
-                    self.purged(entry, Outcome::Purged, started, now);
+                    self.purged(entry, Outcome::Purged, &begun, now);
                 }
             }
             Err(Failure::Unavailable { after, error }) => {
@@ -140,22 +142,32 @@ impl Machine {
         }
     }
 
-    fn purged(&mut self, entry: Entry, outcome: Outcome, started: Moment, now: Moment) {
-        for waiter in self.rebounds.purged(&entry.purge, started) {
-            self.finish(&waiter);
+    fn purged(&mut self, entry: Entry, outcome: Outcome, begun: &Begun, now: Moment) {
+        for waiter in self.rebounds.purged(&entry.purge, begun.at) {
+            self.finish_after_inner(&waiter, begun);
         }
+        self.remember_purge(&entry.purge, begun.at);
         let mut settled = Vec::with_capacity(entry.waiters.len());
         for waiter in entry.waiters {
             match &waiter {
                 Waiter::Number { place, .. } => {
                     let place = *place;
                     self.settle(place, outcome);
-                    if self.inner.as_ref().is_some_and(|inner| !inner.settled(place)) {
+                    let held_up = self.inner.as_ref().is_some_and(|inner| !inner.settled(place));
+                    if (held_up || self.rebounds.any()) && self.defers() {
+                        self.ledger.defer(place, Need::Passes);
+                        continue;
+                    }
+                    if held_up {
                         self.parked.hold(place, (entry.purge.clone(), waiter), now);
                         continue;
                     }
                 }
                 Waiter::Flush(id) => self.flushed(*id),
+                Waiter::Again(_) => {
+                    self.stretches.landed();
+                    continue;
+                }
             }
             settled.push(waiter);
         }
@@ -163,7 +175,7 @@ impl Machine {
             self.await_rebounds(&entry.purge, settled, now);
         }
         for rider in entry.riders {
-            self.purged(rider, Outcome::Covered, started, now);
+            self.purged(rider, Outcome::Covered, begun, now);
         }
     }
 
@@ -182,6 +194,20 @@ impl Machine {
                     self.ledger.flush_finished(line, numbers);
                 }
             }
+            Waiter::Again(_) => {}
+        }
+    }
+
+    /// A last pass that began no later than a hop after the inner lane's is repeated: what that one had not removed
+    /// yet may have been stored here once more.
+    fn finish_after_inner(&mut self, waiter: &Waiter, begun: &Begun) {
+        match (waiter, &begun.finals) {
+            (Waiter::Number { place, .. }, Some(finals))
+                if finals.get(&place.line).is_none_or(|floor| *floor < place.number) =>
+            {
+                self.ledger.defer(*place, Need::LastPass);
+            }
+            _ => self.finish(waiter),
         }
     }
 
@@ -212,15 +238,24 @@ impl Machine {
                     self.flush.refused(id, now);
                     self.last_error = Some(format!("cannot flush: {reason}"));
                 }
+                Waiter::Again(place) => {
+                    if outcome == Outcome::Refused {
+                        self.refuse_later(place, &entry.purge, reason);
+                    }
+                    self.stretches.landed();
+                }
             }
         }
         for waiter in self.rebounds.abandon(&entry.purge) {
             if let Waiter::Number { place, .. } = &waiter {
-                self.ledger
-                    .refuse(*place, &format!("{}, later pass: {reason}", entry.purge.selector));
+                self.refuse_later(*place, &entry.purge, reason);
             }
             self.finish(&waiter);
         }
+    }
+
+    fn refuse_later(&mut self, place: Place, purge: &Purge, reason: &str) {
+        self.ledger.refuse(place, &format!("{}, later pass: {reason}", purge.selector));
     }
 
     pub(super) fn refuse(&mut self, place: Place, reason: &str) {

@@ -113,7 +113,7 @@ impl Machine {
         at: Located,
         now: Moment,
     ) -> Result<(), Unfit> {
-        if frame.invalidations.iter().any(|sent| sent.priority != self.purpose.priority) {
+        if !self.has_our_priority(&frame) {
             return Err(Unfit::WrongTopic);
         }
         self.start.heard_publisher();
@@ -217,9 +217,7 @@ impl Machine {
             }
             match self.ability(selector) {
                 Ability::Supported => {
-                    let mode = self.mode_for(invalidation.mode);
-                    let site = invalidation.site.clone();
-                    let purge = Purge { site, selector: selector.clone(), mode };
+                    let purge = self.purge_for(invalidation, selector);
                     self.queue.add(&purge, Waiter::Number { place, expires_at }, now);
                 }
                 Ability::Unsupported => self.settle_finally(place, Outcome::Unsupported),
@@ -228,8 +226,21 @@ impl Machine {
         }
     }
 
+    pub(super) fn has_our_priority(&self, frame: &Frame) -> bool {
+        frame.invalidations.iter().all(|sent| sent.priority == self.purpose.priority)
+    }
+
+    pub(super) fn purge_for(&self, invalidation: &Invalidation, selector: &Selector) -> Purge {
+        let (site, selector) = (invalidation.site.clone(), selector.clone());
+        Purge { site, selector, mode: self.mode_for(invalidation.mode) }
+    }
+
     /// No event of one site touches an object of another, whatever the log says.
-    fn belongs(&self, invalidation: &Invalidation, selector: &Selector) -> Result<(), String> {
+    pub(super) fn belongs(
+        &self,
+        invalidation: &Invalidation,
+        selector: &Selector,
+    ) -> Result<(), String> {
         let Some(site) = self.purpose.sites.get(&invalidation.site) else {
             return Err(format!("site {} is not in this agent's configuration", invalidation.site));
         };

@@ -1,5 +1,6 @@
 //! A whole lane under random loss, repetition, permutation, failures and crashes, checked after every step.
 
+mod inner;
 mod world;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ fn step() -> impl Strategy<Value = Step> {
             2 => Just(Answer::Judged),
         ].prop_map(Step::Land),
         3 => (1u64..4_000).prop_map(Step::Wait),
+        3 => (0usize..6, 0usize..6).prop_map(|(settles, finishes)| Step::Inner { settles, finishes }),
         1 => Just(Step::Crash),
     ]
 }
@@ -33,9 +35,10 @@ proptest! {
 
     #[test]
     fn every_number_ends_final_or_is_reported_as_a_hole(
-        steps in prop::collection::vec(step(), 1..120)
+        steps in prop::collection::vec(step(), 1..120),
+        after_another: bool,
     ) {
-        let mut world = World::new();
+        let mut world = World::new(after_another);
         for step in steps {
             world.step(step);
         }
@@ -61,6 +64,7 @@ proptest! {
         }
         prop_assert_eq!(world.machine.sizes().unsettled, 0);
         prop_assert_eq!(world.machine.sizes().rebounds, 0);
+        prop_assert_eq!(world.machine.sizes().deferred, 0);
         let refused = line.exceptions.iter().filter(|(_, outcome)| *outcome == Outcome::Refused);
         for (range, _) in refused {
             let at = usize::try_from(range.first - 1).expect("small");

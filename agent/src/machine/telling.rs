@@ -16,8 +16,10 @@ const PARKED_TOLD: Duration = Duration::from_mins(10);
 pub(crate) struct Sizes {
     /// Numbers heard and not settled.
     pub(crate) unsettled: usize,
-    /// Distinct selectors that wait for a later pass.
+    /// Distinct selectors that wait in memory for a later pass.
     pub(crate) rebounds: usize,
+    /// Numbers of which the log is read again for that.
+    pub(crate) deferred: u64,
     /// Whether nothing more may be read now.
     pub(crate) full: bool,
 }
@@ -31,7 +33,7 @@ impl Machine {
             sites: self.sites().into_iter().collect(),
             templates: self.purpose.templates.clone(),
             lines: self.ledger.cursors(),
-            hints: self.ledger.hints(),
+            hints: self.ledger.hints(&self.stretches),
             flushed: self.flush.flushed(),
             closed: self.ledger.closed(),
         }
@@ -96,6 +98,7 @@ impl Machine {
         Sizes {
             unsettled: self.ledger.unsettled(),
             rebounds: self.rebounds.len() + self.parked.len(),
+            deferred: self.stretches.numbers(),
             full: self.room() == 0,
         }
     }

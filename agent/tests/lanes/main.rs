@@ -2,6 +2,7 @@
 
 mod bench;
 mod gate;
+mod passes;
 mod starts;
 
 use std::time::Duration;

@@ -1,16 +1,19 @@
 //! A lane, its log and its cache.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::Bounds;
+use broker_adapter::{Bounds, Partition};
 use jiff::Timestamp;
 use schemas::{Cursor, LineId, LogMessage, Number, Selector};
 
 use super::super::{Failure, Job, Machine, Purpose, samples};
+use super::inner::Model;
 use crate::Moment;
 use crate::config::LaneConfig;
 use crate::driver::Purge;
+use crate::order::{HOP, Inner};
 
 const LAST_DELAY: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(10);
@@ -20,6 +23,8 @@ pub(super) const BAD: u8 = 9;
 pub(super) const EVERYTHING: u8 = 8;
 /// Unsettled numbers held at most.
 const WINDOW: usize = 12;
+/// Selectors held for later passes at most; the log is read again for others.
+const SELECTORS: usize = 8;
 /// So few that holes between them never fill the window: only a flush would help then.
 const COMMITTED_MAX: usize = 24;
 
@@ -34,6 +39,8 @@ pub(super) enum Step {
     Land(Answer),
     /// Time passes.
     Wait(u64),
+    /// The inner lane settles so many more numbers, and makes so many final.
+    Inner { settles: usize, finishes: usize },
     /// The agent dies and begins again from its cursor.
     Crash,
 }
@@ -67,23 +74,28 @@ pub(super) struct World {
     purged: HashMap<u8, Vec<(Moment, Moment)>>,
     heard_at: HashMap<Number, Moment>,
     bad_refused: bool,
+    inner: Option<Arc<Model>>,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    /// A lane, which may come after another.
+    pub(super) fn new(after_another: bool) -> Self {
+        let line = LineId::from_bytes([3; 16]);
+        let inner = after_another.then(|| Arc::new(Model::new(line)));
         let mut world = Self {
             now: Moment::ZERO,
-            line: LineId::from_bytes([3; 16]),
+            line,
             committed: Vec::new(),
             log: Vec::new(),
             late: Vec::new(),
             read_up_to: 0,
-            machine: Self::machine(None, Moment::ZERO),
+            machine: Self::machine(None, inner.clone(), Moment::ZERO),
             cursor: None,
             flights: Vec::new(),
             purged: HashMap::new(),
             heard_at: HashMap::new(),
             bad_refused: false,
+            inner,
         };
         world.machine.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
         // The join is over: a line heard from now on begins at 1.
@@ -92,18 +104,19 @@ impl World {
         world
     }
 
-    fn machine(cursor: Option<&Cursor>, now: Moment) -> Machine {
+    fn machine(cursor: Option<&Cursor>, inner: Option<Arc<Model>>, now: Moment) -> Machine {
         let config = LaneConfig {
             starts_empty: true,
             hole_grace: GRACE,
             hole_deadline: Duration::from_secs(1_000_000),
             window: WINDOW,
-            rebound_selectors: 20,
+            rebound_selectors: SELECTORS,
             ..LaneConfig::default()
         };
         let purpose = samples::purpose(config, vec![Duration::from_secs(1), LAST_DELAY]);
         let purpose = Purpose { ready_fail_open_after: Some(GRACE), ..purpose };
-        Machine::new(purpose, cursor, None, fastrand::Rng::with_seed(5), now)
+        let inner = inner.map(|inner| inner as Arc<dyn Inner>);
+        Machine::new(purpose, cursor, inner, fastrand::Rng::with_seed(5), now)
     }
 
     pub(super) fn step(&mut self, step: Step) {
@@ -112,6 +125,7 @@ impl World {
             Step::Read(count) => self.read(count),
             Step::Land(answer) => self.land(answer),
             Step::Wait(millis) => self.wait(Duration::from_millis(millis)),
+            Step::Inner { settles, finishes } => self.inner_goes_on(settles, finishes),
             Step::Crash => self.crash(),
         }
         self.late.iter_mut().for_each(|(steps, _)| *steps = steps.saturating_sub(1));
@@ -154,6 +168,26 @@ impl World {
         }
     }
 
+    /// Later passes over the bound read the log beside.
+    fn read_again(&mut self) {
+        while let Some(from) = self.machine.read_again(self.now) {
+            let mut next = usize::try_from(from[&Partition(0)].0).expect("small");
+            while self.machine.wants_again() {
+                let message = self.log.get(next).cloned();
+                assert!(message.is_some(), "it wants what was never read");
+                let at = samples::located(next, Timestamp::UNIX_EPOCH);
+                self.machine.hear_again(message, at, self.now);
+                next += 1;
+            }
+        }
+    }
+
+    fn inner_goes_on(&mut self, settles: usize, finishes: usize) {
+        if let Some(inner) = &self.inner {
+            inner.go_on(settles, finishes, self.committed.len(), self.now);
+        }
+    }
+
     fn land(&mut self, answer: Answer) {
         if self.flights.is_empty() {
             return;
@@ -189,12 +223,13 @@ impl World {
         let cursor = self.cursor.take().expect("stored at the start");
         self.read_up_to =
             cursor.hints.first().map_or(0, |hint| usize::try_from(hint.position).expect("small"));
-        self.machine = Self::machine(Some(&cursor), self.now);
+        self.machine = Self::machine(Some(&cursor), self.inner.clone(), self.now);
         self.cursor = Some(cursor);
     }
 
     fn advance(&mut self) {
         self.machine.tick(self.now);
+        self.read_again();
         if self.machine.ask(self.now) {
             self.machine.able(samples::abilities(3), self.now);
         }
@@ -204,7 +239,9 @@ impl World {
             assert_eq!(distinct.len(), job.batch.purges.len(), "a selector stands twice");
             self.flights.push((self.now, job));
         }
-        assert!(self.machine.sizes().unsettled <= WINDOW, "the window is a limit");
+        let sizes = self.machine.sizes();
+        assert!(sizes.unsettled <= WINDOW, "the window is a limit");
+        assert!(sizes.rebounds <= SELECTORS, "more than the bound is held");
         self.check_floors();
         if self.machine.has_cursor() {
             self.cursor = Some(self.machine.cursor());
@@ -218,6 +255,14 @@ impl World {
         purges.filter(|(began, _)| *began >= from).map(|(_, back)| *back).min()
     }
 
+    /// From when on a purge is the last pass of a number that was `settled` then; `None` where the inner lane is not
+    /// through with it.
+    fn last_pass_from(&self, number: Number, settled: Moment) -> Option<Moment> {
+        let Some(inner) = &self.inner else { return Some(settled + LAST_DELAY) };
+        let (applied, finished) = inner.was(number);
+        Some((settled.max(applied?) + LAST_DELAY).max(finished? + HOP))
+    }
+
     /// A floor never passes a number that was not purged after it was heard, nor one that was not heard.
     fn check_floors(&mut self) {
         let report = self.machine.report(self.now);
@@ -229,7 +274,8 @@ impl World {
                 let refused = *tag == BAD && self.bad_refused;
                 assert!(settled.is_some() || refused, "floor {} passed {number}", line.applied);
                 if let (true, Some(settled)) = (number <= line.finished, settled) {
-                    let last = self.purged_since(*tag, settled + LAST_DELAY);
+                    let last = self.last_pass_from(number, settled);
+                    let last = last.and_then(|from| self.purged_since(*tag, from));
                     assert!(last.is_some() || refused, "{number} is final without its last pass");
                 }
             }
@@ -242,6 +288,7 @@ impl World {
         let late = std::mem::take(&mut self.late);
         self.log.extend(late.into_iter().map(|(_, message)| message));
         self.heartbeat();
+        self.inner_goes_on(usize::MAX / 2, usize::MAX / 2);
         for _ in 0..200 {
             self.read(usize::MAX);
             while !self.flights.is_empty() {

@@ -90,6 +90,11 @@ impl CacheSettings {
         self.lane.window = window;
     }
 
+    /// So many selectors are held in memory for later passes.
+    pub(crate) fn rebound_selectors(&mut self, selectors: usize) {
+        self.lane.rebound_selectors = selectors;
+    }
+
     pub(crate) fn shared(&mut self) {
         self.lane.shared = true;
         self.starts_empty = false;

@@ -89,6 +89,20 @@ impl Bench {
         self.publish_on(Priority::Critical, selectors).await
     }
 
+    /// Publishes so many invalidations, each of a tag of its own, in one frame; answers the last number.
+    pub(crate) async fn publish_many(&self, count: u64) -> Number {
+        let mut frame = self.frame(Priority::Normal, &[]);
+        let mut invalidation = frame.invalidations.remove(0);
+        for number in frame.first..frame.first + count {
+            invalidation.selectors = vec![tag(&format!("n{number}"))];
+            frame.invalidations.push(invalidation.clone());
+        }
+        let last = frame.first + count - 1;
+        self.heads.lock().insert(Priority::Normal, last);
+        self.say(&LogMessage::Frame(frame)).await;
+        last
+    }
+
     async fn publish_on(&self, priority: Priority, selectors: &[Selector]) -> Number {
         let frame = self.frame(priority, selectors);
         append(&self.broker, priority, wire::encode_log(&LogMessage::Frame(frame))).await;

@@ -145,6 +145,14 @@ impl Bench {
             .collect()
     }
 
+    /// A counter or gauge of the normal lane of a cache.
+    pub(crate) fn metric(&self, name: &str, cache: &str) -> u64 {
+        let row = format!("purgebus_{name}{{cache=\"{cache}\",priority=\"normal\"}} ");
+        let metrics = self.metrics();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&row));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
     pub(crate) fn metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry.lock())
