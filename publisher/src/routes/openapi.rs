@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use axum::http::Uri;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::routing::{MethodRouter, get};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::parameters::Parameters;
 use crate::handle::PublisherHandle;
@@ -26,7 +26,7 @@ pub(super) fn methods() -> MethodRouter<PublisherHandle> {
 
 pub(super) fn describe(mut at: At<'_>) {
     at.get("get_openapi", "This document")
-        .answers::<Value>(200, "OpenAPI 3.1")
+        .answers::<Map<String, Value>>(200, "OpenAPI 3.1")
         .refuses(&[Kind::Malformed]);
 }
 

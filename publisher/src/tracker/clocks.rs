@@ -16,7 +16,27 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Clocks {
     there: Option<i64>,
-    back: Option<Least>,
+    back: OneWay,
+}
+
+/// How long another's messages take here, by both clocks: the way and the difference of the clocks together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OneWay(Option<Least>);
+
+impl OneWay {
+    /// One made at `made_at` on the other's clock has come `now`.
+    pub(super) fn heard(&mut self, made_at: Timestamp, now: Timestamp) {
+        let took = now.as_microsecond().saturating_sub(made_at.as_microsecond());
+        match &mut self.0 {
+            Some(least) => least.note(took, now),
+            None => self.0 = Some(Least { begun: now, now: took, before: None }),
+        }
+    }
+
+    /// The fastest of late.
+    pub(super) fn fastest(self) -> Option<SignedDuration> {
+        self.0.map(|least| SignedDuration::from_micros(least.get()))
+    }
 }
 
 /// The least of late, in microseconds.
@@ -31,16 +51,12 @@ impl Clocks {
     /// A report made at `made_at` on the agent's clock has come `now`; `there` is what it tells of the way there.
     pub(super) fn heard(&mut self, made_at: Timestamp, there: Option<i64>, now: Timestamp) {
         self.there = there;
-        let took = now.as_microsecond().saturating_sub(made_at.as_microsecond());
-        match &mut self.back {
-            Some(back) => back.note(took, now),
-            None => self.back = Some(Least { begun: now, now: took, before: None }),
-        }
+        self.back.heard(made_at, now);
     }
 
     /// The agent's lead, with its bound; `None` while one of the ways is unknown.
     pub(super) fn offset(&self) -> Option<ClockOffset> {
-        let (there, back) = (self.there?, self.back?.get());
+        let (there, back) = (self.there?, self.back.0?.get());
         let seconds = |micros: i64| SignedDuration::from_micros(micros).as_secs_f64();
         let (difference, sum) = (there.saturating_sub(back), there.saturating_add(back));
         // A clock was set within the window: the sum is no longer the time of two ways.

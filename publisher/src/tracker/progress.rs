@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemas::api::{CacheProgress, Clock, Missing, Progress, ProgressState, RegionProgress};
-use schemas::{Invalidation, Outcome, Place, Region, Selector, SelectorKind};
+use schemas::{Invalidation, LineId, Outcome, Place, Region, Selector, SelectorKind};
 
 use super::Tracker;
 use super::line::Standing;
@@ -61,10 +61,20 @@ impl Tracker {
             applied_ms: reached.applied_at.map(since_accepted),
             final_at: reached.finished_at,
             final_ms: reached.finished_at.map(since_accepted),
-            clock: if self.own_lines.contains_key(&place.line) { Clock::One } else { Clock::Two },
+            clock: if self.is_own(place.line) { Clock::One } else { Clock::Two },
+            clock_bound_ms: self.clock_bound(place.line).map(|bound| bound.as_millis_f64()),
             missing: lanes.iter().filter_map(Owing::missing).collect(),
             regions,
         }
+    }
+
+    /// Whether this publisher numbers, or numbered, that line.
+    pub(super) fn is_own(&self, line: LineId) -> bool {
+        self.own_lines.contains_key(&line)
+    }
+
+    fn clock_bound(&self, line: LineId) -> Option<SignedDuration> {
+        if self.is_own(line) { None } else { self.publishers.too_long(line) }
     }
 
     /// How far the invalidation of that scope at `place` has come, and at most `missing_max` of who is not there.

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use schemas::api::{PublisherLine, PublisherState, PublisherSummary};
-use schemas::{Incarnation, LineId, Number, OpenLine, PublisherName};
+use schemas::{Heartbeat, Incarnation, LineId, Number, OpenLine, PublisherName};
+
+use super::clocks::OneWay;
 
 /// A publisher silent for longer, while others are heard, is silent: heartbeats come each second.
 const SILENT_AFTER: SignedDuration = SignedDuration::from_secs(15);
@@ -37,6 +39,8 @@ pub(super) struct Known {
     pub(super) heads: BTreeMap<LineId, Number>,
     /// When its latest heartbeat came.
     pub(super) heard_at: Option<Timestamp>,
+    /// How long its heartbeats take to come here, by both clocks.
+    pub(super) way: OneWay,
     /// Whether a human said that it is gone for good.
     pub(super) retired: Option<RetiredPublisher>,
     /// Whether incarnation or retirement are not stored as they stand here.
@@ -85,18 +89,15 @@ impl Publishers {
     }
 
     /// A heartbeat has come.
-    pub(super) fn heartbeat(
-        &mut self,
-        name: &PublisherName,
-        heads: &[(LineId, Number)],
-        now: Timestamp,
-    ) {
+    pub(super) fn heartbeat(&mut self, heartbeat: &Heartbeat, now: Timestamp) {
+        let Heartbeat { publisher: name, at, lines: heads, .. } = heartbeat;
         self.anyone_heard_at = Some(now);
         // Of others' lines it only passes on what they said last.
         let own = |line| self.who_left(line).is_none_or(|left| left == name);
         let heads: Vec<_> = heads.iter().copied().filter(|(line, _)| own(*line)).collect();
         let known = self.known(name);
         known.heard_at = Some(now);
+        known.way.heard(*at, now);
         known.learn_heads(&heads);
         if let Some(retired) = &mut known.retired
             && retired.returned_at.is_none()
@@ -168,6 +169,11 @@ impl Publishers {
         });
         let recent = retired.filter(move |(retired, _)| retired.at >= since);
         recent.map(|(retired, open)| (open, retired.lines.get(&open.line).copied().unwrap_or(0)))
+    }
+
+    /// How much too long a time may be that began on the clock of that line's publisher and ended on ours.
+    pub(super) fn too_long(&self, line: LineId) -> Option<SignedDuration> {
+        self.by_name.values().find(|known| known.heads.contains_key(&line))?.way.fastest()
     }
 
     /// How a publisher stands.

@@ -219,7 +219,7 @@ impl TrackerHandle {
 
     /// Whether this publisher numbers, or numbered, that line.
     pub(crate) fn is_own(&self, line: LineId) -> bool {
-        self.0.tracker.lock().own_lines.contains_key(&line)
+        self.0.tracker.lock().is_own(line)
     }
 
     /// Waits at most `patience` until the boards have been read once; answers whether they have.

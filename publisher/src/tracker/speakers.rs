@@ -27,7 +27,7 @@ impl Tracker {
 
     /// A publisher's heartbeat has come.
     pub(crate) fn heartbeat(&mut self, heartbeat: &Heartbeat, now: Timestamp) {
-        self.publishers.heartbeat(&heartbeat.publisher, &heartbeat.lines, now);
+        self.publishers.heartbeat(heartbeat, now);
     }
 
     /// Someone is gone for good, the board says.

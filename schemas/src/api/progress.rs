@@ -62,6 +62,10 @@ pub struct Progress {
     pub final_ms: Option<f64>,
     /// Whose clock.
     pub clock: Clock,
+    /// With two clocks: all times may be too long by at most so many milliseconds, as far as the accepting publisher's
+    /// heartbeats tell. If it is negative, they are too short, by at least as much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_bound_ms: Option<f64>,
     /// Who owes it and why it is not there.
     pub missing: Vec<Missing>,
     /// Per region.
@@ -141,6 +145,11 @@ mod tests {
         });
         let progress: Progress = serde_json::from_value(body.clone()).unwrap();
         assert_eq!(serde_json::to_value(progress).unwrap(), body);
+        let mut elsewhere = body;
+        elsewhere["clock"] = json!("two");
+        elsewhere["clock_bound_ms"] = json!(-2.5);
+        let progress: Progress = serde_json::from_value(elsewhere.clone()).unwrap();
+        assert_eq!(serde_json::to_value(progress).unwrap(), elsewhere);
     }
 
     #[test]

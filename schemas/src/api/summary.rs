@@ -10,6 +10,7 @@ use crate::{Abilities, AgentName, CacheName, CircuitState, Outcome, Priority, Re
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     /// This page.
     pub items: Vec<T>,

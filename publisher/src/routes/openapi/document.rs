@@ -64,7 +64,7 @@ impl Document {
     pub(super) fn finish(mut self) -> Value {
         let mut components = self.requests.take_definitions(true);
         components.extend(self.answers.take_definitions(true));
-        json!({
+        let mut document = json!({
             "openapi": "3.1.0",
             "info": {
                 "title": "Purgebus",
@@ -79,7 +79,9 @@ impl Document {
                 "schemas": components,
                 "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             },
-        })
+        });
+        name_words(&mut document);
+        document
     }
 }
 
@@ -221,6 +223,37 @@ impl Drop for Operation<'_> {
         let path = self.document.paths.entry(self.path).or_insert_with(|| json!({}));
         path[self.method] = operation;
     }
+}
+
+/// Makes a choice between documented words an enumeration, which generators of clients understand best.
+fn name_words(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some((words, about)) = fields.get("oneOf").and_then(words) {
+                let before = fields.get("description").and_then(Value::as_str);
+                let about: Vec<_> = before.map(str::to_owned).into_iter().chain(about).collect();
+                fields.remove("oneOf");
+                fields.insert("type".to_owned(), json!("string"));
+                fields.insert("enum".to_owned(), json!(words));
+                fields.insert("description".to_owned(), json!(about.join("\n")));
+            }
+            fields.values_mut().for_each(name_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(name_words),
+        _ => {}
+    }
+}
+
+/// The words of a choice between nothing but words, and what is said about each.
+fn words(choice: &Value) -> Option<(Vec<Value>, Vec<String>)> {
+    let choices = choice.as_array()?.iter();
+    let word = |choice: &Value| {
+        let word = choice.get("const")?.clone();
+        let about = choice.get("description").and_then(Value::as_str).unwrap_or_default();
+        let about = format!("* `{}`: {about}", word.as_str()?);
+        Some((word, about))
+    };
+    choices.map(word).collect()
 }
 
 fn content(media_type: &str, schema: &Schema) -> Value {

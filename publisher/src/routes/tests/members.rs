@@ -1,33 +1,39 @@
 //! Who is there, and who is gone for good, over HTTP.
 
 use broker_adapter::{Broker, Message, Partition, Topic};
-use schemas::{BoardMessage, Report, wire};
-use serde_json::json;
+use schemas::{BoardMessage, LaneReport, Report, wire};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::api::Api;
+use super::api::{Api, good};
+use crate::samples::{lane_report, report};
 
 impl Api {
     /// An agent's report, and the moment when the API shows it.
     pub(super) async fn hear_of(&self, agent: &str) {
-        let message = BoardMessage::Report(Box::new(Report {
-            agent: agent.parse().unwrap(),
-            instance: Uuid::from_u128(7),
-            sequence: 1,
-            region: "eu-west".parse().unwrap(),
-            at: daemon::Clock::system().now(),
-            caches: Vec::new(),
-            clocks: Vec::new(),
-        }));
+        let caches = Vec::new();
+        self.put(Report { caches, sequence: 1, ..report(agent, "eu-west", lane_report(vec![])) })
+            .await;
+        self.shows("/v1/agents", agent).await;
+    }
+
+    /// An agent's report.
+    async fn put(&self, report: Report) {
+        let message = BoardMessage::Report(Box::new(report));
         let (key, body) = (Some(message.key()), wire::encode_board(&message));
         let topic = Topic::board(message.board());
         let message = Message { key, id: None, body };
         self.log().publish(topic, Partition(0), vec![message]).await.unwrap();
-        self.shows("/v1/agents", agent).await;
+    }
+
+    /// How the one agent there is stands, once it stands so.
+    async fn agent_is(&self, state: &str) -> Value {
+        self.shows("/v1/agents", &format!("\"state\":\"{state}\"")).await;
+        self.get("/v1/agents").await.json()["items"][0].clone()
     }
 
     async fn shows(&self, path: &str, text: &str) {
-        for _ in 0..1_000 {
+        for _ in 0..3_000 {
             if self.get(path).await.body.contains(text) {
                 return;
             }
@@ -68,5 +74,42 @@ async fn a_publisher_does_not_retire_itself_nor_one_that_nobody_knows() {
     let shown = api.get("/v1/publishers").await.json()["items"][0].clone();
     assert_eq!((&shown["state"], &shown["myself"]), (&json!("live"), &json!(true)));
     assert_eq!(api.send("POST /v1/agents", "", b"").await.problem(405, "method_not_allowed"), []);
+    api.end().await;
+}
+
+/// Takes as long as an agent may be silent.
+#[tokio::test]
+async fn an_agent_is_announced_live_doubled_gone_retired_and_back() {
+    let api = Api::start().await;
+    let said = |instance: u128, sequence, ready| {
+        let lane = LaneReport { ready, ..lane_report(Vec::new()) };
+        let instance = Uuid::from_u128(instance);
+        Report { instance, sequence, ..report("edge-1", "eu-west", lane) }
+    };
+    api.put(said(1, 1, false)).await;
+    let agent = api.agent_is("announced").await;
+    assert_eq!(agent["caches"][0]["ready"], json!(false));
+    api.put(said(1, 2, true)).await;
+    assert_eq!(api.agent_is("live").await["since"], Value::Null);
+    let accepted = api.post(&good()).await.json();
+    let status = accepted["status_url"].as_str().unwrap();
+    let missing = async || api.get(status).await.json()["missing"].clone();
+    assert_eq!(missing().await[0]["reason"], json!("not purged yet"));
+    api.put(said(2, 1, true)).await;
+    let agent = api.agent_is("doubled").await;
+    assert_eq!(agent["instances"].as_array().unwrap().len(), 2, "{agent}");
+    assert_eq!(missing().await[0]["reason"], json!("two agents under one name"));
+    let caches = api.get("/v1/caches").await.json();
+    assert_eq!(caches["items"][0]["last_error"], json!("two agents under one name"));
+    let agent = api.agent_is("gone").await;
+    assert_eq!(agent["since"], agent["reported_at"]);
+    assert!(agent["report_age_seconds"].as_f64().unwrap() > 15.0, "{agent}");
+    assert_eq!(missing().await[0]["agent"], json!("edge-1"));
+    let retired = api.send("DELETE /v1/agents/edge-1", "", b"").await;
+    assert_eq!((retired.status, &retired.json()["state"]), (200, &json!("retired")));
+    assert_eq!(missing().await, json!([]), "it owes nothing any more");
+    api.put(said(3, 1, true)).await;
+    let agent = api.agent_is("returned").await;
+    assert!(agent["since"].is_string(), "{agent}");
     api.end().await;
 }

@@ -96,10 +96,11 @@ async fn answers_have_exactly_the_fields_that_are_written_down() {
     ] {
         let written = schema(name);
         let fields = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
-        assert_eq!(fields(&body), fields(&written["properties"]), "{name}");
-        let required =
-            written["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
-        assert_eq!(required.map(str::to_owned).collect::<BTreeSet<_>>(), fields(&body), "{name}");
+        assert!(fields(&body).is_subset(&fields(&written["properties"])), "{name}: {body}");
+        let required = written["required"].as_array().unwrap().iter();
+        for name in required.map(|name| name.as_str().unwrap()) {
+            assert!(body.get(name).is_some(), "{name}: {body}");
+        }
     }
     assert_eq!(schema("InvalidationRequest")["additionalProperties"], json!(false));
     api.end().await;

@@ -1,7 +1,7 @@
 //! What is told of invalidations and caches, once each; and what a slow listener is told.
 
 use schemas::api::{Clock, Event};
-use schemas::{CircuitState, Frame, NumberRange, Outcome, OutcomeCounts};
+use schemas::{CircuitState, Frame, Heartbeat, NumberRange, Outcome, OutcomeCounts};
 
 use super::super::events::EVENTS_MAX;
 use super::*;
@@ -151,4 +151,27 @@ fn whoever_is_too_slow_is_told_how_much_it_has_missed_and_goes_on_with_the_oldes
     assert_eq!(bus.tracker.events_from(12, usize::MAX).events.len(), EVENTS_MAX - 2);
     let newest = bus.tracker.next_event();
     assert_eq!(bus.tracker.events_from(newest, 5).next, newest);
+}
+
+#[test]
+fn times_on_two_clocks_say_by_how_much_they_may_be_too_long() {
+    let mut bus = Bus::new();
+    let heartbeat = |made_at| Heartbeat {
+        publisher: "p2".parse().unwrap(),
+        at: at(made_at),
+        lines: vec![(own_line(), 1)],
+        agents: None,
+    };
+    assert_eq!(bus.progress(1).clock_bound_ms, None, "nothing is known of its clock");
+    bus.tracker.heartbeat(&heartbeat(-30), at(0));
+    bus.tracker.heartbeat(&heartbeat(980), at(1_000));
+    bus.tracker.heartbeat(&heartbeat(1_500), at(2_000));
+    assert_eq!(bus.progress(1).clock_bound_ms, Some(20.0), "the fastest");
+    bus.tracker.heartbeat(&heartbeat(3_004), at(3_000));
+    assert_eq!(bus.progress(1).clock_bound_ms, Some(-4.0), "its clock is ahead");
+    bus.tracker.heartbeat(&heartbeat(124_900), at(125_000));
+    bus.tracker.heartbeat(&heartbeat(249_900), at(250_000));
+    assert_eq!(bus.progress(1).clock_bound_ms, Some(100.0), "clocks drift");
+    let own = Bus::with_accepted(1).progress(1);
+    assert_eq!((own.clock, own.clock_bound_ms), (Clock::One, None));
 }
