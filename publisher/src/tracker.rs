@@ -12,6 +12,7 @@ mod agents;
 mod boards;
 mod clocks;
 mod events;
+mod handle;
 mod lane;
 mod latency;
 mod line;
@@ -57,8 +58,9 @@ use self::scope::Scope;
 
 pub(crate) use self::events::EventBatch;
 pub(crate) use self::retire::RetireError;
-pub use self::shell::Until;
-pub(crate) use self::shell::{TrackerHandle, Tracking, TrackingSetup};
+pub(crate) use self::handle::TrackerHandle;
+pub use self::handle::Until;
+pub(crate) use self::shell::{Tracking, TrackingSetup};
 
 /// Most lines of our own that are remembered as such.
 const OWN_LINES_MAX: usize = 1_024;

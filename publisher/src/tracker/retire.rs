@@ -10,7 +10,8 @@ use schemas::{AgentName, BoardMessage, LineId, Number, PublisherName, Retirement
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::shell::{Shared, TrackerHandle};
+use super::handle::TrackerHandle;
+use super::shell::Shared;
 use super::store::StoreError;
 use crate::error_chain;
 use crate::journal::Stream;

@@ -1,4 +1,4 @@
-//! The tracker at work: folds what is read, keeps its books on disk, answers and wakes whoever asks.
+//! The tracker at work: folds what is read, keeps its books on disk, wakes whoever waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,20 +8,13 @@ use broker_adapter::Broker;
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use parking_lot::Mutex;
 use redb::Database;
-use schemars::JsonSchema;
-use schemas::api::{
-    CacheSummary, DryRunCache, LatencyReport, LatencyWindow, Progress, ProgressState, RegionSummary,
-};
-use schemas::{
-    BoardMessage, Invalidation, LineId, LogMessage, PUBLISHERS_BOARD, Place, Priority,
-    PublisherName, REPORTS_BOARD, Region, Sites,
-};
+use schemas::{BoardMessage, LineId, LogMessage, Priority, PublisherName, Sites};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::Tracker;
 use super::boards::{HEARTBEATS, NORMAL, PUBLISHERS, REPORTS, Word};
-use super::events::EventBatch;
+use super::handle::TrackerHandle;
 use super::metrics::TrackerMetrics;
 use super::store::{self, StoreError};
 
@@ -30,19 +23,6 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// How many of those times pass until it is stored that agents were heard and said nothing new.
 const HEARTBEATS_EVERY: u64 = 10;
-
-/// How often whoever waits looks again though no report came: agents may be gone by now.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How far a waiter wants an invalidation to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Until {
-    /// Every cache that owes it has purged it.
-    Applied,
-    /// Its last pass is done too.
-    Final,
-}
 
 /// The tracker of a publisher.
 #[derive(Debug)]
@@ -71,10 +51,6 @@ pub(crate) struct TrackingSetup {
     pub(crate) others_publish: bool,
 }
 
-/// Asks the tracker, and tells it what was accepted. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct TrackerHandle(pub(super) Arc<Shared>);
-
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) tracker: Mutex<Tracker>,
@@ -88,11 +64,11 @@ pub(super) struct Shared {
     /// Changes with every report folded.
     pub(super) folded: watch::Sender<()>,
     /// Changes with every event, where somebody listens.
-    happened: watch::Sender<()>,
+    pub(super) happened: watch::Sender<()>,
     /// Tells the events of this life from those of others.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// Boards whose first content is folded.
-    caught_up: watch::Sender<BTreeSet<&'static str>>,
+    pub(super) caught_up: watch::Sender<BTreeSet<&'static str>>,
     /// Topics that cannot be read, and why.
     troubles: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -155,120 +131,6 @@ impl Tracking {
     }
 }
 
-impl TrackerHandle {
-    /// This publisher accepted `invalidation` at `place`: to be called in the order of numbers, per line.
-    pub(crate) fn accepted(&self, place: Place, invalidation: &Invalidation) {
-        self.0.tracker.lock().accepted(place, invalidation);
-        self.0.wake_listeners();
-    }
-
-    /// At most `max` events from a number on.
-    pub(crate) fn events_from(&self, from: u64, max: usize) -> EventBatch {
-        self.0.tracker.lock().events_from(from, max)
-    }
-
-    /// The number of the next event.
-    pub(crate) fn next_event(&self) -> u64 {
-        self.0.tracker.lock().next_event()
-    }
-
-    /// Tells the numbers of this life's events from those of others.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.0.epoch
-    }
-
-    /// Changes with every event from now on.
-    pub(crate) fn happened(&self) -> watch::Receiver<()> {
-        self.0.happened.subscribe()
-    }
-
-    /// Whether the publisher of that line is gone for good.
-    pub(crate) fn is_retired(&self, line: LineId) -> bool {
-        self.0.tracker.lock().publishers.is_retired_line(line)
-    }
-
-    /// How far the invalidation at `place` has come.
-    pub(crate) fn progress(&self, place: Place, invalidation: &Invalidation) -> Progress {
-        self.0.tracker.lock().progress(place, invalidation, self.0.clock.now())
-    }
-
-    /// How many agents are registered.
-    pub(crate) fn agents(&self) -> u32 {
-        self.0.tracker.lock().agents()
-    }
-
-    /// One row per region.
-    pub(crate) fn regions(&self) -> Vec<RegionSummary> {
-        self.0.tracker.lock().regions(self.0.clock.now())
-    }
-
-    /// The names of those regions.
-    pub(crate) fn region_names(&self) -> BTreeSet<Region> {
-        self.0.tracker.lock().region_names()
-    }
-
-    /// One row per lane.
-    pub(crate) fn caches(&self) -> Vec<CacheSummary> {
-        self.0.tracker.lock().caches(self.0.clock.now())
-    }
-
-    /// How long purges took, of one region or of all.
-    pub(crate) fn latency(&self, region: Option<Region>, window: LatencyWindow) -> LatencyReport {
-        self.0.tracker.lock().latency(region, window, self.0.clock.now())
-    }
-
-    /// Whether this publisher numbers, or numbered, that line.
-    pub(crate) fn is_own(&self, line: LineId) -> bool {
-        self.0.tracker.lock().is_own(line)
-    }
-
-    /// Waits at most `patience` until the boards have been read once; answers whether they have.
-    pub(crate) async fn caught_up(&self, patience: Duration) -> bool {
-        let mut caught_up = self.0.caught_up.subscribe();
-        let both = |boards: &BTreeSet<&str>| {
-            boards.contains(REPORTS_BOARD) && boards.contains(PUBLISHERS_BOARD)
-        };
-        matches!(timeout(patience, caught_up.wait_for(both)).await, Ok(Ok(_)))
-    }
-
-    /// What each cache would do with `invalidation`.
-    pub(crate) fn dry_run(&self, invalidation: &Invalidation) -> Vec<DryRunCache> {
-        self.0.tracker.lock().dry_run(invalidation)
-    }
-
-    /// Its progress once it has come as far as `until`, is blocked, or `deadline` has passed. Cancel-safe.
-    pub(crate) async fn wait(
-        &self,
-        place: Place,
-        invalidation: &Invalidation,
-        until: Until,
-        deadline: Instant,
-    ) -> Progress {
-        let mut folded = self.0.folded.subscribe();
-        loop {
-            folded.borrow_and_update();
-            let progress = self.progress(place, invalidation);
-            let now = Instant::now();
-            if until.reached(progress.state) || now >= deadline {
-                return progress;
-            }
-            let look_again = deadline.min(now + LOOK_AGAIN);
-            // The sender lives in `self`: either a report came, or it is time to look again.
-            timeout_at(look_again, folded.changed()).await.ok();
-        }
-    }
-}
-
-impl Until {
-    fn reached(self, state: ProgressState) -> bool {
-        match state {
-            ProgressState::Final | ProgressState::Blocked => true,
-            ProgressState::Applied => self == Self::Applied,
-            ProgressState::Published | ProgressState::NoAgents => false,
-        }
-    }
-}
-
 impl Shared {
     /// Folds what was read, and wakes who waits.
     pub(super) fn fold(&self, words: Vec<Word>) {
@@ -302,7 +164,7 @@ impl Shared {
         self.wake_listeners();
     }
 
-    fn wake_listeners(&self) {
+    pub(super) fn wake_listeners(&self) {
         if self.happened.receiver_count() > 0 {
             self.happened.send_replace(());
         }

@@ -1,6 +1,6 @@
 //! Lists over two publishers: each shows what the other accepted, in one order. Paused time.
 
-use schemas::api::InvalidationSummary;
+use schemas::api::{Event, InvalidationSummary};
 
 use super::*;
 use crate::handle::ListRequest;
@@ -55,4 +55,30 @@ async fn each_publisher_lists_what_all_accepted_newest_first() {
     assert_eq!(ids(&page(&p2, early, 50, None).await.0), published[4..]);
     p1.end().await;
     p2.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_tells_what_another_has_accepted_as_it_happens() {
+    let clock = clock();
+    let log = Arc::new(log(clock));
+    let (p1, p2) = (
+        Running::start("p1", clock, Arc::clone(&log) as Arc<dyn Broker>).await,
+        Running::start("p2", clock, Arc::clone(&log) as Arc<dyn Broker>).await,
+    );
+    sleep(Duration::from_secs(2)).await;
+    let mut listener = p2.handle.listen(None).unwrap();
+    let accepted = p1.accept().await;
+    let heard = timeout_at(Instant::now() + Duration::from_secs(5), listener.hear(64)).await;
+    let heard = heard.expect("it is told").expect("the publisher runs");
+    let told: Vec<_> = heard
+        .iter()
+        .map(|(_, event)| match event {
+            Event::Published(event) => (event.id, event.site.as_str()),
+            event => panic!("{event:?}"),
+        })
+        .collect();
+    assert_eq!(told, [(accepted.id, "main")]);
+    p1.end().await;
+    p2.end().await;
+    assert_eq!(listener.hear(64).await, None, "it is let go");
 }
