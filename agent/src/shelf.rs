@@ -34,6 +34,18 @@ pub enum ShelfError {
         #[source]
         source: schemas::wire::WireError,
     },
+    /// The agent's identity is damaged.
+    #[error(
+        "{} is damaged; remove it to start as a new instance, which keeps the cursors",
+        path.display()
+    )]
+    Identity {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
     /// The cache did not take it.
     #[error("the cache does not take it")]
     Inside(#[source] PurgeError),
@@ -83,6 +95,8 @@ impl Shelf {
             .and_then(|file| file.take(SERVER_BYTES_MAX).read_to_string(&mut server));
         match read {
             Ok(_) => Ok(Some(server)),
+            // A damaged name is the name of no server.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(self.server_error(source)),
         }
@@ -126,11 +140,13 @@ pub(crate) fn instance(folder: &Path) -> Result<Uuid, ShelfError> {
     let path = folder.join("instance");
     let io = |source| ShelfError::Io { path: path.clone(), source };
     fs::create_dir_all(folder).map_err(io)?;
+    let damaged = |source| ShelfError::Identity { path: path.clone(), source };
     match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map_err(|error| io(io::Error::new(io::ErrorKind::InvalidData, error))),
+        Ok(text) => {
+            let instance = text.trim().parse();
+            instance.map_err(|error| damaged(io::Error::new(io::ErrorKind::InvalidData, error)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(damaged(error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let instance = Uuid::new_v4();
             replace(&path, instance.to_string().as_bytes()).map_err(io)?;

@@ -11,6 +11,7 @@
 mod commit;
 mod disk;
 mod failure;
+mod file;
 mod holes;
 mod lookup;
 mod open;
@@ -112,8 +113,8 @@ pub(crate) struct Receipt {
     pub(crate) accepted_at: Timestamp,
 }
 
-/// Why the journal did not take an invalidation. It stored nothing then, but where it is `Stopping` and had
-/// begun a commit.
+/// Why the journal did not take an invalidation. It stored nothing then, but where it is `Stopping` or `DiskFull` and
+/// had begun a commit, which may still land.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("another request came with the same idempotency key")]
@@ -163,6 +164,18 @@ impl Journal {
 
     /// Numbers and stores an invalidation; waits for the broker's ack for a short while, too.
     pub(crate) async fn accept(
+        &self,
+        invalidation: Invalidation,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Receipt, Refusal> {
+        tokio::select! {
+            biased;
+            receipt = self.number(invalidation, idempotency) => receipt,
+            () = self.0.disk.is_stuck() => Err(Refusal::DiskFull),
+        }
+    }
+
+    async fn number(
         &self,
         invalidation: Invalidation,
         idempotency: Option<Idempotency>,

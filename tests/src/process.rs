@@ -4,7 +4,7 @@
 //! ```text
 //! start --> ready --+--> kill (SIGKILL) ------+--> forget, put_back, configure --> restart
 //!             ^     +--> terminate (SIGTERM) -+
-//!             +----- pause (SIGSTOP), resume
+//!             +----- pause (SIGSTOP), resume; reload (SIGHUP)
 //! ```
 
 mod admin;
@@ -115,7 +115,7 @@ impl Process {
         assert!(self.try_restart().await, "{self:?} does not start again:\n{}", self.log_tail());
     }
 
-    /// Another configuration, for the next restart on.
+    /// Another configuration, for the next restart or reload on.
     pub fn configure(&mut self, configuration: impl Fn(&Home) -> String + Send + Sync + 'static) {
         self.configuration = Box::new(configuration);
     }
@@ -144,6 +144,21 @@ impl Process {
         child.kill().expect("it was alive");
         let status = child.wait().expect("its status");
         assert_eq!(status.code(), None, "it had ended by itself:\n{}", self.log_tail());
+    }
+
+    /// Has it read its configuration again, which is by now what was last configured.
+    ///
+    /// # Panics
+    /// When it is dead.
+    pub fn reload(&self) {
+        self.write_configuration();
+        self.signal("-HUP");
+    }
+
+    fn write_configuration(&self) -> PathBuf {
+        let file = self.home.folder.join("purgebus.toml");
+        fs::write(&file, (self.configuration)(&self.home)).expect("a written configuration");
+        file
     }
 
     /// Asks it to leave, as an init system does. Answers how it left, and how long that took.
@@ -233,8 +248,7 @@ impl Process {
     /// False if it ended before it listened, as it does when a port is taken.
     async fn try_restart(&mut self) -> bool {
         assert!(self.child.is_none(), "it runs already");
-        let file = self.home.folder.join("purgebus.toml");
-        fs::write(&file, (self.configuration)(&self.home)).expect("a written configuration");
+        let file = self.write_configuration();
         let log = File::options().create(true).append(true).open(self.log_file());
         let log = log.expect("a log file");
         let logged_before = log.metadata().expect("its size").len();

@@ -1,5 +1,5 @@
-//! Whether the disk has room for another commit. The store cannot go on after a write that failed, so it is not
-//! let near the end of the disk; when there is room again, the journal takes again.
+//! Whether the disk has room for another commit. Commits leave some room, on which the other writers of the database
+//! live; when there is room again, the journal takes again.
 
 use std::fmt;
 use std::io;
@@ -7,28 +7,40 @@ use std::path::PathBuf;
 
 use tracing::warn;
 
+use super::file::Stall;
+
 /// Free space that commits leave alone; other writers of the database live on it.
 const RESERVE_BYTES: u64 = 32 << 20;
 
 type FreeBytes = Box<dyn Fn() -> io::Result<u64> + Send + Sync>;
 
 /// Knows how much is free where the journal lies.
-pub(super) struct Disk(Option<FreeBytes>);
+pub(super) struct Disk {
+    free_bytes: Option<FreeBytes>,
+    stall: Stall,
+}
 
 impl Disk {
-    /// The disk of `folder`; `None` for a journal in memory.
-    pub(super) fn of(folder: Option<PathBuf>) -> Self {
-        Self(folder.map(|folder| -> FreeBytes {
-            Box::new(move || {
-                let space = rustix::fs::statvfs(&folder)?;
-                Ok(space.f_bavail.saturating_mul(space.f_frsize))
-            })
-        }))
+    /// The disk of `folder`, where writes that find no room wait in `stall`.
+    pub(super) fn of(folder: PathBuf, stall: Stall) -> Self {
+        let free_bytes = move || {
+            let space = rustix::fs::statvfs(&folder)?;
+            Ok(space.f_bavail.saturating_mul(space.f_frsize))
+        };
+        Self { free_bytes: Some(Box::new(free_bytes)), stall }
+    }
+
+    /// Of a journal in memory.
+    pub(super) fn boundless() -> Self {
+        Self { free_bytes: None, stall: Stall::none() }
     }
 
     /// Whether a commit may be tried.
     pub(super) fn has_room(&self) -> bool {
-        match self.0.as_ref().map(|free_bytes| free_bytes()) {
+        if self.stall.is_on() {
+            return false;
+        }
+        match self.free_bytes.as_ref().map(|free_bytes| free_bytes()) {
             None => true,
             Some(Ok(free)) => free > RESERVE_BYTES,
             Some(Err(error)) => {
@@ -37,11 +49,16 @@ impl Disk {
             }
         }
     }
+
+    /// Waits until a write has found no room. Cancel-safe.
+    pub(super) async fn is_stuck(&self) {
+        self.stall.begins().await;
+    }
 }
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Disk").finish_non_exhaustive()
+        f.debug_struct("Disk").field("stall", &self.stall).finish_non_exhaustive()
     }
 }
 
@@ -49,6 +66,6 @@ impl fmt::Debug for Disk {
 impl Disk {
     /// A disk with what `free_bytes` says.
     pub(super) fn pretend(free_bytes: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(move || Ok(free_bytes()))))
+        Self { free_bytes: Some(Box::new(move || Ok(free_bytes()))), stall: Stall::none() }
     }
 }

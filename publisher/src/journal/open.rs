@@ -1,13 +1,18 @@
-//! Opens the file of a journal, for this process alone.
+//! Opens the file of a journal, for this process alone, and reads all of it: a page that is damaged is found now, and
+//! not when it is needed.
 
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, Error, StorageError};
 
 use super::JournalError;
+use super::disk::Disk;
+use super::file::{PatientFile, Stall};
 
 /// The file in the journal's folder.
 const FILE: &str = "journal.redb";
@@ -19,32 +24,37 @@ const CACHE_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct JournalStore {
     pub(super) database: Arc<Database>,
-    /// Where it lies, if not in memory.
-    pub(super) folder: Option<PathBuf>,
+    pub(super) disk: Arc<Disk>,
 }
 
 impl JournalStore {
-    /// Opens the store in `folder`, making both where they are missing. Blocks on the disk.
+    /// Opens the store in `folder`, making both where they are missing. Blocks on the disk for as long as it takes to
+    /// read the file.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
-        std::fs::create_dir_all(folder).map_err(|error| JournalError::Open {
-            path: folder.to_owned(),
-            source: Arc::new(Error::Io(error)),
-        })?;
         let path = folder.join(FILE);
-        match Database::builder().set_cache_size(CACHE_BYTES).create(&path) {
+        let failed =
+            |error| JournalError::Open { path: path.clone(), source: Arc::new(Error::Io(error)) };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let (file, stall) = (file.map_err(failed)?, Stall::none());
+        let open = || {
+            let file = PatientFile::new(FileBackend::new(file)?, stall.clone());
+            let mut database =
+                Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
+            database.check_integrity()?;
+            Ok(database)
+        };
+        // What is read may be anything; the store means to refuse it with an error, and a panic of it is one too.
+        let opened = catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
+            Err(StorageError::Corrupted("the store panicked at it".to_owned()).into())
+        });
+        match opened {
             Ok(database) => {
-                Ok(Self { database: Arc::new(database), folder: Some(folder.to_owned()) })
+                let disk = Disk::of(folder.to_owned(), stall);
+                Ok(Self { database: Arc::new(database), disk: Arc::new(disk) })
             }
-            Err(DatabaseError::DatabaseAlreadyOpen) => Err(JournalError::InUse(path)),
-            Err(error) => {
-                let damaged = is_damage(&error);
-                let source = Arc::new(error.into());
-                Err(if damaged {
-                    JournalError::Damaged { path, source }
-                } else {
-                    JournalError::Open { path, source }
-                })
-            }
+            Err(error) => Err(refusal(path, error)),
         }
     }
 
@@ -53,12 +63,25 @@ impl JournalStore {
         let database = Database::builder()
             .create_with_backend(InMemoryBackend::new())
             .map_err(|error| JournalError::Store(Arc::new(error.into())))?;
-        Ok(Self { database: Arc::new(database), folder: None })
+        Ok(Self { database: Arc::new(database), disk: Arc::new(Disk::boundless()) })
     }
 
     /// Where the embedded log may have its tables too.
     pub fn database(&self) -> Arc<Database> {
         Arc::clone(&self.database)
+    }
+}
+
+fn refusal(path: PathBuf, error: DatabaseError) -> JournalError {
+    if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
+        return JournalError::InUse(path);
+    }
+    let damaged = is_damage(&error);
+    let source = Arc::new(error.into());
+    if damaged {
+        JournalError::Damaged { path, source }
+    } else {
+        JournalError::Open { path, source }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the journal promises, over its life and its next ones.
 
+mod damage;
 mod keeping;
 mod lives;
 mod partitions;

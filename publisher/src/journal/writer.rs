@@ -13,7 +13,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::commit::{Committed, Desk, Outcome, Wish};
-use super::disk::Disk;
 use super::pack::{Scales, Weighed};
 use super::receipts::{Caller, Waiting, give};
 use super::stream::{Stream, Streams};
@@ -61,11 +60,10 @@ pub(crate) struct Writer {
 impl JournalSetup {
     /// The journal, and the component that it needs running. Blocks on the disk.
     pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
-        let JournalStore { database, folder } = self.store;
+        let JournalStore { database, disk } = self.store;
         table::create(&database, Stream::all(self.partitions))?;
         let streams = Arc::new(Streams::new(lookup::reaches(&database)?));
         let ended = lookup::lines(&database)?.into_iter().map(|(line, _)| line).collect();
-        let room_on_disk = Arc::new(Disk::of(folder));
         let scales = Scales::new(self.publisher.clone());
         let desk = Desk {
             database: Arc::clone(&database),
@@ -73,7 +71,7 @@ impl JournalSetup {
             scales: scales.clone(),
             outlet: self.outlet,
             limits: self.limits,
-            disk: Arc::clone(&room_on_disk),
+            disk: Arc::clone(&disk),
             streams: Arc::clone(&streams),
             partitions: self.partitions,
             lines: None,
@@ -87,7 +85,7 @@ impl JournalSetup {
             room: Arc::new(Semaphore::new(WAITING_KIB_MAX as usize)),
             streams: Arc::clone(&streams),
             limits: self.limits,
-            disk: room_on_disk,
+            disk,
             ended,
         }));
         let desk = Arc::new(Mutex::new(desk));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::process::Home;
 
@@ -16,6 +17,8 @@ const HOST: &str = "www.example.com";
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     regions: Option<&'static [&'static str]>,
+    journal: Option<PathBuf>,
+    publisher: String,
     caches: String,
 }
 
@@ -50,10 +53,32 @@ impl Settings {
         Self { regions: Some(regions), ..self }
     }
 
-    fn http(mut self, driver: &str, address: SocketAddr, more: &str) -> Self {
+    /// The journal lies there, and not in the home of the process.
+    #[must_use]
+    pub fn journal(self, folder: &Path) -> Self {
+        Self { journal: Some(folder.to_owned()), ..self }
+    }
+
+    /// Further keys of `[publisher]`.
+    #[must_use]
+    pub fn publisher(self, more: &str) -> Self {
+        Self { publisher: more.to_owned(), ..self }
+    }
+
+    /// With an edge of that name. `more` holds further keys of its table.
+    #[must_use]
+    pub fn edge_named(self, name: &str, address: SocketAddr, more: &str) -> Self {
+        self.http_named(name, "edge", address, more)
+    }
+
+    fn http(self, driver: &str, address: SocketAddr, more: &str) -> Self {
+        self.http_named(driver, driver, address, more)
+    }
+
+    fn http_named(mut self, name: &str, driver: &str, address: SocketAddr, more: &str) -> Self {
         writeln!(
             self.caches,
-            "[[agent.cache]]\nname = \"{driver}\"\ndriver = \"{driver}\"\nurl = \"http://{address}\"\n\
+            "[[agent.cache]]\nname = \"{name}\"\ndriver = \"{driver}\"\nurl = \"http://{address}\"\n\
              {more}\n"
         )
         .expect("text takes text");
@@ -66,16 +91,18 @@ impl Settings {
     }
 
     /// As the file of a `serve`.
-    pub(super) fn toml(&self, home: &Home) -> String {
+    pub fn toml(&self, home: &Home) -> String {
         let Home { api, admin, .. } = home;
-        let (journal, state) = (home.journal(), home.state());
+        let journal = self.journal.clone().unwrap_or_else(|| home.journal());
+        let state = home.state();
         let (journal, state) = (journal.display(), state.display());
         format!(
             "grace = \"15s\"\n\n\
              [publisher]\nname = \"publisher-1\"\nlisten = \"{api}\"\nadmin = \"{admin}\"\n\
-             journal = \"{journal}\"\n\n{site}\n\
+             journal = \"{journal}\"\n{publisher}\n\n{site}\n\
              [agent]\nname = \"edge-1\"\nadmin = \"{admin}\"\nstate = \"{state}\"\n\n{caches}",
             site = site(self.regions),
+            publisher = self.publisher,
             caches = self.caches,
         )
     }
