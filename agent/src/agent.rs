@@ -16,7 +16,7 @@ use crate::clocks::Clocks;
 use crate::closings::{self, Closings};
 use crate::config::{AgentConfig, CacheConfig, LaneConfig};
 use crate::driver::{self, Driver, Surroundings};
-use crate::lane::{Lane, LaneSetup};
+use crate::lane::{Budget, Lane, LaneSetup};
 use crate::machine::Purpose;
 use crate::metrics::Metrics;
 use crate::order::delays_after;
@@ -108,9 +108,21 @@ pub enum AgentError {
     },
 }
 
+/// What agents of one process that follow each other show of themselves in its metrics. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AgentMetrics(Metrics);
+
+impl AgentMetrics {
+    /// Whoever ran before has ended: what is true only of a lane at work is shown no more.
+    pub fn forget_lanes(&self) {
+        self.0.forget_lanes();
+    }
+}
+
 /// An agent, ready to run.
 #[derive(Debug)]
 pub struct Agent {
+    metrics: Metrics,
     lanes: Vec<LaneSetup>,
     reporter: Reporter,
     registered: watch::Receiver<Registration>,
@@ -131,6 +143,21 @@ struct Shared {
 impl Agent {
     /// Reads the state folder, making it where it is missing; connects to nothing yet.
     pub fn open(setup: AgentSetup) -> Result<Self, AgentError> {
+        let metrics = Metrics::register(&setup.metrics);
+        Self::open_with(setup, metrics)
+    }
+
+    /// The same, in the place of an agent that ran before.
+    pub fn reopen(setup: AgentSetup, metrics: AgentMetrics) -> Result<Self, AgentError> {
+        Self::open_with(setup, metrics.0)
+    }
+
+    /// For the agent that comes after this one in the process.
+    pub fn metrics(&self) -> AgentMetrics {
+        AgentMetrics(self.metrics.clone())
+    }
+
+    fn open_with(setup: AgentSetup, metrics: Metrics) -> Result<Self, AgentError> {
         let instance = shelf::instance(&setup.config.state)?;
         let news = Arc::new(Notify::new());
         let shown: HashMap<(CacheName, Priority), Arc<Progress>> = setup
@@ -142,7 +169,7 @@ impl Agent {
         let shared = Shared {
             instance,
             shown,
-            metrics: Metrics::register(&setup.metrics),
+            metrics: metrics.clone(),
             clocks: Arc::default(),
             closings: Arc::default(),
             fleet: Arc::default(),
@@ -176,7 +203,7 @@ impl Agent {
             registered,
         };
         let closings = shared.closings.clone();
-        Ok(Self { lanes, reporter, registered: wait, closings, broker: setup.broker })
+        Ok(Self { metrics, lanes, reporter, registered: wait, closings, broker: setup.broker })
     }
 
     /// Purges and reports until stopped; the reporter is the last to leave.
@@ -261,7 +288,7 @@ fn lane(
         inner,
         clock: setup.clock,
         condition: setup.health.condition(format!("lane {name}")),
-        stale_budget: setup.config.stale_budget,
+        budget: Budget::new(setup.config.stale_budget, setup.config.ready_backlog_max),
         metrics: shared.metrics.of_lane(&cache.name, priority),
         clocks: shared.clocks.clone(),
         closings: shared.closings.clone(),

@@ -1,6 +1,7 @@
 //! Configuration of an agent and its caches, as written in `[agent]` and `[[agent.cache]]`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub struct AgentConfig {
     /// Age of the oldest unsettled invalidation beyond which a lane shows as degraded.
     #[serde(with = "humantime_serde")]
     pub stale_budget: Duration,
+    /// A lane that knows of more unsettled invalidations than this is not ready until half of them are settled; left
+    /// out: never.
+    pub ready_backlog_max: Option<NonZeroU64>,
 }
 
 impl Default for AgentConfig {
@@ -39,6 +43,7 @@ impl Default for AgentConfig {
             state: "/var/lib/purgebus/agent".into(),
             ready_fail_open_after: Some(Duration::from_mins(2)),
             stale_budget: Duration::from_secs(30),
+            ready_backlog_max: None,
         }
     }
 }

@@ -31,6 +31,8 @@ use crate::{Moment, error_chain};
 use inside::Inside;
 use reading::Reading;
 
+pub(crate) use standing::Budget;
+
 /// The lane looks around at least this often.
 const GLANCE: Duration = Duration::from_secs(1);
 /// Progress is shown at most this often under load; at once when idle.
@@ -56,7 +58,7 @@ pub(crate) struct LaneSetup {
     pub(crate) inner: Option<Arc<Progress>>,
     pub(crate) clock: Clock,
     pub(crate) condition: Condition,
-    pub(crate) stale_budget: Duration,
+    pub(crate) budget: Budget,
     pub(crate) metrics: LaneMetrics,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) closings: Arc<Closings>,
@@ -74,7 +76,7 @@ pub(crate) struct Lane {
     progress: Arc<Progress>,
     clock: Clock,
     condition: Condition,
-    stale_budget: Duration,
+    budget: Budget,
     metrics: LaneMetrics,
     clocks: Arc<Clocks>,
     closings: Arc<Closings>,
@@ -84,6 +86,7 @@ pub(crate) struct Lane {
     unshown: bool,
     stored: Option<(Cursor, Instant)>,
     storing: bool,
+    not_stored: Option<Instant>,
     tidied: Instant,
     inside: Option<Inside>,
     returned: bool,
@@ -121,7 +124,7 @@ impl Lane {
             progress: setup.progress,
             clock: setup.clock,
             condition: setup.condition,
-            stale_budget: setup.stale_budget,
+            budget: setup.budget,
             metrics: setup.metrics,
             clocks: setup.clocks,
             closings: setup.closings,
@@ -131,6 +134,7 @@ impl Lane {
             unshown: true,
             stored: stored.map(|cursor| (cursor, begun)),
             storing: false,
+            not_stored: None,
             tidied: begun,
             inside,
             returned: false,
@@ -317,8 +321,7 @@ impl Lane {
                     Ok(()) => self.stored = Some((cursor, Instant::now())),
                     Err(error) => {
                         warn!(lane = self.name, error = error_chain(&error), "cursor not stored");
-                        let age = self.stored.take().map(|(cursor, _)| (cursor, Instant::now()));
-                        self.stored = age;
+                        self.not_stored = Some(Instant::now());
                     }
                 }
             }
@@ -330,8 +333,8 @@ impl Lane {
         if self.storing || !self.machine.has_cursor() || !self.in_session() {
             return None;
         }
-        let age = self.stored.as_ref().map(|(_, at)| at.elapsed());
-        if age.is_some_and(|age| age < STORE_EVERY) {
+        let tried = self.stored.as_ref().map(|(_, at)| *at).max(self.not_stored);
+        if tried.is_some_and(|at| at.elapsed() < STORE_EVERY) {
             return None;
         }
         let cursor = self.machine.cursor();

@@ -33,7 +33,7 @@ mod search;
 mod shelf;
 mod stretch;
 
-pub use agent::{Agent, AgentError, AgentSetup, Cache, OpenDriver};
+pub use agent::{Agent, AgentError, AgentMetrics, AgentSetup, Cache, OpenDriver};
 pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig};
 pub use shelf::ShelfError;
 

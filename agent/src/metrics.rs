@@ -131,6 +131,15 @@ impl Metrics {
         registry.register("batch_selectors", "Selectors in a batch", batch);
     }
 
+    /// No lane is at work: nothing is left that is true of one only then.
+    pub(crate) fn forget_lanes(&self) {
+        self.oldest.clear();
+        let Self { lag, unsettled, rebounds, full, holes, circuit, lines, dead_letters, .. } = self;
+        for gauges in [lag, unsettled, rebounds, full, holes, circuit, lines, dead_letters] {
+            gauges.clear();
+        }
+    }
+
     /// The metrics of one lane.
     pub(crate) fn of_lane(&self, cache: &CacheName, priority: Priority) -> LaneMetrics {
         let labels = LaneLabels { cache: cache.to_string(), priority: priority.as_str() };

@@ -17,6 +17,7 @@ mod reader;
 mod role;
 mod sieve;
 mod site;
+mod written;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -38,6 +39,7 @@ pub(crate) use self::broker::BrokerConfig;
 pub(crate) use self::log::LogConfig;
 pub(crate) use self::mistake::Mistakes;
 pub(crate) use self::role::Role;
+pub(crate) use self::written::Written;
 
 /// The tables of the file.
 const TABLES: [&str; 5] = ["log", "broker", "publisher", "site", "agent"];
@@ -46,6 +48,8 @@ const TABLES: [&str; 5] = ["log", "broker", "publisher", "site", "agent"];
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) role: Role,
+    /// What it was made from.
+    pub(crate) written: Written,
     pub(crate) process: ProcessConfig,
     pub(crate) log: LogConfig,
     pub(crate) broker: BrokerConfig,
@@ -169,6 +173,7 @@ impl Config {
                 let sites = draft.sites.into_iter().filter_map(|(_, site)| site);
                 Ok(Self {
                     role,
+                    written: Written::of(document.table(), role),
                     process: draft.process,
                     log: draft.log,
                     sites: Sites::new(sites.map(SiteConfig::into_site)),

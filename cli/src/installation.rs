@@ -2,28 +2,31 @@
 
 mod broker;
 mod parts;
+mod reload;
+mod seat;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use agent::Agent;
 use daemon::{Admin, BoxError, Clock, Crew, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::Publisher;
 
 use self::parts::Surroundings;
+use self::seat::Seat;
 use crate::config::Config;
 use crate::exit::Failure;
 
 pub(crate) use self::broker::connect;
+pub(crate) use self::reload::{Changeable, Reloader};
 
 /// Everything opened and every port bound; nothing runs yet.
 #[derive(Debug)]
 pub(crate) struct Installation {
     api: Option<SocketAddr>,
     publisher: Option<Publisher>,
-    agent: Option<Agent>,
+    agent: Option<Seat>,
     admins: Vec<Admin>,
 }
 
@@ -68,6 +71,14 @@ impl Installation {
         api.into_iter().chain(admins).collect()
     }
 
+    /// What can change while it runs.
+    pub(crate) fn changeable(&self) -> Changeable {
+        Changeable {
+            tokens: self.publisher.as_ref().and_then(Publisher::tokens),
+            caches: self.agent.as_ref().map(Seat::switch),
+        }
+    }
+
     /// Sets all parts to work, until `stop`.
     pub(crate) fn crew(self, stop: Stop) -> Crew {
         let mut crew = Crew::new(stop);
@@ -80,8 +91,7 @@ impl Installation {
             crew.spawn("publisher", async { publisher.await.map_err(BoxError::from) });
         }
         if let Some(agent) = self.agent {
-            let agent = agent.run(stop);
-            crew.spawn("agent", async { agent.await.map_err(BoxError::from) });
+            crew.spawn("agent", agent.run(stop));
         }
         crew
     }

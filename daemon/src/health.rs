@@ -1,5 +1,6 @@
 //! Readiness as a set of named conditions, each owned by the part that knows it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,30 +23,40 @@ pub enum Readiness {
 
 /// All conditions of a process. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<RwLock<Vec<(String, Readiness)>>>);
+pub struct Health(Arc<RwLock<Conditions>>);
 
-/// One named condition; whoever holds it sets it.
+#[derive(Debug, Default)]
+struct Conditions {
+    made: u64,
+    /// By when they were made.
+    all: BTreeMap<u64, (String, Readiness)>,
+}
+
+/// One named condition; whoever holds it sets it, and with the holder it is gone.
 pub struct Condition {
     health: Health,
-    at: usize,
+    made: u64,
 }
 
 impl Health {
     /// A new condition, not ready until it is set.
     pub fn condition(&self, name: impl Into<String>) -> Condition {
         let mut conditions = self.0.write();
-        conditions.push((name.into(), Readiness::NotReady("starting".to_owned())));
-        Condition { health: self.clone(), at: conditions.len() - 1 }
+        conditions.made += 1;
+        let made = conditions.made;
+        conditions.all.insert(made, (name.into(), Readiness::NotReady("starting".to_owned())));
+        Condition { health: self.clone(), made }
     }
 
     /// Every condition with its name.
     pub fn conditions(&self) -> Vec<(String, Readiness)> {
-        self.0.read().clone()
+        self.0.read().all.values().cloned().collect()
     }
 
     /// Whether no condition is `NotReady`.
     pub fn ready(&self) -> bool {
-        !self.0.read().iter().any(|(_, readiness)| matches!(readiness, Readiness::NotReady(_)))
+        let conditions = self.0.read();
+        !conditions.all.values().any(|(_, readiness)| matches!(readiness, Readiness::NotReady(_)))
     }
 
     /// Shows [`Health::ready`] as the gauge `purgebus_ready`. Once per registry.
@@ -74,13 +85,21 @@ impl Collector for ReadyGauge {
 impl Condition {
     /// Says how it stands.
     pub fn set(&self, readiness: Readiness) {
-        self.health.0.write()[self.at].1 = readiness;
+        if let Some((_, said)) = self.health.0.write().all.get_mut(&self.made) {
+            *said = readiness;
+        }
+    }
+}
+
+impl Drop for Condition {
+    fn drop(&mut self) {
+        self.health.0.write().all.remove(&self.made);
     }
 }
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Condition").field(&self.health.0.read()[self.at]).finish()
+        f.debug_tuple("Condition").field(&self.health.0.read().all.get(&self.made)).finish()
     }
 }
 
@@ -98,5 +117,8 @@ mod tests {
         assert!(health.ready(), "degraded still takes traffic");
         broker.set(Readiness::NotReady("gone".to_owned()));
         assert!(!health.ready());
+        drop(broker);
+        let left = vec![("lane".to_owned(), Readiness::Degraded("slow".to_owned()))];
+        assert_eq!(health.conditions(), left, "what is no more says nothing");
     }
 }

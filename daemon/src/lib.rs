@@ -13,7 +13,7 @@ pub use clock::Clock;
 pub use crew::{Crew, CrewError};
 pub use health::{Condition, Health, Readiness};
 pub use http::{BindError, HttpServer};
-pub use stop::{Impatient, Stop, stop_on_signals};
+pub use stop::{Hangups, Impatient, Stop, stop_on_signals};
 
 /// Any error of a task.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

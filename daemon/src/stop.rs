@@ -68,6 +68,25 @@ pub fn stop_on_signals(
     })
 }
 
+/// The wishes to read the configuration again: SIGHUP, from its making on.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// From now on SIGHUP does not end the process.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// The next one; several that came meanwhile are one. Cancel-safe.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // Signals end with the runtime.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = interrupt.recv() => {}

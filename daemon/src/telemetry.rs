@@ -1,11 +1,12 @@
 //! Logs to stderr by `tracing`.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::Subscriber;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// The variable that overrides the configured level: `debug`, or `info,agent=trace`.
 const LEVEL_VARIABLE: &str = "PURGEBUS_LOG";
@@ -49,6 +50,9 @@ pub enum TelemetryError {
     /// Called twice.
     #[error("logging has begun already")]
     Begun,
+    /// Nothing logs any more.
+    #[error("logging has ended")]
+    Ended,
 }
 
 /// What to log, checked.
@@ -66,13 +70,33 @@ impl FromStr for Level {
     }
 }
 
+/// Changes what is logged from now on.
+pub struct Volume(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Volume {
+    /// Logs `level` from now on; `PURGEBUS_LOG` wins over it.
+    pub fn set(&self, level: &Level) -> Result<(), TelemetryError> {
+        (self.0)(in_force(level)?).map_err(|_| TelemetryError::Ended)
+    }
+}
+
+impl fmt::Debug for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Volume").finish_non_exhaustive()
+    }
+}
+
+fn in_force(level: &Level) -> Result<EnvFilter, TelemetryError> {
+    match std::env::var(LEVEL_VARIABLE) {
+        Ok(text) => Ok(text.parse::<Level>()?.0),
+        Err(_) => Ok(level.0.clone()),
+    }
+}
+
 /// Begins to log on stderr, in colour on a terminal unless `NO_COLOR` is set. `PURGEBUS_LOG`
 /// wins over `level`.
-pub fn init(format: Format, level: &Level) -> Result<(), TelemetryError> {
-    let level = match std::env::var(LEVEL_VARIABLE) {
-        Ok(text) => text.parse::<Level>()?.0,
-        Err(_) => level.0.clone(),
-    };
+pub fn init(format: Format, level: &Level) -> Result<Volume, TelemetryError> {
+    let level = in_force(level)?;
     let colour = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A closed stderr must not end the process: what cannot be logged is lost in silence.
@@ -81,11 +105,19 @@ pub fn init(format: Format, level: &Level) -> Result<(), TelemetryError> {
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .log_internal_errors(false);
-    match format {
-        Format::Text => builder.finish().try_init(),
-        Format::Json => builder.json().finish().try_init(),
-    }
-    .map_err(|_| TelemetryError::Begun)
+    let (begun, volume) = match format {
+        Format::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.finish().try_init(), Volume(Box::new(move |level| handle.reload(level))))
+        }
+        Format::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.finish().try_init(), Volume(Box::new(move |level| handle.reload(level))))
+        }
+    };
+    begun.map(|()| volume).map_err(|_| TelemetryError::Begun)
 }
 
 #[cfg(test)]

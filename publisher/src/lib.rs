@@ -23,7 +23,7 @@ pub use handle::{AcceptError, PublisherHandle, StatusError};
 pub use journal::{JournalError, JournalStore};
 pub use outlet::Outlet;
 pub use publisher::{Publisher, PublisherError, PublisherSetup};
-pub use tokens::TokensError;
+pub use tokens::{TokenBook, Tokens, TokensError};
 pub use tracker::Until;
 
 /// An error and its causes on one line, for logs.

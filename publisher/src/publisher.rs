@@ -28,7 +28,7 @@ use crate::outlet::Outlet;
 use crate::repair::Repairer;
 use crate::routes;
 use crate::search::Searcher;
-use crate::tokens::{Tokens, TokensError};
+use crate::tokens::{TokenBook, Tokens, TokensError};
 use crate::tracker::{Tracking, TrackingSetup};
 
 /// Most connections to the API at once; more wait in the system's queue.
@@ -90,7 +90,7 @@ pub enum PublisherError {
 pub struct Publisher {
     handle: PublisherHandle,
     listen: SocketAddr,
-    tokens: Option<Arc<Tokens>>,
+    tokens: Option<TokenBook>,
     server: Option<HttpServer>,
     metrics: Metrics,
     journal: Journal,
@@ -107,7 +107,7 @@ impl Publisher {
     pub async fn open(setup: PublisherSetup) -> Result<Self, PublisherError> {
         let PublisherSetup { config, name, sites, store, outlet, clock, .. } = setup;
         let tokens = match &config.tokens_file {
-            Some(file) => Some(Arc::new(Tokens::read(file)?)),
+            Some(file) => Some(TokenBook::new(Tokens::read(file)?)),
             None if config.listen.ip().is_loopback() => None,
             None => return Err(PublisherError::Exposed(config.listen)),
         };
@@ -182,6 +182,11 @@ impl Publisher {
     /// For those who publish and ask without HTTP.
     pub fn handle(&self) -> PublisherHandle {
         self.handle.clone()
+    }
+
+    /// Who may use the API, to be replaced while it runs; `None` where everyone of this machine may.
+    pub fn tokens(&self) -> Option<TokenBook> {
+        self.tokens.clone()
     }
 
     /// The API.

@@ -28,7 +28,7 @@ use tracing::{error, warn};
 use crate::handle::{PublisherHandle, StatusError};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
-use crate::tokens::Tokens;
+use crate::tokens::TokenBook;
 use gate::Gate;
 use openapi::At;
 
@@ -61,7 +61,7 @@ fn resources() -> Vec<Resource> {
 /// Every route. Without tokens, everyone may use them.
 pub(crate) fn router(
     handle: PublisherHandle,
-    tokens: Option<Arc<Tokens>>,
+    tokens: Option<TokenBook>,
     metrics: Metrics,
 ) -> Router {
     let all = resources()

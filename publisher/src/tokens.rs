@@ -6,11 +6,13 @@
 //! hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 //! ```
 //!
-//! A secret is 256 random bits, so one fast digest protects it; the file can be appended to.
+//! A secret is 256 random bits, so one fast digest protects it; the file can be appended to, and read again.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -53,7 +55,26 @@ pub enum TokensError {
 
 /// Everyone who may use the API.
 #[derive(Debug)]
-pub(crate) struct Tokens(Vec<Token>);
+pub struct Tokens(Vec<Token>);
+
+/// Everyone who may use the API now; others may later. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TokenBook(Arc<RwLock<Arc<Tokens>>>);
+
+impl TokenBook {
+    pub(crate) fn new(tokens: Tokens) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(tokens))))
+    }
+
+    pub(crate) fn current(&self) -> Arc<Tokens> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// From now on these may use the API, and nobody else.
+    pub fn replace(&self, tokens: Tokens) {
+        *self.0.write() = Arc::new(tokens);
+    }
+}
 
 #[derive(Debug)]
 struct Token {
@@ -77,7 +98,7 @@ struct Entry {
 
 impl Tokens {
     /// Reads a tokens file. Blocks on the disk, for a moment.
-    pub(crate) fn read(path: &Path) -> Result<Self, TokensError> {
+    pub fn read(path: &Path) -> Result<Self, TokensError> {
         let failed = |source| TokensError::Read { path: path.to_owned(), source };
         let length = std::fs::metadata(path).map_err(failed)?.len();
         if length > FILE_BYTES_MAX {

@@ -1,5 +1,6 @@
 //! How a lane stands, told to whoever asks: the report, the metrics, and `/health/ready`.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use daemon::Readiness;
@@ -13,6 +14,29 @@ use super::{GLANCE, Lane, SHOW_EVERY};
 /// Trouble with the broker that lasts so long is worth telling of a lane that is ready.
 const TROUBLE_TOLD_AFTER: Duration = Duration::from_secs(10);
 
+/// How far a lane may fall behind before that is told.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    stale: Duration,
+    backlog_max: Option<NonZeroU64>,
+    exceeded: bool,
+}
+
+impl Budget {
+    /// It shows as degraded with an unsettled invalidation older than `stale`, and is not ready with more of them than
+    /// `backlog_max`, until half of those are settled.
+    pub(crate) fn new(stale: Duration, backlog_max: Option<NonZeroU64>) -> Self {
+        Self { stale, backlog_max, exceeded: false }
+    }
+
+    /// Whether a lane that lags by so many now is not to be counted upon.
+    fn exceed(&mut self, lag: u64) -> bool {
+        let bound = |max: NonZeroU64| if self.exceeded { max.get() / 2 } else { max.get() };
+        self.exceeded = self.backlog_max.is_some_and(|max| lag > bound(max));
+        self.exceeded
+    }
+}
+
 impl Lane {
     pub(super) fn show(&mut self, reading: &Reading) {
         let age = self.shown.map(|shown| shown.elapsed());
@@ -22,7 +46,8 @@ impl Lane {
         }
         self.shown = Some(Instant::now());
         self.unshown = false;
-        let report = self.machine.report(self.now());
+        let mut report = self.machine.report(self.now());
+        report.ready &= !self.budget.exceed(report.lag);
         self.metrics.show(&report, self.machine.sizes());
         self.condition.set(self.readiness(&report, reading));
         self.progress.show(report, self.machine.abilities().cloned());
@@ -35,9 +60,14 @@ impl Lane {
             }
             return Readiness::NotReady(reason);
         }
+        if self.budget.exceeded {
+            let error = report.last_error.as_ref().map(|error| format!(": {error}"));
+            let (lag, error) = (report.lag, error.unwrap_or_default());
+            return Readiness::NotReady(format!("{lag} invalidations wait for this cache{error}"));
+        }
         let mut troubles = Vec::new();
         let age = report.oldest_unsettled_us.map(Duration::from_micros);
-        if let Some(age) = age.filter(|age| *age > self.stale_budget) {
+        if let Some(age) = age.filter(|age| *age > self.budget.stale) {
             let error = report.last_error.as_ref().map(|error| format!(": {error}"));
             let seconds = age.as_secs();
             let error = error.unwrap_or_default();
@@ -61,5 +91,19 @@ pub(super) fn word(error: &WireError) -> &'static str {
         WireError::Malformed(_) => "malformed",
         WireError::Unknown { .. } => "unknown",
         WireError::Invalid(_) => "invalid",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_clears_above_its_bound_until_half_of_it_is_settled() {
+        let mut budget = Budget::new(Duration::ZERO, NonZeroU64::new(10));
+        let told = [10, 11, 6, 5, 6].map(|lag| budget.exceed(lag));
+        assert_eq!(told, [false, true, true, false, false]);
+        let mut unbounded = Budget::new(Duration::ZERO, None);
+        assert!(!unbounded.exceed(u64::MAX));
     }
 }

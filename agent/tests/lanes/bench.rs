@@ -5,6 +5,7 @@ mod log;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub(crate) struct Bench {
     stop: Stop,
     gate: Arc<Gate>,
     fail_open_after: Option<Duration>,
+    backlog_max: Option<NonZeroU64>,
     origin: Instant,
     began: Instant,
 }
@@ -78,6 +80,7 @@ impl Bench {
             behaviours: Arc::default(),
             purges: Arc::default(),
             registry: Arc::default(),
+            backlog_max: None,
             health: Health::default(),
             heads: Arc::default(),
             agent: JoinSet::new(),
@@ -140,6 +143,7 @@ impl Bench {
             config: AgentConfig {
                 state: self.state.path().to_owned(),
                 ready_fail_open_after: self.fail_open_after,
+                ready_backlog_max: self.backlog_max,
                 ..AgentConfig::default()
             },
             name: "edge-1".parse().expect("a name"),
@@ -191,6 +195,17 @@ impl Bench {
     pub(crate) fn never_ready_unheard(mut self) -> Self {
         self.fail_open_after = None;
         self
+    }
+
+    /// A lane with a longer backlog is not ready.
+    pub(crate) fn not_ready_above(mut self, backlog: u64) -> Self {
+        self.backlog_max = NonZeroU64::new(backlog);
+        self
+    }
+
+    /// Everything that was published leaves the log, as it does when it is old.
+    pub(crate) async fn expire(&self) {
+        self.broker.retain(Timestamp::MAX).await.expect("a log in memory");
     }
 
     /// The agent cannot reach the broker, or can again.

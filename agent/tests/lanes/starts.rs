@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemas::{LogMessage, Lost, Number, Outcome, Priority};
 
-use crate::bench::{self, Bench, OneLine, number, tag};
+use crate::bench::{self, Behaviour, Bench, OneLine, number, tag};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -53,6 +53,80 @@ async fn a_lane_takes_no_base_before_the_board_has_taken_its_name() {
     bench.refuse_reports(false);
     bench.until(|lane| lane.ready).await;
     assert_eq!(bench.report("web", Priority::Normal).await.line().base, first);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_owes_a_flush_at_its_start_is_not_ready_before_it() {
+    let mut bench = Bench::new().cache("web", |cache| cache.starts_empty = false);
+    bench.behave("web", Behaviour::Slow(20 * SECOND));
+    bench.start_unready();
+    bench.pass(15 * SECOND).await;
+    let reasons = bench.not_ready();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons.iter().all(|reason| reason.contains("a flush is due")), "{reasons:?}");
+    bench.pass(30 * SECOND).await;
+    assert_eq!(bench.not_ready(), Vec::<String>::new());
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_flush_clears_nobody() {
+    let mut bench = Bench::new().cache("web", |_| {});
+    bench.start().await;
+    bench.behave("web", Behaviour::Slow(20 * SECOND));
+    bench.lose(&[tag("lost")]);
+    bench.publish(&[tag("b")]).await;
+    let mut shown = false;
+    for _ in 0..120 {
+        bench.pass(SECOND).await;
+        assert_eq!(bench.not_ready(), Vec::<String>::new());
+        shown |= bench.troubles().iter().any(|trouble| trouble.contains("a flush is due"));
+    }
+    assert!(shown, "it is said");
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_backlog_of_its_own_clears_a_lane_that_was_ready_until_half_of_it_is_settled() {
+    let mut bench = Bench::new().cache("web", |_| {}).not_ready_above(10);
+    bench.start().await;
+    bench.behave("web", Behaviour::Down);
+    for name in 0..10 {
+        bench.publish(&[tag(&format!("t{name}"))]).await;
+    }
+    bench.pass(2 * SECOND).await;
+    assert_eq!(bench.not_ready(), Vec::<String>::new(), "as many as it may");
+    bench.publish(&[tag("one-too-many")]).await;
+    bench.pass(2 * SECOND).await;
+    let reasons = bench.not_ready();
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(reasons[0].contains("web.normal: 11 invalidations wait"), "{reasons:?}");
+    assert!(!bench.report("web", Priority::Normal).await.ready);
+    bench.behave("web", Behaviour::Works);
+    bench.pass(60 * SECOND).await;
+    assert_eq!(bench.not_ready(), Vec::<String>::new());
+    assert!(bench.report("web", Priority::Normal).await.ready);
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_left_the_log_while_an_agent_was_away_is_flushed() {
+    let mut bench = Bench::new().cache("web", |_| {});
+    bench.start().await;
+    bench.publish(&[tag("a")]).await;
+    bench.pass(5 * SECOND).await;
+    bench.kill().await;
+    for name in ["b", "c", "d"] {
+        bench.publish(&[tag(name)]).await;
+    }
+    bench.expire().await;
+    let head = bench.publish(&[tag("e")]).await;
+    bench.start_unready();
+    bench.until(|lane| lane.line().finished == head).await;
+    assert!(bench.purges("web").contains(&"everything".to_owned()));
+    assert!(bench.report("web", Priority::Normal).await.outcomes.of(Outcome::Flushed) >= 3);
+    bench.until(|lane| lane.ready).await;
     bench.stop().await;
 }
 
@@ -123,7 +197,7 @@ fn lost_message(lost: Number) -> LogMessage {
 
 #[tokio::test(start_paused = true)]
 async fn a_hole_that_is_filled_calls_the_flush_off_and_leaves_the_report() {
-    let mut bench = Bench::new().cache("web", |cache| cache.flush_spread = 120 * SECOND);
+    let mut bench = Bench::new().cache("web", |cache| cache.flush_spread = 100_000 * SECOND);
     bench.start().await;
     let late = bench.withhold(&[tag("late")]);
     let head = bench.publish(&[tag("b")]).await;

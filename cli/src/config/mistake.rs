@@ -128,21 +128,28 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistakes {
+impl Mistakes {
     /// One mistake a line, in the form that editors jump to.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let line = |Mistake { place, field, problem }: &Mistake| {
+            let file = self.file.display();
+            let place = match place {
+                Place::File => format!("{file}: "),
+                Place::At { line, column } => format!("{file}:{line}:{column}: "),
+                Place::Variable(name) => format!("{name}: "),
+            };
+            let field = if field.steps().is_empty() { String::new() } else { format!("{field}: ") };
+            format!("{place}{field}{problem}")
+        };
+        self.mistakes.iter().map(line).collect()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    /// A line for each, and how many there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Mistake { place, field, problem } in &self.mistakes {
-            match place {
-                Place::File => write!(f, "{}: ", self.file.display())?,
-                Place::At { line, column } => {
-                    write!(f, "{}:{line}:{column}: ", self.file.display())?;
-                }
-                Place::Variable(name) => write!(f, "{name}: ")?,
-            }
-            if !field.steps().is_empty() {
-                write!(f, "{field}: ")?;
-            }
-            writeln!(f, "{problem}")?;
+        for line in self.lines() {
+            writeln!(f, "{line}")?;
         }
         match self.mistakes.len() {
             1 => f.write_str("1 mistake"),

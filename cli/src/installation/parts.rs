@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use agent::{Agent, AgentSetup, Cache};
 use anyhow::Context;
 use daemon::{Clock, Health};
 use parking_lot::Mutex;
@@ -11,6 +10,7 @@ use publisher::{Publisher, PublisherError, PublisherSetup};
 use schemas::Sites;
 
 use super::broker::Log;
+use super::seat::{Seat, Template};
 use crate::config::{AgentPart, BrokerConfig, PublisherPart};
 use crate::exit::{Exit, Failure};
 
@@ -46,17 +46,16 @@ pub(super) async fn publisher(
     Publisher::open(setup).await.map_err(failure)
 }
 
-/// Opens the agent.
+/// Opens the agent, in a seat for those that may come after it.
 pub(super) fn agent(
     part: AgentPart,
     broker: &BrokerConfig,
     log: &Log,
     surroundings: &Surroundings,
-) -> Result<Agent, Failure> {
-    let setup = AgentSetup {
+) -> Result<Seat, Failure> {
+    let template = Template {
         config: part.config,
         name: part.name,
-        caches: part.caches.into_iter().map(Cache::from).collect(),
         sites: surroundings.sites.clone(),
         broker: log.broker(),
         retention: broker.retention(),
@@ -64,7 +63,7 @@ pub(super) fn agent(
         health: surroundings.health.clone(),
         metrics: surroundings.metrics.clone(),
     };
-    Agent::open(setup).map_err(Failure::failed)
+    Seat::open(template, part.caches).map_err(Failure::failed)
 }
 
 /// A tokens file that cannot be used is a mistake of the configuration.

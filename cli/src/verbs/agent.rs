@@ -16,7 +16,8 @@ Examples:
 
 Reads [broker], [agent], [[agent.cache]] and [[site]]; [broker] has kind = \"nats\" or \"kafka\". It starts
 while the broker is down, and /health/ready on its admin port says so. SIGINT and SIGTERM stop it within
-its grace, a second one at once; a restart goes on where it was.")]
+its grace, a second one at once; a restart goes on where it was. SIGHUP
+puts caches and log level in force as they are in the file by then.")]
 pub(crate) struct Agent {
     #[command(flatten)]
     process: Process,

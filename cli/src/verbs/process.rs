@@ -1,16 +1,18 @@
 //! What every verb that runs a part of the bus does: read, open, listen, run, stop.
 
+use std::mem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 
 use clap::Args;
 use daemon::telemetry::{self, Format};
-use daemon::{Stop, stop_on_signals};
+use daemon::{Hangups, Stop, stop_on_signals};
 use serde_json::json;
 
 use crate::config::{Config, Role};
 use crate::exit::{Exit, Failure, tell};
-use crate::installation::Installation;
+use crate::installation::{Installation, Reloader};
 
 use super::check::wrong;
 
@@ -28,19 +30,28 @@ pub(super) struct Process {
 impl Process {
     /// Runs it as `role` until it is told to stop.
     pub(super) async fn run(self, role: Role) -> Result<Exit, Failure> {
-        let config = Config::load(&self.config, &Config::environment(), Some(role))
+        let mut config = Config::load(&self.config, &Config::environment(), Some(role))
             .map_err(|mistakes| wrong(&mistakes))?;
         let format = if self.json { Format::Json } else { config.log.format };
-        telemetry::init(format, &config.log.level)
+        let volume = telemetry::init(format, &config.log.level)
             .map_err(|error| Failure::new(Exit::WrongUsage, error))?;
-        let grace = config.process.grace;
+        let (grace, in_force) = (config.process.grace, mem::take(&mut config.written));
         let stop = Stop::new();
-        let impatient = stop_on_signals(stop.clone())?;
-        let installation = Installation::open(config).await?;
+        let mut impatient = pin!(stop_on_signals(stop.clone())?);
+        let hangups = Hangups::listen()?;
+        // Opening reads all of the journal, and waits for room on its disk.
+        let installation = tokio::select! {
+            opened = Installation::open(config) => opened?,
+            second = &mut impatient => return Err(Failure::failed(second)),
+            () = stop.requested() => return Ok(Exit::Done),
+        };
         for (what, address) in installation.ports() {
             announce(format, what, address);
         }
-        let crew = installation.crew(stop);
+        let changeable = installation.changeable();
+        let mut crew = installation.crew(stop);
+        let reloader = Reloader { file: self.config, role, in_force, changeable, volume, hangups };
+        crew.spawn("reload", reloader.run(crew.stop()));
         tokio::select! {
             ended = crew.run(grace) => ended.map(|()| Exit::Done).map_err(Failure::failed),
             second = impatient => Err(Failure::failed(second)),

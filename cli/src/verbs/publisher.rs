@@ -16,7 +16,8 @@ Examples:
 
 Reads [broker], [publisher] and [[site]]; [broker] has kind = \"nats\" or \"kafka\". It starts and accepts
 while the broker is down: answers then say durable = journal, and what they accepted is forwarded later.
-SIGINT and SIGTERM stop it within its grace, a second one at once; a restart goes on where it was.")]
+SIGINT and SIGTERM stop it within its grace, a second one at once; a restart goes on where it was. SIGHUP
+puts tokens and log level in force as they are in the file by then.")]
 pub(crate) struct Publisher {
     #[command(flatten)]
     process: Process,

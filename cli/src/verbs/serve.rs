@@ -17,7 +17,8 @@ Examples:
 
 The log is embedded, in the same database as the journal, unless [broker] names another. Every mistake of
 the configuration is told before any port is bound. Prints a line for each port when it listens. SIGINT
-and SIGTERM stop it within its grace, a second one at once; a restart goes on where it was.")]
+and SIGTERM stop it within its grace, a second one at once; a restart goes on where it was. SIGHUP
+puts tokens, caches and log level in force as they are in the file by then.")]
 pub(crate) struct Serve {
     #[command(flatten)]
     process: Process,

@@ -17,7 +17,7 @@ use tracing::error;
 use super::auth;
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Reason, Refused};
-use crate::tokens::Tokens;
+use crate::tokens::TokenBook;
 
 /// No request takes longer: the longest wait for progress, and some.
 const ANSWER_WITHIN: Duration = Duration::from_secs(150);
@@ -25,14 +25,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(150);
 /// What is asked of every request. Without tokens, everyone may pass.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) tokens: Option<Arc<Tokens>>,
+    pub(super) tokens: Option<TokenBook>,
     pub(super) metrics: Metrics,
 }
 
 /// Lets through who may pass, sees to it that there is an answer, and counts what is refused.
 pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let tokens = gate.tokens.as_deref();
-    let response = answered(auth::require(tokens, request, next)).await;
+    let tokens = gate.tokens.as_ref().map(TokenBook::current);
+    let response = answered(auth::require(tokens.as_deref(), request, next)).await;
     if let Some(Reason(reason)) = response.extensions().get() {
         gate.metrics.refused(reason);
     }

@@ -136,6 +136,16 @@ impl Bench {
         self.latest_report().await.clocks
     }
 
+    /// What the degraded conditions say.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let conditions = self.health.conditions().into_iter();
+        let troubles = conditions.filter_map(|(_, readiness)| match readiness {
+            Readiness::Degraded(why) => Some(why),
+            Readiness::Ready | Readiness::NotReady(_) => None,
+        });
+        troubles.collect()
+    }
+
     /// The conditions that are degraded.
     pub(crate) fn degraded(&self) -> Vec<String> {
         let conditions = self.health.conditions().into_iter();
