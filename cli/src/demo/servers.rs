@@ -24,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const PORTS_TRIED: usize = 5;
 /// How much of its log an error shows.
 const LOG_BYTES_SHOWN: usize = 2_000;
+/// Kills the process group `$1` when nobody holds the other end of its standard input any more.
+const GUARD: &str = "read -r _; kill -KILL \"-$1\"";
 /// Where servers lie that are not on every user's PATH.
 const SERVER_FOLDERS: [&str; 2] = ["/usr/local/sbin", "/usr/sbin"];
 
@@ -56,6 +58,8 @@ impl Program {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
+    /// Ends the server where we cannot: when we are killed without warning.
+    guard: Child,
     address: SocketAddr,
 }
 
@@ -80,7 +84,7 @@ impl Server {
 
     fn spawn(file: &Path, folder: &Path, port: u16, arguments: &[String]) -> anyhow::Result<Self> {
         let log = File::create(log_file(folder))?;
-        let child = Command::new(file)
+        let mut child = Command::new(file)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -89,7 +93,8 @@ impl Server {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot run {}", file.display()))?;
-        Ok(Self { child, address: (Ipv4Addr::LOCALHOST, port).into() })
+        let guard = guard(&child).inspect_err(|_| end(&mut child))?;
+        Ok(Self { child, guard, address: (Ipv4Addr::LOCALHOST, port).into() })
     }
 
     /// False if it ended before it accepted a connection.
@@ -111,12 +116,28 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Kills it with its children; an error says that they are dead already.
     fn drop(&mut self) {
-        kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
-        self.child.kill().ok();
-        self.child.wait().ok();
+        end(&mut self.guard);
+        end(&mut self.child);
     }
+}
+
+/// Kills a process with its children; an error says that they are dead already.
+fn end(child: &mut Child) {
+    kill_process_group(Pid::from_child(child), Signal::KILL).ok();
+    child.kill().ok();
+    child.wait().ok();
+}
+
+fn guard(child: &Child) -> anyhow::Result<Child> {
+    let guard = Command::new("/bin/sh")
+        .args(["-c", GUARD, "sh", &child.id().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
+    guard.context("cannot run /bin/sh")
 }
 
 /// A port that nobody listens on now.

@@ -4,10 +4,10 @@ use tests::eventually;
 
 use crate::show::{Ended, Show};
 
-/// Interrupts a demo once its servers run, so many of each.
-async fn end_by(signal: &str, servers: &[&str]) -> Ended {
+/// Interrupts a demo once its servers run, two of each.
+async fn interrupt(signal: &str, servers: &[&str]) -> Show {
     let with = servers.join(",");
-    let mut show = Show::start(&["--with", &with, "--seconds", "600", "--json"]);
+    let show = Show::start(&["--with", &with, "--seconds", "600", "--json"]);
     eventually("all servers run", async || {
         let running = show.servers();
         let of = |server: &str| running.iter().filter(|name| name.starts_with(server)).count();
@@ -15,6 +15,11 @@ async fn end_by(signal: &str, servers: &[&str]) -> Ended {
     })
     .await;
     show.signal(signal);
+    show
+}
+
+async fn end_by(signal: &str, servers: &[&str]) -> Ended {
+    let mut show = interrupt(signal, servers).await;
     let ended = show.end().await;
     assert_eq!((show.servers(), show.leavings()), (Vec::new(), Vec::new()), "{signal}");
     ended
@@ -30,6 +35,12 @@ async fn an_interrupt_leaves_nothing_behind() {
 async fn a_closed_terminal_leaves_nothing_behind() {
     let ended = end_by("-HUP", &["varnish", "redis"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_kill_without_warning_leaves_no_server_behind() {
+    let show = interrupt("-KILL", &["varnish", "redis"]).await;
+    eventually("no server runs", async || show.servers().is_empty()).await;
 }
 
 #[tokio::test]
