@@ -94,7 +94,7 @@ async fn whoever_listens_hears_what_comes_and_goes_on_where_it_was() {
     let mut again = Listening::to(&api, "", &last).await;
     assert_eq!(again.next(&["published", "lagged"]).await.data["id"], ids[1]);
     // Of another life of this publisher: all that this one remembers is new.
-    for strange in ["0123456789abcdef-7", "what?"] {
+    for strange in ["0123456789abcdef-1", "what?"] {
         let mut other = Listening::to(&api, "", &format!("Last-Event-ID: {strange}\r\n")).await;
         let lagged = other.next(&["published", "lagged"]).await;
         assert_eq!((lagged.data, lagged.id), (json!({"event": "lagged", "missed": null}), None));
