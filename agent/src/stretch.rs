@@ -226,7 +226,12 @@ impl Stretches {
             Some((self.next_of(stretch)?, at, completes))
         });
         let (_, at, completes) = due.min()?;
-        let pass = Pass::new(self.waiting.remove(at), completes);
+        let stretch = self.waiting.remove(at);
+        let due = stretch.settled.unwrap_or_default() + self.delays[completes - 1];
+        // How long the inner lane has been through is not known: only what comes from now on is certain to come after.
+        let after_inner = finals.is_some() && completes == self.delays.len();
+        let counts_from = if after_inner { now } else { due };
+        let pass = Pass::new(stretch, completes, counts_from);
         let from = pass.begins_at();
         self.pass = Some(pass);
         Some(from)
@@ -268,8 +273,7 @@ impl Stretches {
         if !pass.meet(place) {
             return None;
         }
-        let delay = pass.completes.checked_sub(1).and_then(|last| self.delays.get(last))?;
-        Some((pass.settled() + *delay, pass.completes == self.delays.len()))
+        Some((pass.counts_from, pass.completes == self.delays.len()))
     }
 
     /// The pass under way waits for one more purge.

@@ -14,6 +14,8 @@ pub(super) struct Pass {
     pub(super) stretch: Stretch,
     /// So many delays the stretch will have had.
     pub(super) completes: usize,
+    /// A purge that began then or later is this pass of its selector.
+    pub(super) counts_from: Moment,
     /// What was not read again yet.
     pub(super) unmet: Numbers,
     /// Purges that have not come back.
@@ -23,21 +25,17 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// A pass of `stretch` that completes so many delays.
-    pub(super) fn new(stretch: Stretch, completes: usize) -> Self {
+    /// A pass of `stretch` that completes so many delays; purges count for it from a moment on.
+    pub(super) fn new(stretch: Stretch, completes: usize, counts_from: Moment) -> Self {
         let spans = stretch.spans.iter();
         let ends = spans.map(|(partition, span)| (*partition, (span.first, span.last))).collect();
-        Self { unmet: stretch.members.clone(), stretch, completes, outstanding: 0, ends }
+        let unmet = stretch.members.clone();
+        Self { unmet, stretch, completes, counts_from, outstanding: 0, ends }
     }
 
     /// Where it reads from.
     pub(super) fn begins_at(&self) -> Positions {
         self.ends.iter().map(|(partition, (first, _))| (*partition, *first)).collect()
-    }
-
-    /// When its stretch settled.
-    pub(super) fn settled(&self) -> Moment {
-        self.stretch.settled.unwrap_or_default()
     }
 
     /// Whether it wants more of the log.

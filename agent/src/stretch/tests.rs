@@ -105,8 +105,8 @@ fn the_last_pass_waits_for_the_inner_lanes_last() {
     };
     assert!(!due(&stretches, 3) && due(&stretches, 4), "nobody wakes for what waits for another");
     let from = stretches.begin(Some(&final_up_to(4)), seconds(102)).expect("it is due");
-    let (_, _, ended) = run(&mut stretches, &from);
-    assert_eq!(numbers(&ended.finished), [4]);
+    let (_, since, ended) = run(&mut stretches, &from);
+    assert_eq!((since, numbers(&ended.finished)), (Some(seconds(102)), vec![4]));
 }
 
 #[test]
