@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn an_event_without_end_is_given_up() {
         let mut reader = Reader::default();
-        let taken = (0..100).find(|_| reader.take(&[b'x'; 64 << 10]).is_err());
+        let taken = (0..100).find(|_| reader.take(&vec![b'x'; 64 << 10]).is_err());
         assert!(taken.is_some_and(|pieces| pieces <= 17), "{taken:?}");
     }
 }
