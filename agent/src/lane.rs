@@ -1,5 +1,6 @@
 //! A lane at work: one cursor on the log, feeding one cache. The thin shell around [`Machine`].
 
+mod following;
 mod inside;
 mod reading;
 mod standing;
@@ -28,6 +29,7 @@ use crate::reporter::{Fleet, Registration};
 use crate::shelf::Shelf;
 use crate::{Moment, error_chain};
 
+use following::Following;
 use inside::Inside;
 use reading::Reading;
 
@@ -90,6 +92,7 @@ pub(crate) struct Lane {
     tidied: Instant,
     inside: Option<Inside>,
     returned: bool,
+    following: Option<Following>,
 }
 
 impl Lane {
@@ -110,13 +113,14 @@ impl Lane {
     }
 
     fn new(setup: LaneSetup, stored: Option<Cursor>, server: Option<String>) -> Self {
+        let following = setup.inner.clone().map(Following::new);
         let inner = setup.inner.map(|inner| inner as Arc<dyn Inner>);
         let machine =
             Machine::new(setup.purpose, stored.as_ref(), inner, setup.jitter, Moment::ZERO);
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
         let inside = setup.driver.shelf().is_some().then(|| Inside::new(server, begun));
-        Self {
+        let lane = Self {
             name: setup.name,
             machine,
             driver: setup.driver,
@@ -138,7 +142,10 @@ impl Lane {
             tidied: begun,
             inside,
             returned: false,
-        }
+            following,
+        };
+        lane.tell_return(lane.stored.as_ref().map(|(cursor, _)| cursor));
+        lane
     }
 
     async fn work(
@@ -228,6 +235,7 @@ impl Lane {
     /// Does what is due, sends what is ready, shows what has changed.
     fn advance(&mut self, flights: &Flights, reading: &Reading) {
         let now = self.now();
+        self.follow(now);
         self.machine.tick(now);
         self.tend(flights, now);
         let in_session = self.in_session();

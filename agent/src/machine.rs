@@ -12,6 +12,7 @@ mod hearing;
 mod holes;
 mod lines;
 mod start;
+mod takeback;
 mod telling;
 
 use std::collections::{BTreeSet, HashMap};

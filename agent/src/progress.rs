@@ -1,18 +1,21 @@
 //! What one lane shows to others: its report for the reporter, and what it has settled for a lane that comes after it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use schemas::{
-    Abilities, CircuitState, LaneReport, LineId, Number, NumberRange, OutcomeCounts, Place,
+    Abilities, CircuitState, Cursor, LaneReport, LineId, Number, NumberRange, OutcomeCounts, Place,
     Priority,
 };
 use tokio::sync::{Notify, watch};
 
 use crate::floor::Floor;
 use crate::order::{Floors, Inner};
+
+/// Most returns remembered for an outer lane: each takes a new connection, and it follows at once.
+const CURSORS_MAX: usize = 8;
 
 /// The public face of one lane.
 #[derive(Debug)]
@@ -22,6 +25,14 @@ pub(crate) struct Progress {
     latest: Mutex<(LaneReport, Option<Abilities>)>,
     moved: watch::Sender<()>,
     news: Arc<Notify>,
+    returns: Mutex<Returns>,
+}
+
+/// The cursors that it went back to, each numbered, for an outer lane to follow.
+#[derive(Debug, Default)]
+struct Returns {
+    count: u64,
+    cursors: VecDeque<(u64, Arc<Cursor>)>,
 }
 
 impl Progress {
@@ -44,6 +55,7 @@ impl Progress {
             latest: Mutex::new((report, None)),
             moved: watch::Sender::new(()),
             news,
+            returns: Mutex::default(),
         }
     }
 
@@ -65,6 +77,26 @@ impl Progress {
         self.applied.write().clear();
         self.settle(settled);
         self.moved.send_replace(());
+    }
+
+    /// All that counts of its cache is what `cursor` says.
+    pub(crate) fn returned(&self, cursor: Cursor) {
+        let mut returns = self.returns.lock();
+        returns.count += 1;
+        let number = returns.count;
+        returns.cursors.push_back((number, Arc::new(cursor)));
+        if returns.cursors.len() > CURSORS_MAX {
+            returns.cursors.pop_front();
+        }
+        drop(returns);
+        self.moved.send_replace(());
+    }
+
+    /// The cursors that it went back to after the return of that number, and the number of the latest.
+    pub(crate) fn returned_since(&self, number: u64) -> (u64, Vec<Arc<Cursor>>) {
+        let returns = self.returns.lock();
+        let since = returns.cursors.iter().filter(|(at, _)| *at > number);
+        (returns.count, since.map(|(_, cursor)| cursor.clone()).collect())
     }
 
     /// These lines are of no concern any more.

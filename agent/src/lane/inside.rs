@@ -161,12 +161,22 @@ impl Lane {
         }
     }
 
-    fn go_back(&mut self, cursor: Option<Cursor>, now: Moment) {
+    pub(super) fn go_back(&mut self, cursor: Option<Cursor>, now: Moment) {
+        self.tell_return(cursor.as_ref());
         self.machine.begin_again(cursor.as_ref(), now);
         self.progress.begin_again(self.machine.drain_settled());
         self.stored = cursor.map(|cursor| (cursor, Instant::now()));
         self.returned = true;
         self.unshown = true;
+    }
+
+    /// An outer lane goes back with this one, unless that flushes: then it flushes after it.
+    pub(super) fn tell_return(&self, cursor: Option<&Cursor>) {
+        match cursor {
+            Some(cursor) => self.progress.returned(cursor.clone()),
+            None if self.machine.is_shared() => self.progress.returned(self.machine.replay()),
+            None => {}
+        }
     }
 }
 

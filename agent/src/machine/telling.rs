@@ -39,6 +39,16 @@ impl Machine {
         }
     }
 
+    /// Whether others fill and purge the cache too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.purpose.config.shared
+    }
+
+    /// The cursor of a lane to which all that the log holds is replayed.
+    pub(crate) fn replay(&self) -> Cursor {
+        Cursor { lines: Vec::new(), closed: Vec::new(), hints: Vec::new(), ..self.cursor() }
+    }
+
     /// Whether the cursor may be stored yet: not before a first flush was carried out, so that a crash until then
     /// flushes again.
     pub(crate) fn has_cursor(&self) -> bool {

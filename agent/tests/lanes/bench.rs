@@ -186,6 +186,14 @@ impl Bench {
         ended.expect("it ran").expect("it ended well");
     }
 
+    /// Keeps a copy of a cache's cursor, or puts that in its place.
+    pub(crate) fn keep_or_restore_cursor(&self, cache: &str, keep: bool) {
+        let cursor = self.state.path().join(format!("{cache}.normal.cursor"));
+        let copy = self.state.path().join("copy");
+        let (from, to) = if keep { (cursor, copy) } else { (copy, cursor) };
+        std::fs::copy(from, to).expect("a cursor");
+    }
+
     /// Stops the agent as `kill -9` would.
     pub(crate) async fn kill(&mut self) {
         self.agent.shutdown().await;

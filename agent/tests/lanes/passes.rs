@@ -152,3 +152,27 @@ async fn the_last_pass_of_an_outer_cache_comes_after_that_of_the_inner_one() {
     }
     bench.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outer_cache_goes_back_with_the_cursor_of_the_inner_one() {
+    let mut bench =
+        Bench::new().cache("inner", |_| {}).cache("outer", |cache| cache.after("inner"));
+    bench.start().await;
+    let mut numbers = Vec::new();
+    for name in ["a", "b"] {
+        numbers.push(bench.publish(&[tag(name)]).await);
+        let last = numbers[numbers.len() - 1];
+        bench.until_lane("outer", NORMAL, |lane| lane.line().finished == last).await;
+        bench.stop().await;
+        bench.keep_or_restore_cursor("inner", name == "a");
+        bench.start_unready();
+    }
+    // The inner cache was restored from before "b", and its cursor with it.
+    bench.until_lane("inner", NORMAL, |lane| lane.ready && lane.line().finished == 2).await;
+    bench.until_lane("outer", NORMAL, |lane| lane.ready && lane.line().finished == 2).await;
+    let purges =
+        |cache: &str, what: &str| bench.purges(cache).iter().filter(|purge| *purge == what).count();
+    assert_eq!(["inner", "outer"].map(|cache| purges(cache, "tag a")), [2, 2]);
+    assert_eq!(["inner", "outer"].map(|cache| purges(cache, "tag b")), [4, 4]);
+    bench.stop().await;
+}
