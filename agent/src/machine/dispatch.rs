@@ -154,7 +154,7 @@ impl Machine {
                     let place = *place;
                     self.settle(place, outcome);
                     let held_up = self.inner.as_ref().is_some_and(|inner| !inner.settled(place));
-                    if (held_up || self.rebounds.any()) && self.defers() {
+                    if (held_up || self.rebounds.any()) && self.defers(settled.len()) {
                         self.ledger.defer(place, Need::Passes);
                         continue;
                     }

@@ -184,6 +184,13 @@ impl CachePlan {
         self
     }
 
+    /// So many selectors are held in memory for its later passes; the log is read again for more.
+    #[must_use]
+    pub fn holds(mut self, selectors: usize) -> Self {
+        self.lane.rebound_selectors = selectors;
+        self
+    }
+
     /// It is purged again after these times.
     #[must_use]
     pub fn passes(mut self, seconds: &[u64]) -> Self {

@@ -3,7 +3,7 @@
 use broker_adapter::Misbehaviour;
 use schemas::Outcome;
 use schemas::api::ProgressState;
-use tests::world::url;
+use tests::world::{Behaviour, CachePlan, World, url};
 use tokio::time::Instant;
 
 use crate::{SECOND, chained, missing, outcomes, seeds, two_regions};
@@ -34,6 +34,27 @@ async fn agents_of_chained_caches_killed_at_random_lose_nothing() {
         }
         world.settle().await.must_be_clean();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn chained_caches_that_hold_next_to_nothing_for_later_passes_serve_nothing_stale() {
+    let plan = World::seeded(3_700).region("eu", |region| {
+        region.agent("e1", |agent| {
+            let agent = agent.cache_with("redis", |cache| cache.passes(&[1]).holds(2));
+            let order = |cache: CachePlan| cache.fills_from("redis").after("redis");
+            agent.cache_with("web", |cache| order(cache).passes(&[1, 3]).holds(2))
+        })
+    });
+    let mut world = plan.start().await;
+    world.edit_every(SECOND / 5);
+    for behaviour in [Behaviour::Down, Behaviour::Works, Behaviour::Down, Behaviour::Works] {
+        world.behave("eu/e1/redis", behaviour);
+        world.pass(20 * SECOND).await;
+        world.crash_some_agent(SECOND).await;
+    }
+    let verdict = world.settle().await;
+    verdict.must_be_clean();
+    assert!(verdict.accepted > 100 && verdict.late > 0, "{verdict:?}");
 }
 
 #[tokio::test(start_paused = true)]
