@@ -21,6 +21,31 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Stands between what two blocks print.
 const BOUNDARY: &str = "-- the next block --";
+/// What a reader of the quickstart has: a site, a Varnish before it, and a Redis.
+const WHAT_A_READER_HAS: &str = r#"cd "$(mktemp -d)" && chmod 755 .
+cat > origin.py <<'END'
+import http.server
+
+class Origin(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Cache-Control", "s-maxage=3600")
+        self.send_header("Surrogate-Key", "article-7")
+        self.end_headers()
+        self.wfile.write(b"article 7")
+
+http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Origin).serve_forever()
+END
+python3 origin.py 2> origin.log &
+cat > site.vcl <<'END'
+vcl 4.1;
+include "REPO/deploy/varnish/purgebus.vcl";
+backend default { .host = "127.0.0.1"; .port = "8080"; }
+END
+/usr/sbin/varnishd -F -n "$PWD/varnish" -a 127.0.0.1:6081 -f "$PWD/site.vcl" > varnish.log 2>&1 &
+redis-server --save '' > redis.log &
+curl -sS --fail --retry 60 --retry-delay 1 --retry-all-errors -o page http://127.0.0.1:6081/article/7 2> curl.log
+until redis-cli ping > redis.ping 2>&1; do :; done"#;
 /// What only the tests need.
 const ONLY_FOR_TESTS: [&str; 1] = ["iproute2"];
 
@@ -190,15 +215,9 @@ async fn the_tour_works_as_written() {
 #[tokio::test]
 async fn the_quickstart_works_as_written() {
     let page = Page::read(Path::new("docs/quickstart.md"));
-    let config = page.blocks().into_iter().find(|block| block.language == "toml");
-    let config = config.expect("the quickstart shows a configuration").text;
-    let prologue = format!(
-        "cd \"$(mktemp -d)\"\ncat > purgebus.toml <<'END'\n{config}END\n\
-         export PATH=\"{}:$PATH\" PURGEBUS__PUBLISHER__JOURNAL=journal PURGEBUS__AGENT__STATE=state\n\
-         purgebus serve -c purgebus.toml 2> purgebus.log &\n\
-         curl -s --retry 60 --retry-delay 1 --retry-connrefused -o stdout http://127.0.0.1:8376/health/live",
-        folder_of_purgebus()
-    );
+    let repo = std::fs::canonicalize(project()).expect("the project is there");
+    let prologue = format!("{WHAT_A_READER_HAS}\nexport PATH=\"{}:$PATH\"", folder_of_purgebus());
+    let prologue = prologue.replace("REPO", &repo.display().to_string());
     follow(&prologue, &steps(&page.text)).await;
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
+
+use super::installed::installed;
 
 use tests::book::{Page, pages, project};
 
@@ -43,6 +46,37 @@ fn leads_somewhere(page: &Page, link: &str) -> bool {
     let name = page.name.parent().unwrap_or(Path::new("")).join(file);
     let exists = project().join(&name).exists();
     exists && anchor.is_none_or(|anchor| Page::read(&name).anchors().contains(anchor))
+}
+
+#[test]
+fn the_book_is_whole_by_itself() {
+    let book = pages().into_iter().filter(|page| page.name.starts_with("docs"));
+    let outside = book.flat_map(|page| {
+        let folder = page.name.parent().expect("a folder").to_owned();
+        let links = page.links().into_iter().filter(|link| !link.contains("://"));
+        let led_out = links.filter(move |link| {
+            let steps_up = link.matches("../").count();
+            steps_up >= folder.components().count()
+        });
+        led_out.map(move |link| format!("{}: {link}", page.name.display())).collect::<Vec<_>>()
+    });
+    assert_eq!(outside.collect::<Vec<_>>(), Vec::<String>::new(), "mdBook cannot follow these");
+}
+
+#[tokio::test]
+async fn mdbook_builds_the_book_with_every_page() {
+    let mdbook = installed("mdbook").await;
+    let built = tempfile::tempdir().expect("a fresh folder");
+    let mut command = Command::new(Path::new(&mdbook).join("mdbook"));
+    command.args(["build", "--dest-dir"]).arg(built.path()).arg(project().join("docs"));
+    let running = tokio::task::spawn_blocking(move || command.output());
+    let output = running.await.expect("no panic").expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("WARN"), "{said}");
+    for page in Page::read(Path::new("docs/SUMMARY.md")).links() {
+        let page = page.replace("README.md", "index.html").replace(".md", ".html");
+        assert!(built.path().join(&page).exists(), "{page} is missing: {said}");
+    }
 }
 
 #[test]
