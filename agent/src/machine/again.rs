@@ -142,3 +142,55 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use broker_adapter::Bounds;
+    use jiff::Timestamp;
+    use schemas::Selector;
+
+    use super::super::samples;
+    use super::*;
+    use crate::config::LaneConfig;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_the_log_does_not_hold_any_more_is_missing_like_any_hole() {
+        let config =
+            LaneConfig { starts_empty: true, rebound_selectors: 0, ..LaneConfig::default() };
+        let purpose = samples::purpose(config, vec![SECOND]);
+        let rng = fastrand::Rng::with_seed(1);
+        let mut machine = Machine::new(purpose, None, None, rng, Moment::ZERO);
+        machine.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
+        let (line, mut now) = (LineId::from_bytes([1; 16]), 3 * SECOND);
+        machine.tick(now);
+        assert!(machine.ask(now));
+        machine.able(samples::abilities(9), now);
+        let frame =
+            |number| samples::frame(line, number, vec![Selector::Tag("a".parse().expect("a tag"))]);
+        let at = |position| samples::located(position, Timestamp::UNIX_EPOCH);
+        for number in 1..=3_u64 {
+            let position = usize::try_from(number).expect("small");
+            machine.hear(frame(number), at(position), now).expect("fit to be heard");
+        }
+        machine.tick(now);
+        let job = machine.take(now).expect("a batch");
+        machine.done(job.id, Ok(()), now);
+        machine.tick(now);
+        now += 3 * SECOND;
+        machine.tick(now);
+        machine.read_again(now).expect("a pass is due");
+        machine.hear_again(Some(frame(1)), at(1), now);
+        machine.hear_again(None, at(3), now);
+        let job = machine.take(now).expect("the pass of what was met");
+        machine.done(job.id, Ok(()), now);
+        machine.tick(now);
+        let report = machine.report(now + 60 * SECOND);
+        // The second was held in memory.
+        assert_eq!((report.lines[0].applied, report.lines[0].finished), (3, 2));
+        assert_eq!(report.lines[0].holes, [NumberRange { first: 3, last: 3 }]);
+    }
+}
