@@ -79,7 +79,16 @@ impl Caches {
     /// A configuration with both, Varnish after Redis, whose keys are named as `keys` says. `more` holds further
     /// keys of both.
     pub fn settings(&self, keys: &str, more: &str) -> Settings {
-        let outer = format!("after = \"redis\"\n{more}");
+        self.house(keys, more, "")
+    }
+
+    /// The same without Varnish's fence, so that a fetch in flight races with the purge.
+    pub fn unfenced(&self, keys: &str, more: &str) -> Settings {
+        self.house(keys, more, "fence = false")
+    }
+
+    fn house(&self, keys: &str, more: &str, of_varnish: &str) -> Settings {
+        let outer = format!("after = \"redis\"\n{more}\n{of_varnish}");
         Settings::default()
             .redis(self.way_to_redis.address(), keys, more)
             .varnish(self.way_to_varnish.address(), &outer)

@@ -16,7 +16,7 @@ const RENDERING: Duration = Duration::from_secs(4);
 async fn a_kill_between_two_passes_does_not_save_what_a_late_fetch_stores() {
     let origin = Origin::start().await;
     let caches = Caches::start(origin.address()).await;
-    let settings = caches.settings(PAGES, "rebounds = [\"6s\"]\nstarts_empty = true");
+    let settings = caches.unfenced(PAGES, "rebounds = [\"6s\"]\nstarts_empty = true");
     let mut serve = Serve::start_ready(settings).await;
     let slow = Page { delay: RENDERING, ..Page::default() };
     origin.publish("www.example.com/slow", slow);
