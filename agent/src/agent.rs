@@ -12,8 +12,9 @@ use schemas::{AgentName, CacheName, Priority, Sites};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::board::PublishersBoard;
 use crate::clocks::Clocks;
-use crate::closings::{self, Closings};
+
 use crate::config::{AgentConfig, CacheConfig, LaneConfig};
 use crate::driver::{self, Driver, Surroundings};
 use crate::lane::{Budget, Lane, LaneSetup};
@@ -23,6 +24,7 @@ use crate::order::delays_after;
 use crate::progress::Progress;
 use crate::reporter::{Fleet, Registration, ReportedCache, Reporter};
 use crate::shelf::{self, Shelf, ShelfError};
+use crate::standing_orders::Addressee;
 
 /// On a stop, all lanes together have this long: what is under way lands, cursors are stored.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -126,7 +128,7 @@ pub struct Agent {
     lanes: Vec<LaneSetup>,
     reporter: Reporter,
     registered: watch::Receiver<Registration>,
-    closings: Arc<Closings>,
+    board: PublishersBoard,
     broker: Arc<dyn Broker>,
 }
 
@@ -136,7 +138,7 @@ struct Shared {
     shown: HashMap<(CacheName, Priority), Arc<Progress>>,
     metrics: Metrics,
     clocks: Arc<Clocks>,
-    closings: Arc<Closings>,
+    board: PublishersBoard,
     fleet: Arc<Fleet>,
 }
 
@@ -171,7 +173,7 @@ impl Agent {
             shown,
             metrics: metrics.clone(),
             clocks: Arc::default(),
-            closings: Arc::default(),
+            board: PublishersBoard::default(),
             fleet: Arc::default(),
         };
         let mut lanes = Vec::new();
@@ -202,8 +204,8 @@ impl Agent {
             fleet: shared.fleet.clone(),
             registered,
         };
-        let closings = shared.closings.clone();
-        Ok(Self { metrics, lanes, reporter, registered: wait, closings, broker: setup.broker })
+        let board = shared.board.clone();
+        Ok(Self { metrics, lanes, reporter, registered: wait, board, broker: setup.broker })
     }
 
     /// Purges and reports until stopped; the reporter is the last to leave.
@@ -213,8 +215,7 @@ impl Agent {
             let name = format!("lane {}", setup.name);
             lanes.spawn(name, Lane::run(setup, self.registered.clone(), lanes.stop()));
         }
-        let board = closings::read_board(self.closings, self.broker, lanes.stop());
-        lanes.spawn("closed lines", board);
+        lanes.spawn("board", self.board.read(self.broker, lanes.stop()));
         let quiet = Stop::new();
         let mut crew = Crew::new(quiet.clone());
         crew.spawn("reporter", self.reporter.run(crew.stop()));
@@ -291,9 +292,22 @@ fn lane(
         budget: Budget::new(setup.config.stale_budget, setup.config.ready_backlog_max),
         metrics: shared.metrics.of_lane(&cache.name, priority),
         clocks: shared.clocks.clone(),
-        closings: shared.closings.clone(),
+        board: shared.board.clone(),
+        addressee: addressee(setup, cache),
         fleet: shared.fleet.clone(),
         jitter: fastrand::Rng::new(),
         name,
     })
+}
+
+/// Whom an order names that concerns the lanes of `cache`.
+fn addressee(setup: &AgentSetup, cache: &Cache) -> Addressee {
+    let mut behind = BTreeSet::new();
+    let mut next = cache.lane.after.as_ref();
+    // A circle is no order; it ends where it began.
+    while let Some(inner) = next.filter(|inner| behind.insert((*inner).clone())) {
+        let found = setup.caches.iter().find(|cache| cache.name == *inner);
+        next = found.and_then(|found| found.lane.after.as_ref());
+    }
+    Addressee { region: setup.config.region.clone(), cache: cache.name.clone(), behind }
 }

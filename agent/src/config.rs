@@ -86,6 +86,8 @@ pub struct LaneConfig {
     /// How long it may be missing before the lane flushes.
     #[serde(with = "humantime_serde")]
     pub hole_deadline: Duration,
+    /// What becomes of a gap: numbers that are lost, a missing cursor, a configuration that holds more than before.
+    pub on_gap: OnGap,
     /// The flushes of a fleet are spread over this time.
     #[serde(with = "humantime_serde")]
     pub flush_spread: Duration,
@@ -108,11 +110,26 @@ impl Default for LaneConfig {
             barrier: Duration::from_secs(1),
             hole_grace: Duration::from_secs(10),
             hole_deadline: Duration::from_mins(1),
+            on_gap: OnGap::default(),
             flush_spread: Duration::from_mins(10),
             shared: false,
             starts_empty: false,
         }
     }
+}
+
+/// What a lane does that cannot know what it missed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnGap {
+    /// It removes everything.
+    #[default]
+    Hard,
+    /// Of lost numbers it marks everything stale, and waits for a human to order more: one may have been hard. All
+    /// else it removes.
+    Soft,
+    /// It waits for a human to order the flush.
+    Hold,
 }
 
 /// How purges are batched while the lane is busy; an idle lane never waits.

@@ -21,7 +21,7 @@ const DRIVER_WITHIN: Duration = Duration::from_mins(1);
 pub(crate) enum Landed {
     Purged { id: u64, selectors: usize, took: Duration, result: Result<(), Failure> },
     Asked(Result<Abilities, Failure>),
-    Stored(Cursor, Result<(), ShelfError>),
+    Stored(Box<Cursor>, Result<(), ShelfError>),
     Recalled(Result<Shelved, Failure>),
     Looked(Result<(), Failure>),
 }
@@ -88,7 +88,7 @@ pub(crate) async fn store(shelf: Shelf, inward: Option<Inward>, cursor: Cursor) 
     let server = match inward {
         Some(inward) => match store_inside(&inward, &cursor).await {
             Ok(()) => inward.server,
-            Err(error) => return Landed::Stored(cursor, Err(ShelfError::Inside(error))),
+            Err(error) => return Landed::Stored(Box::new(cursor), Err(ShelfError::Inside(error))),
         },
         None => None,
     };
@@ -96,7 +96,7 @@ pub(crate) async fn store(shelf: Shelf, inward: Option<Inward>, cursor: Cursor) 
         let stored = shelf.store(&cursor);
         let noted = || server.map_or(Ok(()), |server| shelf.note_server(&server));
         let result = stored.and_then(|()| noted());
-        Landed::Stored(cursor, result)
+        Landed::Stored(Box::new(cursor), result)
     })
     .await
 }

@@ -1,57 +1,44 @@
 //! The flush of a lane that cannot know what it missed: everything of its sites, then once more after the last delay.
 
+mod plan;
+
 use std::time::Duration;
 
-use schemas::{Flushed, LineId, Number, NumberRange, SiteName};
+use jiff::Timestamp;
+use schemas::{Flushed, LineId, Mode, Number, NumberRange, SiteName};
+use uuid::Uuid;
 
 use crate::Moment;
 
-/// Why a lane flushes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Cause {
-    /// It has no cursor: whatever the cache holds may be stale.
-    NoCursor,
-    /// Numbers are lost, or were missing for too long.
-    Hole,
-    /// The configuration has more sites, other templates or another region than the cursor.
-    Configuration,
+pub(crate) use plan::{Cause, Plan};
+
+/// An order to flush: its name, and when it expires.
+pub(crate) type FlushOrder = (Uuid, Timestamp);
+
+/// A flush that waits for its time.
+#[derive(Debug)]
+struct Due {
+    at: Moment,
+    plan: Plan,
 }
 
-impl Cause {
-    /// The word for it in metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NoCursor => "no_cursor",
-            Self::Hole => "hole",
-            Self::Configuration => "configuration",
-        }
-    }
-
-    /// The same in words for people.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::NoCursor => "there is no cursor",
-            Self::Hole => "invalidations were lost on their way",
-            Self::Configuration => "the configuration has changed",
-        }
-    }
+/// The flush that humans have ordered; several at once are one.
+#[derive(Debug)]
+struct OrderedFlush {
+    at: Moment,
+    sites: Vec<SiteName>,
+    mode: Mode,
+    orders: Vec<FlushOrder>,
 }
 
-/// What is to be flushed, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// Why.
-    pub(crate) cause: Cause,
-    /// Which sites.
-    pub(crate) sites: Vec<SiteName>,
-}
-
-/// Where a flush stands.
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Idle,
-    Scheduled { at: Moment, plan: Plan },
-    Purging { id: u64, plan: Plan, sites_left: usize, heads: Vec<(LineId, Number)> },
+/// The flush whose first pass is under way.
+#[derive(Debug)]
+struct UnderWay {
+    id: u64,
+    plan: Plan,
+    orders: Vec<FlushOrder>,
+    sites_left: usize,
+    heads: Vec<(LineId, Number)>,
 }
 
 /// A flush that has begun; what it makes up for is final after its last pass.
@@ -59,17 +46,25 @@ enum State {
 struct LastPass {
     id: u64,
     cause: Cause,
+    mode: Mode,
     sites: Vec<SiteName>,
     sites_left: usize,
     numbers: Vec<(LineId, NumberRange)>,
+    orders: Vec<FlushOrder>,
 }
 
-/// The flushes of one lane: at most one under way, and those that wait for their last pass.
-#[derive(Debug)]
+/// The flushes of one lane: at most one of each state, and those that wait for their last pass.
+#[derive(Debug, Default)]
 pub(crate) struct Flush {
-    state: State,
+    scheduled: Option<Due>,
+    /// A human must order it.
+    held: Option<Plan>,
+    ordered: Option<OrderedFlush>,
+    under_way: Option<UnderWay>,
     next_id: u64,
     last_passes: Vec<LastPass>,
+    obeyed: Vec<FlushOrder>,
+    hard_flushes: u64,
 }
 
 /// How long a flush that the cache refused waits before it is tried again.
@@ -78,83 +73,150 @@ const AGAIN_AFTER: Duration = Duration::from_mins(1);
 impl Flush {
     /// None is due.
     pub(crate) fn new() -> Self {
-        Self { state: State::Idle, next_id: 0, last_passes: Vec::new() }
+        Self::default()
     }
 
     /// A flush of an earlier life, which lacks its last pass: answers its id.
     pub(crate) fn resume(&mut self, flushed: &Flushed) -> u64 {
         self.next_id += 1;
+        self.hard_flushes += 1;
         self.last_passes.push(LastPass {
             id: self.next_id,
             cause: if flushed.bases { Cause::NoCursor } else { Cause::Hole },
+            mode: Mode::Hard,
             sites: flushed.sites.iter().cloned().collect(),
             sites_left: flushed.sites.len(),
             numbers: flushed.numbers.clone(),
+            orders: Vec::new(),
         });
         self.next_id
     }
 
-    /// What was flushed and lacks its last pass, for the cursor.
+    /// What was flushed and lacks its last pass, for the cursor. A soft flush is repeated as a whole, by its order.
     pub(crate) fn flushed(&self) -> Option<Flushed> {
-        let under_way = match &self.state {
-            State::Purging { id, .. } => Some(*id),
-            State::Idle | State::Scheduled { .. } => None,
-        };
-        let done: Vec<_> =
-            self.last_passes.iter().filter(|flush| Some(flush.id) != under_way).collect();
+        let under_way = self.under_way.as_ref().map(|flush| flush.id);
+        let done: Vec<_> = self
+            .last_passes
+            .iter()
+            .filter(|flush| Some(flush.id) != under_way && flush.mode == Mode::Hard)
+            .collect();
         (!done.is_empty()).then(|| Flushed {
             sites: done.iter().flat_map(|flush| flush.sites.clone()).collect(),
-            bases: done.iter().any(|flush| flush.cause != Cause::Hole),
+            bases: done.iter().any(|flush| flush.cause.doubts_all()),
             numbers: done.iter().flat_map(|flush| flush.numbers.clone()).collect(),
         })
     }
 
+    /// Whether one may be scheduled or held: none is yet, nor under way.
+    pub(crate) fn free(&self) -> bool {
+        self.scheduled.is_none() && self.held.is_none() && self.under_way.is_none()
+    }
+
     /// Flushes at `at`, unless one is due already.
     pub(crate) fn schedule(&mut self, at: Moment, plan: Plan) {
-        if self.state == State::Idle && !plan.sites.is_empty() {
-            self.state = State::Scheduled { at, plan };
+        if self.free() && !plan.sites.is_empty() {
+            self.scheduled = Some(Due { at, plan });
         }
+    }
+
+    /// Flushes once a human orders it, unless one is due already.
+    pub(crate) fn hold(&mut self, plan: Plan) {
+        if self.free() && !plan.sites.is_empty() {
+            self.held = Some(plan);
+        }
+    }
+
+    /// A human has ordered to flush these sites at `at`.
+    pub(crate) fn order(
+        &mut self,
+        at: Moment,
+        sites: Vec<SiteName>,
+        mode: Mode,
+        order: FlushOrder,
+    ) {
+        let none = || OrderedFlush { at, sites, mode, orders: Vec::new() };
+        let ordered = self.ordered.get_or_insert_with(none);
+        ordered.at = ordered.at.min(at);
+        ordered.mode = ordered.mode.max(mode);
+        ordered.orders.push(order);
+    }
+
+    /// Whether this order waits to be carried out, or is being so.
+    pub(crate) fn has_order(&self, id: Uuid) -> bool {
+        let ordered = self.ordered.iter().flat_map(|flush| &flush.orders);
+        let under_way = self.under_way.iter().flat_map(|flush| &flush.orders);
+        let passing = self.last_passes.iter().flat_map(|flush| &flush.orders);
+        ordered.chain(under_way).chain(passing).any(|(order, _)| *order == id)
+    }
+
+    /// The orders carried out since this was last asked.
+    pub(crate) fn drain_obeyed(&mut self) -> Vec<FlushOrder> {
+        std::mem::take(&mut self.obeyed)
     }
 
     /// The holes that called for a flush are filled.
     pub(crate) fn cancel_for_holes(&mut self) {
-        if matches!(&self.state, State::Scheduled { plan, .. } if plan.cause == Cause::Hole) {
-            self.state = State::Idle;
-        }
+        self.scheduled.take_if(|due| due.plan.cause == Cause::Hole);
+        self.held.take_if(|plan| plan.cause == Cause::Hole);
     }
 
-    /// Begins the scheduled flush if it is time, which will make up for `heads`. Answers its id.
+    /// Begins the flush for which it is time, which will make up for `heads`. Answers its id, and whether it was
+    /// ordered. A cache that cannot mark stale (`softens`) removes.
     pub(crate) fn begin(
         &mut self,
         now: Moment,
+        softens: bool,
         heads: impl FnOnce() -> Vec<(LineId, Number)>,
-    ) -> Option<(u64, Plan)> {
-        let plan = match &self.state {
-            State::Scheduled { at, plan } if *at <= now => plan.clone(),
-            _ => return None,
+    ) -> Option<(u64, Plan, bool)> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let (mut plan, orders) = match self.ordered.take_if(|ordered| ordered.at <= now) {
+            Some(OrderedFlush { sites, mode, orders, .. }) => {
+                let mode = if softens { mode } else { Mode::Hard };
+                let mut plan = Plan { cause: Cause::Ordered, sites, mode };
+                if mode == Mode::Hard {
+                    let due = self.scheduled.take().map(|due| due.plan);
+                    plan.cause = due.or(self.held.take()).map_or(plan.cause, |due| due.cause);
+                }
+                (plan, orders)
+            }
+            None => (self.scheduled.take_if(|due| due.at <= now)?.plan, Vec::new()),
         };
+        if !softens {
+            plan.mode = Mode::Hard;
+        }
         self.next_id += 1;
-        let (id, sites_left) = (self.next_id, plan.sites.len());
-        let (cause, sites) = (plan.cause, plan.sites.clone());
-        self.last_passes.push(LastPass { id, cause, sites, sites_left, numbers: Vec::new() });
-        self.state = State::Purging { id, plan: plan.clone(), sites_left, heads: heads() };
-        Some((id, plan))
+        let (id, sites_left, ordered) = (self.next_id, plan.sites.len(), !orders.is_empty());
+        let Plan { cause, sites, mode } = plan.clone();
+        let (numbers, after_pass) = (Vec::new(), mode == Mode::Soft);
+        // A soft flush is carried out once its last pass is done: the cursor does not tell of it before.
+        let (late, early) = if after_pass { (orders, Vec::new()) } else { (Vec::new(), orders) };
+        let last = LastPass { id, cause, mode, sites, sites_left, numbers, orders: late };
+        self.last_passes.push(last);
+        let heads = heads();
+        self.under_way =
+            Some(UnderWay { id, plan: plan.clone(), orders: early, sites_left, heads });
+        Some((id, plan, ordered))
     }
 
     /// One site of flush `id` was purged. When that was the last one, answers the heads that it made up for.
     pub(crate) fn purged(&mut self, id: u64) -> Option<Vec<(LineId, Number)>> {
-        match &mut self.state {
-            State::Purging { id: under_way, sites_left, heads, .. } if *under_way == id => {
-                *sites_left -= 1;
-                if *sites_left > 0 {
-                    return None;
-                }
-                let heads = std::mem::take(heads);
-                self.state = State::Idle;
-                Some(heads)
-            }
-            _ => None,
+        let under_way = self.under_way.as_mut().filter(|flush| flush.id == id)?;
+        under_way.sites_left -= 1;
+        if under_way.sites_left > 0 {
+            return None;
         }
+        let UnderWay { plan, orders, heads, .. } = self.under_way.take()?;
+        self.obeyed.extend(orders);
+        if plan.mode == Mode::Hard {
+            self.hard_flushes += 1;
+            return Some(heads);
+        }
+        if plan.cause == Cause::Hole {
+            self.held.get_or_insert(Plan { mode: Mode::Hard, ..plan });
+        }
+        Some(Vec::new())
     }
 
     /// Flush `id` made up for `numbers`; they are final after its last pass.
@@ -173,49 +235,78 @@ impl Flush {
         if self.last_passes[at].sites_left > 0 {
             return Vec::new();
         }
-        self.last_passes.swap_remove(at).numbers
+        let LastPass { numbers, orders, .. } = self.last_passes.swap_remove(at);
+        self.obeyed.extend(orders);
+        numbers
     }
 
     /// The cache refused a part of flush `id`: all of it is tried again later.
     pub(crate) fn refused(&mut self, id: u64, now: Moment) {
-        if let State::Purging { id: under_way, plan, .. } = &self.state
-            && *under_way == id
-        {
-            self.last_passes.retain(|flush| flush.id != id);
-            self.state = State::Scheduled { at: now + AGAIN_AFTER, plan: plan.clone() };
+        let Some(UnderWay { plan, mut orders, .. }) =
+            self.under_way.take_if(|flush| flush.id == id)
+        else {
+            return;
+        };
+        for pass in self.last_passes.extract_if(.., |flush| flush.id == id) {
+            orders.extend(pass.orders);
+        }
+        let at = now + AGAIN_AFTER;
+        for order in orders {
+            self.order(at, plan.sites.clone(), plan.mode, order);
+        }
+        if plan.cause != Cause::Ordered {
+            self.schedule(at, plan);
         }
     }
 
-    /// When the scheduled flush begins.
+    /// When the next flush begins.
     pub(crate) fn due_at(&self) -> Option<Moment> {
-        match self.state {
-            State::Scheduled { at, .. } => Some(at),
-            State::Idle | State::Purging { .. } => None,
-        }
+        let scheduled = self.scheduled.as_ref().map(|due| due.at);
+        let ordered = self.ordered.as_ref().map(|ordered| ordered.at);
+        scheduled.into_iter().chain(ordered).min().filter(|_| self.under_way.is_none())
     }
 
     /// Whether the cache holds nothing any more that only a flush still to come would remove. Holes do
     /// not count: the floors stay below them until then.
     pub(crate) fn applied(&self) -> bool {
-        self.cause().is_none_or(|cause| cause == Cause::Hole)
+        !self.causes().any(Cause::doubts_all)
     }
 
     /// Whether such a flush has had its last pass too.
     pub(crate) fn clean(&self) -> bool {
         let mut causes = self.last_passes.iter().map(|flush| flush.cause);
-        self.applied() && causes.all(|cause| cause == Cause::Hole)
+        self.applied() && !causes.any(Cause::doubts_all)
+    }
+
+    fn causes(&self) -> impl Iterator<Item = Cause> {
+        let under_way = self.under_way.iter().map(|flush| flush.plan.cause);
+        let scheduled = self.scheduled.iter().map(|due| due.plan.cause);
+        let held = self.held.iter().map(|plan| plan.cause);
+        under_way.chain(scheduled).chain(held).chain(self.ordered.iter().map(|_| Cause::Ordered))
     }
 
     /// Why one is due or under way, if one is.
     pub(crate) fn cause(&self) -> Option<Cause> {
-        match &self.state {
-            State::Idle => None,
-            State::Scheduled { plan, .. } | State::Purging { plan, .. } => Some(plan.cause),
-        }
+        self.causes().next()
+    }
+
+    /// Why one waits for a human, if one does.
+    pub(crate) fn held(&self) -> Option<Cause> {
+        self.held.as_ref().map(|plan| plan.cause)
+    }
+
+    /// Whether a first pass is under way.
+    pub(crate) fn under_way(&self) -> bool {
+        self.under_way.is_some()
     }
 
     /// Whether none is due or under way.
     pub(crate) fn idle(&self) -> bool {
-        self.state == State::Idle
+        self.cause().is_none()
+    }
+
+    /// How often objects were removed so, in this life.
+    pub(crate) fn hard_flushes(&self) -> u64 {
+        self.hard_flushes
     }
 }

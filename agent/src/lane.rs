@@ -2,6 +2,7 @@
 
 mod following;
 mod inside;
+mod listening;
 mod reading;
 mod standing;
 
@@ -16,8 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use crate::board::PublishersBoard;
 use crate::clocks::Clocks;
-use crate::closings::Closings;
 use crate::driver::Driver;
 use crate::errand::{self, Flights, Landed};
 use crate::ledger::Located;
@@ -27,6 +28,7 @@ use crate::order::Inner;
 use crate::progress::Progress;
 use crate::reporter::{Fleet, Registration};
 use crate::shelf::Shelf;
+use crate::standing_orders::Addressee;
 use crate::{Moment, error_chain};
 
 use following::Following;
@@ -43,8 +45,6 @@ const SHOW_EVERY: Duration = Duration::from_millis(5);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// A cursor of which only the resume hint has changed is stored this often.
 const STORE_HINT_EVERY: Duration = Duration::from_mins(1);
-/// Lines that are over are looked for this often.
-const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// On a stop, what is under way has this long.
 const LAND_WITHIN: Duration = Duration::from_secs(5);
 
@@ -63,7 +63,8 @@ pub(crate) struct LaneSetup {
     pub(crate) budget: Budget,
     pub(crate) metrics: LaneMetrics,
     pub(crate) clocks: Arc<Clocks>,
-    pub(crate) closings: Arc<Closings>,
+    pub(crate) board: PublishersBoard,
+    pub(crate) addressee: Addressee,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) jitter: fastrand::Rng,
 }
@@ -81,7 +82,9 @@ pub(crate) struct Lane {
     budget: Budget,
     metrics: LaneMetrics,
     clocks: Arc<Clocks>,
-    closings: Arc<Closings>,
+    board: PublishersBoard,
+    addressee: Addressee,
+    hard_flushes: u64,
     fleet: Arc<Fleet>,
     begun: Instant,
     shown: Option<Instant>,
@@ -131,7 +134,9 @@ impl Lane {
             budget: setup.budget,
             metrics: setup.metrics,
             clocks: setup.clocks,
-            closings: setup.closings,
+            board: setup.board,
+            addressee: setup.addressee,
+            hard_flushes: 0,
             fleet: setup.fleet,
             begun,
             shown: None,
@@ -155,6 +160,8 @@ impl Lane {
         stop: Stop,
     ) {
         let mut flights = Flights::new();
+        let mut ordered = Some(self.board.orders.watch());
+        self.heed();
         loop {
             self.take_in(&mut reading);
             self.advance(&flights, &reading);
@@ -164,6 +171,7 @@ impl Lane {
                 Some(landed) = flights.next(), if !flights.is_empty() => self.land(landed),
                 () = reading.fill(room, again) => {}
                 () = moved(&mut inner) => {}
+                () = moved(&mut ordered) => self.heed(),
                 () = sleep_until(self.wake_at()) => {}
             }
         }
@@ -252,6 +260,7 @@ impl Lane {
         let settled = self.machine.drain_settled();
         self.unshown |= !settled.is_empty();
         self.progress.settle(settled);
+        self.show_flushes(now);
         self.show(reading);
         self.tidy();
         if let Some(cursor) = self.cursor_to_store() {
@@ -287,20 +296,6 @@ impl Lane {
         self.machine.park(at, reason, now);
     }
 
-    /// Forgets lines on which nothing will be asked again.
-    fn tidy(&mut self) {
-        if self.tidied.elapsed() < TIDY_EVERY {
-            return;
-        }
-        self.tidied = Instant::now();
-        let closed = self.closings.of(self.machine.line_ids());
-        let forgotten = self.machine.close_lines(&closed, self.clock.now(), self.now());
-        if !forgotten.is_empty() {
-            info!(lane = self.name, lines = forgotten.len(), "forgot lines that are over");
-            self.progress.forget(&forgotten);
-        }
-    }
-
     fn land(&mut self, landed: Landed) {
         let now = self.now();
         self.unshown = true;
@@ -326,7 +321,7 @@ impl Lane {
             Landed::Stored(cursor, result) => {
                 self.storing = false;
                 match result {
-                    Ok(()) => self.stored = Some((cursor, Instant::now())),
+                    Ok(()) => self.stored = Some((*cursor, Instant::now())),
                     Err(error) => {
                         warn!(lane = self.name, error = error_chain(&error), "cursor not stored");
                         self.not_stored = Some(Instant::now());

@@ -6,6 +6,7 @@
 
 mod agent;
 mod batch;
+mod board;
 mod clocks;
 mod closings;
 mod config;
@@ -31,10 +32,11 @@ mod reporter;
 mod retry;
 mod search;
 mod shelf;
+mod standing_orders;
 mod stretch;
 
 pub use agent::{Agent, AgentError, AgentMetrics, AgentSetup, Cache, OpenDriver};
-pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig};
+pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig, OnGap};
 pub use shelf::ShelfError;
 
 /// Monotonic time since a lane began: all that the pure parts know of time.

@@ -11,11 +11,12 @@ mod dispatch;
 mod hearing;
 mod holes;
 mod lines;
+mod ordered;
 mod start;
 mod takeback;
 mod telling;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,23 +25,25 @@ use schemas::{
     Abilities, Cursor, Invalidation, LineId, NumberRange, Priority, PublisherName, Region,
     SiteName, Sites,
 };
+use uuid::Uuid;
 
 use crate::Moment;
 use crate::batch::{Entry, Queue, Waiter};
 use crate::config::LaneConfig;
 use crate::driver::{Batch, Purge};
-use crate::flush::{Cause, Flush, Plan};
+use crate::flush::{Cause, Flush};
 use crate::ledger::Ledger;
 use crate::lookup::Lookup;
 use crate::order::{Finals, Floors, Held, Inner};
 use crate::rebound::Rebounds;
 use crate::recent::Recent;
 use crate::retry::Retry;
+use crate::standing_orders::FlushBidding;
 use crate::stretch::Stretches;
 
 use start::Start;
 
-pub(crate) use telling::Sizes;
+pub(crate) use telling::{Sizes, WAITS_FOR_HUMAN};
 
 /// At so many dead letters the lane stops: something is wrong that no purging repairs.
 const DEAD_LETTERS_MAX: usize = 10_000;
@@ -149,6 +152,14 @@ pub(crate) struct Machine {
     recent: Recent,
     finals: Finals,
     flush: Flush,
+    /// What humans have ordered and is in force.
+    bidden: Vec<FlushBidding>,
+    /// The orders carried out, and when they expire.
+    obeyed: BTreeMap<Uuid, Timestamp>,
+    /// Up to which of the inner lane's flushes this one has flushed too.
+    followed: u64,
+    /// The broker's time of where reading went on.
+    resumed_at: Option<Timestamp>,
     lookup: Lookup,
     start: Start,
     last_error: Option<String>,
@@ -170,6 +181,7 @@ impl Machine {
         let ledger = cursor.map_or_else(Ledger::default, |cursor| Ledger::resumed(cursor, now));
         let resumed_at = cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).min());
         let settled = ledger.applied_ranges();
+        let followed = inner.as_ref().map_or(0, |inner| inner.flushes());
         let mut machine = Self {
             life: cursor.map_or(1, |cursor| cursor.life),
             inner,
@@ -189,6 +201,12 @@ impl Machine {
             recent: Recent::default(),
             finals: Finals::default(),
             flush: Flush::new(),
+            bidden: Vec::new(),
+            obeyed: cursor
+                .map(|cursor| cursor.obeyed.iter().copied().collect())
+                .unwrap_or_default(),
+            followed,
+            resumed_at: cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).max()),
             lookup: Lookup::new(resumed_at, now),
             start: Start::new(cursor.is_none(), now),
             last_error: None,
@@ -214,7 +232,7 @@ impl Machine {
         } else {
             all.into_iter().filter(|site| !cursor.sites.contains(site)).collect()
         };
-        self.flush.schedule(now, Plan { cause: Cause::Configuration, sites });
+        self.must_flush(now, Cause::Configuration, sites);
     }
 
     /// The sites this lane's cache holds.
@@ -237,6 +255,9 @@ impl Machine {
     pub(crate) fn tick(&mut self, now: Moment) {
         self.take_stock(now);
         self.watch_holes(now);
+        self.take_orders(now);
+        self.begin_flush(now);
+        self.follow_inner(now);
         self.begin_flush(now);
         self.release(now);
         for purge in self.rebounds.take_due(now, REBOUNDS_AT_ONCE) {
@@ -251,7 +272,7 @@ impl Machine {
         let joined = self.start.joined_at();
         let able = self.abilities.is_some();
         let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| able);
-        let flush = self.flush.due_at().filter(|_| able);
+        let flush = self.flush_at().filter(|_| able);
         let again = self.again_due(now).filter(|_| able);
         [joined, flush, barrier, self.rebounds.next_due(), again, self.dispatch_at()]
             .into_iter()

@@ -56,6 +56,7 @@ pub(crate) struct Metrics {
     deferred: Family<LaneLabels, Gauge>,
     rereads: Family<LaneLabels, Counter>,
     full: Family<LaneLabels, Gauge>,
+    held: Family<LaneLabels, Gauge>,
     holes: Family<LaneLabels, Gauge>,
     circuit: Family<LaneLabels, Gauge>,
     retries: Family<LaneLabels, Counter>,
@@ -81,6 +82,7 @@ impl Metrics {
             deferred: Family::default(),
             rereads: Family::default(),
             full: Family::default(),
+            held: Family::default(),
             holes: Family::default(),
             circuit: Family::default(),
             retries: Family::default(),
@@ -110,6 +112,8 @@ impl Metrics {
         registry.register("unsettled", "Numbers heard and not settled", unsettled);
         registry.register("rebounds_waiting", "Selectors that wait for a later pass", rebounds);
         registry.register("lane_full", "1 while the lane reads nothing more", full);
+        let help = "1 while a flush waits for a human to order it";
+        registry.register("flush_held", help, self.held.clone());
         let Self { searches, lines, relapses, .. } = self.clone();
         let help = "Caches that were found to have lost what was done there, by what they hold";
         registry.register("relapses", help, relapses);
@@ -134,8 +138,10 @@ impl Metrics {
     /// No lane is at work: nothing is left that is true of one only then.
     pub(crate) fn forget_lanes(&self) {
         self.oldest.clear();
-        let Self { lag, unsettled, rebounds, full, holes, circuit, lines, dead_letters, .. } = self;
-        for gauges in [lag, unsettled, rebounds, full, holes, circuit, lines, dead_letters] {
+        let Self { lag, unsettled, rebounds, full, held, holes, circuit, lines, .. } = self;
+        for gauges in
+            [lag, unsettled, rebounds, full, held, holes, circuit, lines, &self.dead_letters]
+        {
             gauges.clear();
         }
     }
@@ -216,6 +222,7 @@ impl LaneMetrics {
         set(&self.all.rebounds, sizes.rebounds as u64);
         set(&self.all.deferred, sizes.deferred);
         set(&self.all.full, u64::from(sizes.full));
+        set(&self.all.held, u64::from(sizes.held));
         set(&self.all.holes, holes as u64);
         set(&self.all.lines, report.lines.len() as u64);
         set(&self.all.dead_letters, refused);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::{LineId, Number, Place};
+use uuid::Uuid;
 
 use crate::Moment;
 
@@ -21,6 +22,15 @@ pub(crate) trait Inner: std::fmt::Debug + Send + Sync {
 
     /// Whether its cache is known not to work: then nobody waits for it before the first pass.
     fn broken(&self) -> bool;
+
+    /// Whether it flushes, or may have to now.
+    fn flushing(&self) -> bool;
+
+    /// How often its cache was flushed hard.
+    fn flushes(&self) -> u64;
+
+    /// Whether it has carried out an order.
+    fn has_obeyed(&self, order: Uuid) -> bool;
 }
 
 /// Up to which number of every line something holds.
@@ -144,6 +154,18 @@ mod tests {
 
         fn broken(&self) -> bool {
             self.1
+        }
+
+        fn flushing(&self) -> bool {
+            false
+        }
+
+        fn flushes(&self) -> u64 {
+            0
+        }
+
+        fn has_obeyed(&self, _: uuid::Uuid) -> bool {
+            true
         }
     }
 

@@ -1,6 +1,6 @@
 //! What one lane shows to others: its report for the reporter, and what it has settled for a lane that comes after it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +10,7 @@ use schemas::{
     Priority,
 };
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use crate::floor::Floor;
 use crate::order::{Floors, Inner};
@@ -22,6 +23,7 @@ const CURSORS_MAX: usize = 8;
 pub(crate) struct Progress {
     applied: RwLock<HashMap<LineId, Floor>>,
     broken: AtomicBool,
+    flushes: Mutex<Flushes>,
     latest: Mutex<(LaneReport, Option<Abilities>)>,
     moved: watch::Sender<()>,
     news: Arc<Notify>,
@@ -33,6 +35,14 @@ pub(crate) struct Progress {
 struct Returns {
     count: u64,
     cursors: VecDeque<(u64, Arc<Cursor>)>,
+}
+
+/// How a lane stands to flushes.
+#[derive(Debug, PartialEq, Eq)]
+struct Flushes {
+    flushing: bool,
+    count: u64,
+    obeyed: BTreeSet<Uuid>,
 }
 
 impl Progress {
@@ -48,10 +58,12 @@ impl Progress {
             oldest_unsettled_us: None,
             outcomes: OutcomeCounts::default(),
             lines: Vec::new(),
+            obeyed: Vec::new(),
         };
         Self {
             applied: RwLock::default(),
             broken: AtomicBool::new(false),
+            flushes: Mutex::new(Flushes { flushing: true, count: 0, obeyed: BTreeSet::new() }),
             latest: Mutex::new((report, None)),
             moved: watch::Sender::new(()),
             news,
@@ -77,6 +89,21 @@ impl Progress {
         self.applied.write().clear();
         self.settle(settled);
         self.moved.send_replace(());
+    }
+
+    /// Whether it flushes now, how often it has `more`, and which orders in force it has carried out.
+    pub(crate) fn flushes(&self, flushing: bool, more: u64, obeyed: &[Uuid]) {
+        let mut flushes = self.flushes.lock();
+        let new = Flushes {
+            flushing,
+            count: flushes.count + more,
+            obeyed: obeyed.iter().copied().collect(),
+        };
+        if *flushes != new {
+            *flushes = new;
+            drop(flushes);
+            self.moved.send_replace(());
+        }
     }
 
     /// All that counts of its cache is what `cursor` says.
@@ -143,5 +170,17 @@ impl Inner for Progress {
 
     fn broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    fn flushing(&self) -> bool {
+        self.flushes.lock().flushing
+    }
+
+    fn flushes(&self) -> u64 {
+        self.flushes.lock().count
+    }
+
+    fn has_obeyed(&self, order: Uuid) -> bool {
+        self.flushes.lock().obeyed.contains(&order)
     }
 }

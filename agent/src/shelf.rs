@@ -175,6 +175,7 @@ mod tests {
             hints: Vec::new(),
             flushed: None,
             closed: Vec::new(),
+            obeyed: Vec::new(),
         }
     }
 

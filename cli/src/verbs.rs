@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod demo;
 mod dry_run;
+mod flush;
 mod init;
 mod man;
 mod process;
@@ -47,6 +48,7 @@ pub(crate) enum Verb {
     Caches(caches::Caches),
     Agents(agents::Agents),
     Publishers(publishers::Publishers),
+    Flush(flush::Flush),
     Tail(tail::Tail),
     Completions(completions::Completions),
     Man(man::Man),
@@ -68,6 +70,7 @@ impl Verb {
             Self::Caches(verb) => verb.run().await,
             Self::Agents(verb) => verb.run().await,
             Self::Publishers(verb) => verb.run().await,
+            Self::Flush(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
             Self::Completions(verb) => verb.run(),
             Self::Man(verb) => verb.run(),

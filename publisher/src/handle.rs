@@ -1,5 +1,6 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
+mod flush;
 mod list;
 mod listener;
 mod members;
@@ -15,6 +16,7 @@ use schemas::api::{
     RegionSummary,
 };
 use schemas::{Audience, Invalidation, Region, Site, SiteName, Sites};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use uuid::{NoContext, Uuid};
@@ -25,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
+pub(crate) use self::flush::FlushError;
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::listener::EventId;
 pub use self::status::StatusError;
@@ -192,11 +195,13 @@ impl PublisherHandle {
         // Whole microseconds: what an idempotency key remembers.
         let now = self.0.clock.now();
         let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-        let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-        let time = uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds);
-        let id = Uuid::new_v7(time);
+        let id = id_at(now);
         (id, wanted.into_invalidation(id, now))
+    }
+
+    /// A name that nobody has given.
+    fn new_id(&self) -> Uuid {
+        id_at(self.0.clock.now())
     }
 
     /// The regions that it is for, as known now.
@@ -214,6 +219,12 @@ impl PublisherHandle {
     pub(crate) fn known_regions(&self) -> BTreeSet<Region> {
         self.0.tracker.region_names()
     }
+}
+
+fn id_at(time: Timestamp) -> Uuid {
+    let seconds = u64::try_from(time.as_second()).unwrap_or(0);
+    let nanoseconds = u32::try_from(time.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
 }
 
 fn refused(refusal: Refusal) -> AcceptError {
@@ -234,7 +245,7 @@ fn refused(refusal: Refusal) -> AcceptError {
 }
 
 /// Digests of who asks under which key, and of what is asked, whatever its spelling in JSON.
-fn idempotency(repeatable: Repeatable<'_>, request: &InvalidationRequest) -> Idempotency {
+fn idempotency(repeatable: Repeatable<'_>, request: &impl Serialize) -> Idempotency {
     let Repeatable { caller, key } = repeatable;
     let mut who = Sha256::new();
     who.update(caller.len().to_be_bytes());

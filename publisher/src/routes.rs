@@ -5,6 +5,7 @@ mod auth;
 mod body;
 mod caches;
 mod events;
+mod flushes;
 mod gate;
 mod invalidation;
 mod invalidations;
@@ -50,6 +51,7 @@ fn resources() -> Vec<Resource> {
         resource("/v1/caches", caches::methods(), caches::describe),
         resource("/v1/latency", latency::methods(), latency::describe),
         resource("/v1/events", events::methods(), events::describe),
+        resource("/v1/flushes", flushes::methods(), flushes::describe),
         resource("/v1/agents", agents::methods(), agents::describe),
         resource("/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
         resource("/v1/publishers", publishers::methods(), publishers::describe),

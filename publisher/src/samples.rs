@@ -33,6 +33,7 @@ pub(crate) fn lane_report(lines: Vec<LineReport>) -> LaneReport {
         oldest_unsettled_us: None,
         outcomes: OutcomeCounts::default(),
         lines,
+        obeyed: Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod lane;
 mod latency;
 mod line;
 mod metrics;
+mod orders;
 mod pass;
 mod pending;
 mod progress;
@@ -49,6 +50,7 @@ use self::events::{Events, Happening, Step, Subject};
 use self::latency::Latencies;
 use self::line::{News, Standing};
 use self::metrics::TrackerMetrics;
+use self::orders::StandingOrders;
 use self::pending::{Entry, Pending, REGIONS_MAX, RegionBits, Stage};
 use self::publishers::Publishers;
 use self::range::Numbers;
@@ -57,6 +59,7 @@ use self::retired::RetiredAgents;
 use self::scope::Scope;
 
 pub(crate) use self::events::EventBatch;
+pub(crate) use self::orders::OrderError;
 pub(crate) use self::retire::RetireError;
 pub(crate) use self::handle::TrackerHandle;
 pub use self::handle::Until;
@@ -78,6 +81,7 @@ pub(crate) struct Tracker {
     listening_since: Timestamp,
     registry: Registry,
     retired_agents: RetiredAgents,
+    standing_orders: StandingOrders,
     publishers: Publishers,
     own_lines: BTreeMap<LineId, OwnLine>,
     /// Lines of other publishers, for events alone.
@@ -115,6 +119,7 @@ impl Tracker {
             listening_since: now,
             registry: Registry::default(),
             retired_agents: RetiredAgents::default(),
+            standing_orders: StandingOrders::default(),
             publishers: Publishers::default(),
             own_lines: BTreeMap::new(),
             heard_lines: BTreeMap::new(),

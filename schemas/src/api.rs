@@ -3,6 +3,7 @@
 mod accepted;
 mod agent;
 mod event;
+mod flush;
 mod latency;
 mod listed;
 mod problem;
@@ -16,6 +17,7 @@ pub use self::agent::{AgentCache, AgentInstance, AgentState, AgentSummary, Clock
 pub use self::event::{
     BlockedEvent, CacheEvent, Event, FlushEvent, InvalidationEvent, LaggedEvent, ReachedEvent,
 };
+pub use self::flush::{FlushOrdered, FlushRequest, OrderedCache};
 pub use self::latency::{LatencyReport, LatencyWindow};
 pub use self::listed::InvalidationSummary;
 pub use self::problem::{Mistake, Problem};

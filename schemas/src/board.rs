@@ -1,11 +1,11 @@
 //! The sums of what may stand on a log topic and on a board.
 
-use crate::{Frame, Heartbeat, Incarnation, Lost, Report, Retired, Retirement};
+use crate::{Frame, Heartbeat, Incarnation, Lost, Orders, Report, Retired, Retirement};
 
 /// The board of agents' reports.
 pub const REPORTS_BOARD: &str = "reports";
 
-/// The board of what publishers say: their incarnations, and retirements.
+/// The board of what publishers say: their incarnations, retirements, and orders.
 pub const PUBLISHERS_BOARD: &str = "publishers";
 
 /// What a log topic carries; the topic's name is the priority's word.
@@ -28,6 +28,8 @@ pub enum BoardMessage {
     Incarnation(Incarnation),
     /// A retirement; its key begins with what no name begins with.
     Retirement(Retirement),
+    /// A publisher's orders; its key begins with what no name begins with.
+    Orders(Orders),
 }
 
 impl BoardMessage {
@@ -40,6 +42,7 @@ impl BoardMessage {
                 Retired::Agent { name, .. } => format!("-agent.{name}"),
                 Retired::Publisher { name, .. } => format!("-publisher.{name}"),
             },
+            Self::Orders(orders) => format!("-orders.{}", orders.by),
         }
     }
 
@@ -47,7 +50,7 @@ impl BoardMessage {
     pub fn board(&self) -> &'static str {
         match self {
             Self::Report(_) => REPORTS_BOARD,
-            Self::Incarnation(_) | Self::Retirement(_) => PUBLISHERS_BOARD,
+            Self::Incarnation(_) | Self::Retirement(_) | Self::Orders(_) => PUBLISHERS_BOARD,
         }
     }
 }

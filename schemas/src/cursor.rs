@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{LineId, Number, NumberRange, Region, SiteName};
 
@@ -25,6 +26,8 @@ pub struct Cursor {
     pub flushed: Option<Flushed>,
     /// Lines on which nothing comes any more; ascending by line.
     pub closed: Vec<ClosedLine>,
+    /// Orders that were carried out, and when they expire; ascending.
+    pub obeyed: Vec<(Uuid, Timestamp)>,
 }
 
 /// What a flush made up for: applied, and final after its last pass.

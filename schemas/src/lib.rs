@@ -9,6 +9,7 @@ mod frame;
 mod invalidation;
 mod line;
 mod name;
+mod order;
 mod outcome;
 mod refusal;
 mod report;
@@ -25,6 +26,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost, SIGNATURE_
 pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority};
 pub use line::{LineId, Number, NumberRange, Place};
 pub use name::{AgentName, CacheName, PublisherName, Region, SiteName};
+pub use order::{ORDERS_MAX, Order, Ordered, Orders};
 pub use outcome::Outcome;
 pub use refusal::Refusal;
 pub use report::{

@@ -77,6 +77,8 @@ pub struct LaneReport {
     pub outcomes: OutcomeCounts,
     /// Progress per line.
     pub lines: Vec<LineReport>,
+    /// Orders in force that it has carried out; ascending.
+    pub obeyed: Vec<Uuid>,
 }
 
 /// Progress on one line.

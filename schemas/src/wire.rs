@@ -96,6 +96,9 @@ pub fn encode_board(message: &BoardMessage) -> Bytes {
         BoardMessage::Retirement(retirement) => {
             envelope::seal(kind::RETIREMENT, v1::SCHEMA, &v1::Retirement::from(retirement))
         }
+        BoardMessage::Orders(orders) => {
+            envelope::seal(kind::ORDERS, v1::SCHEMA, &v1::Orders::from(orders))
+        }
     }
 }
 
@@ -113,7 +116,10 @@ pub fn decode_board(bytes: &[u8]) -> Result<BoardMessage, WireError> {
         (kind::RETIREMENT, v1::SCHEMA) => {
             Ok(BoardMessage::Retirement(envelope.body::<v1::Retirement>()?.try_into()?))
         }
-        (kind::REPORT | kind::INCARNATION | kind::RETIREMENT, schema) => {
+        (kind::ORDERS, v1::SCHEMA) => {
+            Ok(BoardMessage::Orders(envelope.body::<v1::Orders>()?.try_into()?))
+        }
+        (kind::REPORT | kind::INCARNATION | kind::RETIREMENT | kind::ORDERS, schema) => {
             Err(WireError::unknown("schema", schema))
         }
         (kind, _) => Err(WireError::unknown("kind of board message", kind)),

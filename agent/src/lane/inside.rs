@@ -240,6 +240,7 @@ mod tests {
             hints: Vec::new(),
             flushed: None,
             closed: Vec::new(),
+            obeyed: Vec::new(),
         }
     }
 

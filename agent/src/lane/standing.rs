@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 use super::reading::Reading;
 use super::{GLANCE, Lane, SHOW_EVERY};
+use crate::Moment;
+use crate::machine::WAITS_FOR_HUMAN;
 
 /// Trouble with the broker that lasts so long is worth telling of a lane that is ready.
 const TROUBLE_TOLD_AFTER: Duration = Duration::from_secs(10);
@@ -53,6 +55,13 @@ impl Lane {
         self.progress.show(report, self.machine.abilities().cloned());
     }
 
+    /// Shows to outer lanes how this one stands to flushes.
+    pub(super) fn show_flushes(&mut self, now: Moment) {
+        let done = self.machine.hard_flushes();
+        let more = done.saturating_sub(std::mem::replace(&mut self.hard_flushes, done));
+        self.progress.flushes(self.machine.flushing(now), more, &self.machine.obeyed());
+    }
+
     fn readiness(&self, report: &LaneReport, reading: &Reading) -> Readiness {
         if let Some(mut reason) = self.machine.not_ready_because() {
             if let Some(trouble) = reading.trouble(Duration::ZERO) {
@@ -74,7 +83,9 @@ impl Lane {
             troubles.push(format!("the oldest unsettled invalidation is {seconds} s old{error}"));
         }
         if let Some(cause) = self.machine.flush_cause() {
-            troubles.push(format!("a flush is due: {}", cause.reason()));
+            let held = self.machine.flush_held().map(|_| format!("; {WAITS_FOR_HUMAN}"));
+            let held = held.unwrap_or_default();
+            troubles.push(format!("a flush is due: {}{held}", cause.reason()));
         }
         troubles.extend(reading.trouble(TROUBLE_TOLD_AFTER));
         if troubles.is_empty() {

@@ -91,6 +91,7 @@ impl Machine {
         let jumped = self.ledger.read(at);
         if self.start.read(at, jumped, now) {
             self.ledger.lines.values_mut().for_each(|line| line.hearing.begin(now));
+            self.judge_absence(at.time, now);
         }
         if jumped {
             self.lookup.doubt(now);

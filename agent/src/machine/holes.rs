@@ -8,7 +8,7 @@ use super::Machine;
 use crate::Moment;
 use crate::batch::Waiter;
 use crate::driver::Purge;
-use crate::flush::{Cause, Plan};
+use crate::flush::Cause;
 use crate::ledger::Located;
 use crate::lookup::SearchFrom;
 
@@ -77,29 +77,34 @@ impl Machine {
         let overdue = self.ledger.lines.values().any(|line| line.hearing.overdue(now, deadline));
         if !overdue {
             self.flush.cancel_for_holes();
-        } else if self.flush.idle() {
+        } else if self.flush.free() {
             let spread = self.purpose.config.flush_spread.mul_f64(self.jitter.f64());
-            let plan = Plan { cause: Cause::Hole, sites: self.sites() };
-            self.flush.schedule(now + spread, plan);
+            let sites = self.sites();
+            self.must_flush(now + spread, Cause::Hole, sites);
         }
     }
 
     pub(super) fn begin_flush(&mut self, now: Moment) {
-        if self.abilities.is_none() {
+        let Some(softens) = self.abilities.as_ref().map(|abilities| abilities.soft) else { return };
+        if self.flush_at().is_none_or(|at| now < at) {
             return;
         }
         let ledger = &self.ledger;
-        let Some((id, plan)) = self.flush.begin(now, || ledger.heads()) else { return };
+        let begun = self.flush.begin(now, softens, || ledger.heads());
+        let Some((id, plan, ordered)) = begun else { return };
+        if let (Mode::Hard, Some(inner)) = (plan.mode, &self.inner) {
+            self.followed = inner.flushes();
+        }
         if self.ability(&Selector::Everything) != Ability::Supported {
             self.flush.refused(id, now);
             self.last_error = Some(CANNOT_FLUSH.to_owned());
             return;
         }
         for site in plan.sites {
-            let purge = Purge { site, selector: Selector::Everything, mode: Mode::Hard };
+            let purge = Purge { site, selector: Selector::Everything, mode: plan.mode };
             self.queue.add(&purge, Waiter::Flush(id), now);
         }
-        self.flushes_begun.push(plan.cause);
+        self.flushes_begun.push(if ordered { Cause::Ordered } else { plan.cause });
     }
 
     /// A flush that an earlier life has carried out lacks its last pass, and nothing else.

@@ -7,9 +7,9 @@ use broker_adapter::{Bounds, Partition, Position, Positions};
 use jiff::Timestamp;
 use schemas::{Cursor, LineId, Number};
 
-use super::{Acquaintance, Machine};
+use super::{Acquaintance, Machine, WAITS_FOR_HUMAN};
 use crate::Moment;
-use crate::flush::{Cause, Plan};
+use crate::flush::Cause;
 use crate::ledger::Located;
 
 /// How long a lane listens at its start before it takes stock.
@@ -152,6 +152,7 @@ impl Machine {
         self.next_flight = last.next_flight;
         self.retry = last.retry;
         self.flushes_begun = last.flushes_begun;
+        self.bidden = last.bidden;
     }
 
     /// Whether nothing is under way to the cache, and it need not be left alone any more.
@@ -191,8 +192,8 @@ impl Machine {
         if self.start.joined_at().is_some_and(|at| now >= at) {
             self.start.joining = false;
             if !self.purpose.config.starts_empty && !self.purpose.config.shared {
-                let plan = Plan { cause: Cause::NoCursor, sites: self.sites() };
-                self.flush.schedule(now, plan);
+                let sites = self.sites();
+                self.must_flush(now, Cause::NoCursor, sites);
             }
         }
         if !self.start.has_heard() {
@@ -231,7 +232,8 @@ impl Machine {
             Stage::Listening => "reading what was published before the start",
             Stage::CatchingUp(_) => "catching up with what was published before the start",
         };
-        let error = self.last_error.as_ref().map(|error| format!(": {error}"));
+        let held = self.flush.held().map(|_| WAITS_FOR_HUMAN);
+        let error = held.or(self.last_error.as_deref()).map(|error| format!(": {error}"));
         Some(format!("{because}{}", error.unwrap_or_default()))
     }
 }

@@ -8,6 +8,8 @@ use super::Machine;
 use crate::Moment;
 use crate::flush::Cause;
 
+/// Said of a flush that the configuration leaves to humans.
+pub(crate) const WAITS_FOR_HUMAN: &str = "it waits for `purgebus flush`";
 /// For so long it is told that a message was not understood.
 const PARKED_TOLD: Duration = Duration::from_mins(10);
 
@@ -22,6 +24,8 @@ pub(crate) struct Sizes {
     pub(crate) deferred: u64,
     /// Whether nothing more may be read now.
     pub(crate) full: bool,
+    /// Whether a flush waits for a human.
+    pub(crate) held: bool,
 }
 
 impl Machine {
@@ -36,6 +40,7 @@ impl Machine {
             hints: self.ledger.hints(&self.stretches),
             flushed: self.flush.flushed(),
             closed: self.ledger.closed(),
+            obeyed: self.obeyed.iter().map(|(id, until)| (*id, *until)).collect(),
         }
     }
 
@@ -68,12 +73,20 @@ impl Machine {
             life: self.life,
             ready: self.start.done() && self.has_cursor(),
             circuit: self.retry.circuit(),
-            last_error: self.last_error.clone().or_else(|| self.parked_lately(now)),
+            last_error: self.trouble(now),
             lag: self.ledger.lag(),
             oldest_unsettled_us: age.map(|us| u64::try_from(us).unwrap_or(u64::MAX)),
             outcomes: self.ledger.outcomes(),
             lines,
+            obeyed: self.obeyed(),
         }
+    }
+
+    /// The latest trouble; that a flush waits for a human comes first.
+    fn trouble(&self, now: Moment) -> Option<String> {
+        let held = self.flush.held();
+        let held = held.map(|cause| format!("{}: {WAITS_FOR_HUMAN}", cause.reason()));
+        held.or_else(|| self.last_error.clone()).or_else(|| self.parked_lately(now))
     }
 
     /// What was settled since this was last asked.
@@ -96,6 +109,11 @@ impl Machine {
         self.flush.cause()
     }
 
+    /// Why a flush waits for a human, if one does.
+    pub(crate) fn flush_held(&self) -> Option<Cause> {
+        self.flush.held()
+    }
+
     /// What was not understood of late.
     fn parked_lately(&self, now: Moment) -> Option<String> {
         let (at, what) = self.parked_error.as_ref()?;
@@ -110,6 +128,7 @@ impl Machine {
             rebounds: self.rebounds.len() + self.parked.len(),
             deferred: self.stretches.numbers(),
             full: self.room() == 0,
+            held: self.flush.held().is_some(),
         }
     }
 }

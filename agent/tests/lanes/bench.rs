@@ -112,6 +112,7 @@ impl Bench {
             lane: LaneConfig::default(),
             rebounds: vec![Duration::from_secs(1)],
             starts_empty: true,
+            softens: false,
             flush_spread: Duration::ZERO,
         };
         set(&mut settings);
@@ -161,7 +162,7 @@ impl Bench {
 
     fn model(&self, name: &str, settings: &CacheSettings) -> Cache {
         let (behaviours, purges) = (self.behaviours.clone(), self.purges.clone());
-        let cache = name.to_owned();
+        let (cache, softens) = (name.to_owned(), settings.softens);
         Cache {
             name: name.parse().expect("a name"),
             lane: LaneConfig {
@@ -174,7 +175,7 @@ impl Bench {
             templates: BTreeSet::new(),
             open: Box::new(move |_| {
                 let (behaviours, purges) = (behaviours.clone(), purges.clone());
-                Arc::new(Model { cache: cache.clone(), behaviours, purges })
+                Arc::new(Model { cache: cache.clone(), softens, behaviours, purges })
             }),
         }
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod gate;
+mod orders;
 mod passes;
 mod starts;
 

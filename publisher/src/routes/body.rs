@@ -6,7 +6,8 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use schemas::api::BODY_BYTES_MAX;
+use schemas::api::{BODY_BYTES_MAX, Mistake};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -25,6 +26,17 @@ pub(super) async fn json(headers: &HeaderMap, body: Body) -> Result<Value, Refus
     serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("the body is not JSON: {error}");
         Refused::new(Kind::Malformed, detail)
+    })
+}
+
+/// The JSON in `body`, as what it stands for; its first mistake is the answer.
+pub(super) async fn typed<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Refused> {
+    serde_json::from_value(json(headers, body).await?).map_err(|error| {
+        let mistake = Mistake { pointer: String::new(), detail: error.to_string() };
+        Refused::mistakes(Kind::Invalid, vec![mistake])
     })
 }
 

@@ -164,7 +164,7 @@ impl Manner {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
     let mut given = headers.get_all(KEY_HEADER).iter();
     let Some(key) = given.next() else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));

@@ -6,5 +6,6 @@ mod events;
 mod good_input;
 mod members;
 mod openapi;
+mod orders;
 mod recent;
 mod shapes;

@@ -58,6 +58,8 @@ pub(super) struct Lane {
     pub(super) oldest_unsettled_us: Option<u64>,
     /// What became of everything so far.
     pub(super) outcomes: OutcomeCounts,
+    /// Orders in force that it has carried out.
+    pub(super) obeyed: Vec<Uuid>,
     /// When its agent last named it.
     pub(super) heard_at: Timestamp,
     /// Whether its agent reports without naming it any more.
@@ -95,6 +97,7 @@ impl Lane {
             lag: 0,
             oldest_unsettled_us: None,
             outcomes: OutcomeCounts::default(),
+            obeyed: Vec::new(),
             heard_at: at,
             departed: false,
             descent: Descent::First,
@@ -126,6 +129,7 @@ impl Lane {
         self.lag = report.lag;
         self.oldest_unsettled_us = report.oldest_unsettled_us;
         self.outcomes = report.outcomes;
+        self.obeyed = report.obeyed;
         self.heard_at = at;
         self.departed = false;
         if relapsed {

@@ -118,19 +118,23 @@ impl TrackerHandle {
 impl Shared {
     async fn retire(&self, retirement: Retirement) -> Result<(), RetireError> {
         let message = BoardMessage::Retirement(retirement.clone());
-        let board = Topic::board(message.board());
-        let key = message.key();
-        let body = wire::encode_board(&message);
-        let message = Message { key: Some(key.clone()), id: None, body };
-        let published = self.broker.publish(board, Partition::default(), vec![message]);
-        match timeout(PUBLISH_WITHIN, published).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(RetireError::Unavailable(error_chain(&error))),
-            Err(_) => return Err(RetireError::Unavailable("it does not answer".to_owned())),
-        }
-        warn!(who = key, "retired: gone for good, a human says");
+        self.say(&message).await.map_err(RetireError::Unavailable)?;
+        warn!(who = message.key(), "retired: gone for good, a human says");
         self.tracker.lock().retirement(retirement, self.clock.now());
         self.folded.send_replace(());
         Ok(self.store(false).await?)
+    }
+
+    /// Says it on its board; answers why the board did not take it in time, though it may have all the same.
+    pub(super) async fn say(&self, message: &BoardMessage) -> Result<(), String> {
+        let board = Topic::board(message.board());
+        let body = wire::encode_board(message);
+        let message = Message { key: Some(message.key()), id: None, body };
+        let published = self.broker.publish(board, Partition::default(), vec![message]);
+        match timeout(PUBLISH_WITHIN, published).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error_chain(&error)),
+            Err(_) => Err("it does not answer".to_owned()),
+        }
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// Held while something is stored, so that changes are stored in their order.
     storing: tokio::sync::Mutex<()>,
+    /// Held while something is ordered, so that no order is lost to another.
+    pub(super) ordering: tokio::sync::Mutex<()>,
     /// Somebody registered: stored at once, so that a crash does not forget who owes what is accepted from now on.
     registered: Notify,
     /// Changes with every report folded.
@@ -87,6 +89,7 @@ impl Tracking {
             broker,
             clock,
             storing: tokio::sync::Mutex::new(()),
+            ordering: tokio::sync::Mutex::new(()),
             registered: Notify::new(),
             folded: watch::Sender::new(()),
             happened: watch::Sender::new(()),
@@ -147,6 +150,8 @@ impl Shared {
                 | Word::Stood(BoardMessage::Incarnation(incarnation), _) => {
                     tracker.incarnation(incarnation);
                 }
+                Word::Board(BoardMessage::Orders(orders))
+                | Word::Stood(BoardMessage::Orders(orders), _) => tracker.orders(orders),
                 Word::Board(BoardMessage::Retirement(retirement))
                 | Word::Stood(BoardMessage::Retirement(retirement), _) => {
                     tracker.retirement(retirement, now);

@@ -237,6 +237,7 @@ fn lane_row(registered: &Registered<'_>) -> LaneRow {
         oldest_unsettled_us: lane.oldest_unsettled_us,
         outcomes: lane.outcomes,
         lines: Vec::new(),
+        obeyed: Vec::new(),
     };
     LaneRow {
         key: LaneKey { agent: agent_name.clone(), cache: cache_name.clone(), priority },

@@ -26,6 +26,7 @@ pub(super) mod kind {
     pub(in crate::wire) const REPORT: u8 = 16;
     pub(in crate::wire) const INCARNATION: u8 = 17;
     pub(in crate::wire) const RETIREMENT: u8 = 18;
+    pub(in crate::wire) const ORDERS: u8 = 19;
     pub(in crate::wire) const CURSOR: u8 = 32;
 }
 

@@ -10,8 +10,9 @@ use proptest::sample::select;
 use schemas::{
     Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
     ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
-    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Outcome,
-    OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, Selector, Url,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered,
+    Orders, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement,
+    Selector, Url,
 };
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         report().prop_map(|report| Message::Board(BoardMessage::Report(Box::new(report)))),
         incarnation().prop_map(BoardMessage::Incarnation).prop_map(Message::Board),
         retirement().prop_map(BoardMessage::Retirement).prop_map(Message::Board),
+        orders().prop_map(BoardMessage::Orders).prop_map(Message::Board),
         cursor().prop_map(Message::Cursor),
     ]
 }
@@ -168,6 +170,30 @@ fn retirement() -> impl Strategy<Value = Retirement> {
     (retired, time(), name()).prop_map(|(retired, at, by)| Retirement { retired, at, by })
 }
 
+fn orders() -> impl Strategy<Value = Orders> {
+    let mode = select(&[Mode::Soft, Mode::Hard][..]);
+    let what = (name(), option::of(name()), mode)
+        .prop_map(|(region, cache, mode)| Ordered::Flush { region, cache, mode });
+    let orders = btree_map(any::<u128>(), (time(), time(), what), 0..3);
+    (name(), orders).prop_map(|(by, orders)| Orders {
+        by,
+        orders: orders
+            .into_iter()
+            .map(|(id, (at, expires_at, what))| Order {
+                id: Uuid::from_u128(id),
+                at,
+                expires_at,
+                what,
+            })
+            .collect(),
+    })
+}
+
+fn obeyed() -> impl Strategy<Value = Vec<(Uuid, Timestamp)>> {
+    btree_map(any::<u128>().prop_map(Uuid::from_u128), time(), 0..3)
+        .prop_map(|orders| orders.into_iter().collect())
+}
+
 fn cursor() -> impl Strategy<Value = Cursor> {
     let numbers = (any::<u64>(), any::<u64>(), vec(range(), 0..3));
     let line = (line(), numbers, vec((any::<u64>(), any::<String>()), 0..3)).prop_map(
@@ -189,18 +215,21 @@ fn cursor() -> impl Strategy<Value = Cursor> {
         vec(line, 0..3),
         vec(hint, 0..3),
         option::of(flushed()),
-        closed(),
+        (closed(), obeyed()),
     )
-        .prop_map(|(life, region, sites, templates, lines, hints, flushed, closed)| Cursor {
-            life,
-            region,
-            sites,
-            templates,
-            lines,
-            hints,
-            flushed,
-            closed,
-        })
+        .prop_map(
+            |(life, region, sites, templates, lines, hints, flushed, (closed, obeyed))| Cursor {
+                life,
+                region,
+                sites,
+                templates,
+                lines,
+                hints,
+                flushed,
+                closed,
+                obeyed,
+            },
+        )
 }
 
 fn flushed() -> impl Strategy<Value = Flushed> {
@@ -279,11 +308,12 @@ fn lane() -> impl Strategy<Value = LaneReport> {
         option::of(any::<String>()),
     );
     let figures = (any::<u64>(), option::of(any::<u64>()), any::<[u64; 9]>());
-    (state, figures, vec(line_report(), 0..3)).prop_map(
+    (state, figures, vec(line_report(), 0..3), obeyed()).prop_map(
         |(
             (priority, life, ready, circuit, last_error),
             (lag, oldest_unsettled_us, outcomes),
             lines,
+            obeyed,
         )| LaneReport {
             priority,
             life,
@@ -294,6 +324,7 @@ fn lane() -> impl Strategy<Value = LaneReport> {
             oldest_unsettled_us,
             outcomes: OutcomeCounts::from_array(outcomes),
             lines,
+            obeyed: obeyed.into_iter().map(|(id, _)| id).collect(),
         },
     )
 }

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use schemas::{
     Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
     ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
-    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Outcome,
-    OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, SIGNATURE_BYTES,
-    Scheme, Selector,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered,
+    Orders, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement,
+    SIGNATURE_BYTES, Scheme, Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 12] {
+pub(crate) fn samples() -> [(&'static str, Message); 15] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
@@ -31,7 +31,10 @@ pub(crate) fn samples() -> [(&'static str, Message); 12] {
             "v1-retired-publisher-open",
             Message::Board(BoardMessage::Retirement(retired_publisher_with_open_lines())),
         ),
+        ("v1-orders", Message::Board(BoardMessage::Orders(orders()))),
+        ("v1-report-obeyed", Message::Board(BoardMessage::Report(Box::new(report_of_obeyed())))),
         ("v1-cursor", Message::Cursor(cursor())),
+        ("v1-cursor-obeyed", Message::Cursor(cursor_of_obeyed())),
         ("v1-cursor-flushed", Message::Cursor(cursor_of_flushed_cache())),
     ]
 }
@@ -203,7 +206,39 @@ pub(crate) fn cursor() -> Cursor {
         }],
         flushed: None,
         closed: Vec::new(),
+        obeyed: Vec::new(),
     }
+}
+
+fn cursor_of_obeyed() -> Cursor {
+    Cursor {
+        obeyed: vec![
+            (order(1), time("2026-11-22T10:00:00Z")),
+            (order(2), time("2026-11-22T11:00:00.5Z")),
+        ],
+        ..cursor()
+    }
+}
+
+fn report_of_obeyed() -> Report {
+    let mut report = report();
+    report.caches[0].lanes[1].obeyed = vec![order(1), order(2)];
+    report
+}
+
+fn order(digit: u128) -> Uuid {
+    Uuid::from_u128(0x0193_4d2e_5b00_7abc_8def_0123_4567_8900 + digit)
+}
+
+fn orders() -> Orders {
+    let flush = |digit, cache: Option<&str>, mode| Order {
+        id: order(digit),
+        at: time("2026-11-21T10:00:00Z"),
+        expires_at: time("2026-11-22T10:00:00Z"),
+        what: Ordered::Flush { region: text("eu-west"), cache: cache.map(text), mode },
+    };
+    let orders = vec![flush(1, Some("varnish"), Mode::Soft), flush(2, None, Mode::Hard)];
+    Orders { by: text("publisher-1"), orders }
 }
 
 fn cursor_of_flushed_cache() -> Cursor {
@@ -286,5 +321,6 @@ fn lane(priority: Priority) -> LaneReport {
                 .collect(),
             holes: vec![range(69_991, 69_991)],
         }],
+        obeyed: Vec::new(),
     }
 }

@@ -31,6 +31,7 @@ fn resumed() -> Machine {
         lines: vec![missed],
         hints: Vec::new(),
         closed: Vec::new(),
+        obeyed: Vec::new(),
         flushed: None,
     };
     let rng = fastrand::Rng::with_seed(5);

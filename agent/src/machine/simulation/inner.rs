@@ -52,4 +52,16 @@ impl Inner for Model {
     fn broken(&self) -> bool {
         false
     }
+
+    fn flushing(&self) -> bool {
+        false
+    }
+
+    fn flushes(&self) -> u64 {
+        0
+    }
+
+    fn has_obeyed(&self, _: uuid::Uuid) -> bool {
+        true
+    }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::LaneConfig;
-use agent::driver::{Batch, Driver, PurgeError};
+use agent::driver::{Batch, Driver, Purge, PurgeError};
+use agent::{LaneConfig, OnGap};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use schemas::{Abilities, Ability};
+use schemas::{Abilities, Ability, Mode};
 use tokio::time::sleep;
 
 /// How a model cache answers.
@@ -24,6 +24,7 @@ pub(crate) enum Behaviour {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) cache: String,
+    pub(super) softens: bool,
     pub(super) behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
     pub(super) purges: Arc<Mutex<Vec<(String, String)>>>,
 }
@@ -39,7 +40,7 @@ impl Driver for Model {
             tag: yes,
             key: yes,
             everything: yes,
-            soft: false,
+            soft: self.softens,
             batch_selectors_max: 100,
             manner: "a model".to_owned(),
         })
@@ -59,7 +60,11 @@ impl Driver for Model {
             Behaviour::Slow(time) => sleep(time).await,
             Behaviour::Works | Behaviour::Refuses(_) => {}
         }
-        let purges = batch.purges.iter().map(|p| (self.cache.clone(), p.selector.to_string()));
+        let said = |purge: &Purge| match purge.mode {
+            Mode::Hard => purge.selector.to_string(),
+            Mode::Soft => format!("soft {}", purge.selector),
+        };
+        let purges = batch.purges.iter().map(|purge| (self.cache.clone(), said(purge)));
         self.purges.lock().extend(purges);
         Ok(())
     }
@@ -78,6 +83,8 @@ pub(crate) struct CacheSettings {
     pub(super) lane: LaneConfig,
     pub(crate) rebounds: Vec<Duration>,
     pub(crate) starts_empty: bool,
+    /// It can mark stale.
+    pub(crate) softens: bool,
     pub(crate) flush_spread: Duration,
 }
 
@@ -93,6 +100,10 @@ impl CacheSettings {
     /// So many selectors are held in memory for later passes.
     pub(crate) fn rebound_selectors(&mut self, selectors: usize) {
         self.lane.rebound_selectors = selectors;
+    }
+
+    pub(crate) fn on_gap(&mut self, on_gap: OnGap) {
+        self.lane.on_gap = on_gap;
     }
 
     pub(crate) fn shared(&mut self) {

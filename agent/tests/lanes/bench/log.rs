@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use schemas::{
     Audience, BoardMessage, Frame, Incarnation, Invalidation, LineId, LogMessage, Mode, Number,
-    PUBLISHERS_BOARD, Priority, Selector, wire,
+    Order, Ordered, Orders, PUBLISHERS_BOARD, Priority, Selector, wire,
 };
 
 use super::{Bench, line, tag};
@@ -48,9 +48,40 @@ impl Bench {
             lines: Vec::new(),
             closes: vec![(line(Priority::Normal), last)],
         });
-        let (key, body) = (Some(incarnation.key()), wire::encode_board(&incarnation));
-        let message = Message { key, id: None, body };
+        self.say_on_board(&incarnation).await;
+    }
+
+    /// An order of now, for a day.
+    pub(crate) fn order_flush(
+        &self,
+        id: u128,
+        region: &str,
+        cache: Option<&str>,
+        mode: Mode,
+    ) -> Order {
+        let at = Timestamp::UNIX_EPOCH + self.origin.elapsed();
+        Order {
+            id: uuid::Uuid::from_u128(id),
+            at,
+            expires_at: at + Duration::from_hours(24),
+            what: Ordered::Flush {
+                region: region.parse().expect("a name"),
+                cache: cache.map(|cache| cache.parse().expect("a name")),
+                mode,
+            },
+        }
+    }
+
+    /// These are the publisher's orders.
+    pub(crate) async fn orders(&self, orders: Vec<Order>) {
+        let by = "p".parse().expect("a name");
+        self.say_on_board(&BoardMessage::Orders(Orders { by, orders })).await;
+    }
+
+    async fn say_on_board(&self, message: &BoardMessage) {
+        let (key, body) = (Some(message.key()), wire::encode_board(message));
         let board = Topic::board(PUBLISHERS_BOARD);
+        let message = Message { key, id: None, body };
         self.broker.publish(board, Partition::default(), vec![message]).await.expect("a board");
     }
 

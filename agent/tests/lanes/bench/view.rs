@@ -103,6 +103,12 @@ impl Bench {
         purges.iter().filter(|(name, _)| name == cache).map(|(_, what)| what.clone()).collect()
     }
 
+    /// What a cache was told to mark stale, in order.
+    pub(crate) fn soft_purges(&self, cache: &str) -> Vec<String> {
+        let purges = self.purges(cache).into_iter();
+        purges.filter_map(|purge| Some(purge.strip_prefix("soft ")?.to_owned())).collect()
+    }
+
     /// What the caches were purged of, in order.
     pub(crate) fn order(&self) -> Vec<String> {
         self.purges.lock().iter().map(|(cache, what)| format!("{cache} {what}")).collect()

@@ -18,7 +18,7 @@ impl Api {
     }
 
     /// An agent's report.
-    async fn put(&self, report: Report) {
+    pub(super) async fn put(&self, report: Report) {
         let message = BoardMessage::Report(Box::new(report));
         let (key, body) = (Some(message.key()), wire::encode_board(&message));
         let topic = Topic::board(message.board());
@@ -32,7 +32,7 @@ impl Api {
         self.get("/v1/agents").await.json()["items"][0].clone()
     }
 
-    async fn shows(&self, path: &str, text: &str) {
+    pub(super) async fn shows(&self, path: &str, text: &str) {
         for _ in 0..3_000 {
             if self.get(path).await.body.contains(text) {
                 return;

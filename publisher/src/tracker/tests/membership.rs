@@ -114,7 +114,7 @@ impl Publisher {
                 self.model_retires(&retirement);
                 self.bus.tracker.retirement(retirement, now);
             }
-            BoardMessage::Incarnation(_) => {}
+            BoardMessage::Incarnation(_) | BoardMessage::Orders(_) => {}
         }
     }
 

@@ -1,6 +1,8 @@
 //! The cursor.
 
 use bincode::{BorrowDecode, Encode};
+use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::line::{Line, Range};
 use super::time::Time;
@@ -19,9 +21,10 @@ pub(in crate::wire) struct Cursor<'a> {
     ext: Ext<'a>,
 }
 
-/// The facts of a cursor's `ext`: a flush that lacks its last pass, and closed lines.
+/// The facts of a cursor's `ext`: a flush that lacks its last pass, closed lines, and orders carried out.
 const FLUSHED: u16 = 1;
 const CLOSED: u16 = 2;
+const OBEYED: u16 = 3;
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Flushed<'a> {
@@ -32,6 +35,9 @@ struct Flushed<'a> {
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Closed(Vec<(Line, u64, Time)>);
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Obeyed(Vec<([u8; 16], Time)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct LineCursor<'a> {
@@ -51,8 +57,8 @@ struct ResumeHint {
 
 impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
     fn from(cursor: &'a crate::Cursor) -> Self {
-        let crate::Cursor { life, region, sites, templates, lines, hints, flushed, closed } =
-            cursor;
+        let crate::Cursor { life, region, sites, templates, lines, hints, .. } = cursor;
+        let crate::Cursor { flushed, closed, obeyed, .. } = cursor;
         Self {
             life: *life,
             region: region.as_str(),
@@ -64,6 +70,7 @@ impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
                 .iter()
                 .map(|flushed| fact::one(FLUSHED, &Flushed::from(flushed)))
                 .chain((!closed.is_empty()).then(|| fact::one(CLOSED, &Closed::from(&closed[..]))))
+                .chain((!obeyed.is_empty()).then(|| fact::one(OBEYED, &Obeyed::from(&obeyed[..]))))
                 .collect(),
         }
     }
@@ -86,6 +93,10 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
             hints: each(hints)?,
             flushed: fact::find::<Flushed>(&ext, FLUSHED)?.map(TryInto::try_into).transpose()?,
             closed: fact::find::<Closed>(&ext, CLOSED)?
+                .map(TryInto::try_into)
+                .transpose()?
+                .unwrap_or_default(),
+            obeyed: fact::find::<Obeyed>(&ext, OBEYED)?
                 .map(TryInto::try_into)
                 .transpose()?
                 .unwrap_or_default(),
@@ -138,6 +149,22 @@ impl TryFrom<Closed> for Vec<crate::ClosedLine> {
         let closed = closed?;
         ascending("closed lines", &closed, |closed| closed.line)?;
         Ok(closed)
+    }
+}
+
+impl From<&[(Uuid, Timestamp)]> for Obeyed {
+    fn from(obeyed: &[(Uuid, Timestamp)]) -> Self {
+        Self(obeyed.iter().map(|(id, until)| (id.into_bytes(), (*until).into())).collect())
+    }
+}
+
+impl TryFrom<Obeyed> for Vec<(Uuid, Timestamp)> {
+    type Error = WireError;
+
+    fn try_from(Obeyed(rows): Obeyed) -> Result<Self, WireError> {
+        ascending("orders carried out", &rows, |(id, _)| *id)?;
+        let obeyed = rows.into_iter();
+        obeyed.map(|(id, until)| Ok((Uuid::from_bytes(id), until.try_into()?))).collect()
     }
 }
 

@@ -25,5 +25,10 @@ pub(super) fn find<'e, T: BorrowDecode<'e, ()>>(
     number: u16,
 ) -> Result<Option<T>, WireError> {
     let fact = ext.iter().find(|(said, _)| *said == number);
-    fact.map(|(_, bytes)| envelope::unpack(bytes)).transpose()
+    fact.map(|(_, bytes)| read(bytes)).transpose()
+}
+
+/// The fact in these bytes, all of them.
+pub(super) fn read<'e, T: BorrowDecode<'e, ()>>(bytes: &'e [u8]) -> Result<T, WireError> {
+    envelope::unpack(bytes)
 }

@@ -26,6 +26,9 @@ pub(in crate::wire) struct Report<'a> {
 /// The fact of a report's `ext` that holds its clocks.
 const CLOCKS: u16 = 1;
 
+/// The fact of a lane's `ext` that says which orders in force it has carried out.
+const OBEYED: u16 = 1;
+
 #[derive(Debug, Encode, BorrowDecode)]
 struct Clocks<'a>(Vec<(&'a str, i64)>);
 
@@ -201,7 +204,7 @@ impl<'a> From<&'a crate::LaneReport> for LaneReport<'a> {
             oldest_unsettled_us: report.oldest_unsettled_us,
             outcomes: report.outcomes.to_array(),
             lines: report.lines.iter().map(LineReport::from).collect(),
-            ext: Ext::new(),
+            ext: obeyed_ext(&report.obeyed),
         }
     }
 }
@@ -220,8 +223,20 @@ impl TryFrom<LaneReport<'_>> for crate::LaneReport {
             oldest_unsettled_us: report.oldest_unsettled_us,
             outcomes: OutcomeCounts::from_array(report.outcomes),
             lines: each(report.lines)?,
+            obeyed: obeyed(&report.ext)?,
         })
     }
+}
+
+fn obeyed_ext(obeyed: &[Uuid]) -> Ext<'static> {
+    let ids: Vec<[u8; 16]> = obeyed.iter().map(|id| id.into_bytes()).collect();
+    if ids.is_empty() { Ext::new() } else { fact::of(OBEYED, &ids) }
+}
+
+fn obeyed(ext: &Ext<'_>) -> Result<Vec<Uuid>, WireError> {
+    let ids = fact::find::<Vec<[u8; 16]>>(ext, OBEYED)?.unwrap_or_default();
+    ascending("orders carried out", &ids, |id| *id)?;
+    Ok(ids.into_iter().map(Uuid::from_bytes).collect())
 }
 
 impl From<&crate::LineReport> for LineReport {

@@ -1,0 +1,84 @@
+//! Flushes that a human orders.
+
+use std::collections::BTreeSet;
+
+use schemas::api::{FlushOrdered, FlushRequest, Mistake};
+use schemas::{CacheName, Ordered, Region};
+use uuid::Uuid;
+
+use super::{PublisherHandle, Repeatable, idempotency};
+use crate::tracker::OrderError;
+
+/// Why no flush was ordered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FlushError {
+    /// It is wrong: fix all of these.
+    #[error("{} mistakes in the request", .0.len())]
+    Invalid(Vec<Mistake>),
+    /// It cannot be said.
+    #[error("it cannot be ordered now")]
+    Order(#[from] OrderError),
+}
+
+impl PublisherHandle {
+    /// Orders a flush. A repetition by the same caller is the same order.
+    pub(crate) async fn flush(
+        &self,
+        request: &FlushRequest,
+        repeatable: Option<Repeatable<'_>>,
+    ) -> Result<FlushOrdered, FlushError> {
+        let (region, cache) = self.whom(request).map_err(FlushError::Invalid)?;
+        let what = Ordered::Flush { region, cache, mode: request.mode };
+        let id = repeatable.map_or_else(|| self.new_id(), |key| repeated_id(key, request));
+        let order = self.0.tracker.order(id, what).await?;
+        let Ordered::Flush { region, cache, mode } = order.what;
+        Ok(FlushOrdered {
+            id,
+            caches: self.0.tracker.ordered_caches(&region, cache.as_ref()),
+            region,
+            cache,
+            mode,
+            ordered_at: order.at,
+            expires_at: order.expires_at,
+        })
+    }
+
+    /// The region and cache that are meant, both of which there are.
+    fn whom(&self, request: &FlushRequest) -> Result<(Region, Option<CacheName>), Vec<Mistake>> {
+        let mistake =
+            |pointer: &str, detail: String| vec![Mistake { pointer: pointer.to_owned(), detail }];
+        let region: Result<Region, _> = request.region.parse();
+        let region = region.map_err(|refusal| mistake("/region", refusal.to_string()))?;
+        let there = self.0.tracker.ordered_caches(&region, None);
+        if there.is_empty() {
+            let known = self.known_regions();
+            let known = words(known.iter().map(Region::as_str));
+            let detail = format!("no agent of region {region} has reported; there are {known}");
+            return Err(mistake("/region", detail));
+        }
+        let Some(cache) = &request.cache else { return Ok((region, None)) };
+        let cache: Result<CacheName, _> = cache.parse();
+        let cache = cache.map_err(|refusal| mistake("/cache", refusal.to_string()))?;
+        if there.iter().any(|row| row.cache == cache) {
+            return Ok((region, Some(cache)));
+        }
+        let names: BTreeSet<&str> = there.iter().map(|row| row.cache.as_str()).collect();
+        let there_are = words(names.into_iter());
+        let detail = format!("there is no cache {cache} in region {region}; there are {there_are}");
+        Err(mistake("/cache", detail))
+    }
+}
+
+fn words<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// The name of an order that may be given again: of who asks under which key for what.
+fn repeated_id(repeatable: Repeatable<'_>, request: &FlushRequest) -> Uuid {
+    let digests = idempotency(repeatable, request);
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&digests.key[..8]);
+    bytes[8..].copy_from_slice(&digests.request[..8]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}

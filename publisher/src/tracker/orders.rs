@@ -1,0 +1,136 @@
+//! What humans order: said on the board, so that every agent hears it, until all whom it is for have carried it out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use schemas::api::OrderedCache;
+use schemas::{BoardMessage, CacheName, ORDERS_MAX, Order, Ordered, Orders, PublisherName, Region};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::Tracker;
+use super::handle::TrackerHandle;
+use super::registry::Registered;
+
+/// An agent that is away for longer does not carry it out.
+const EXPIRES_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// Longest wait for the boards to be read: what was ordered before must not be forgotten.
+const BOARDS_WITHIN: Duration = Duration::from_secs(3);
+
+/// Most publishers whose orders are remembered.
+const PUBLISHERS_MAX: usize = 256;
+
+/// Why nothing was ordered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrderError {
+    /// What was ordered before is not known yet.
+    #[error("the boards have not been read yet")]
+    Unread,
+    /// So much is ordered already, and not carried out.
+    #[error("{ORDERS_MAX} orders are not carried out yet")]
+    TooMany,
+    /// The board did not take it in time; it may have, all the same.
+    #[error("the board of publishers does not take it: {0}")]
+    Unavailable(String),
+}
+
+/// The orders of every publisher, as they stand on the board.
+#[derive(Debug, Default)]
+pub(super) struct StandingOrders(BTreeMap<PublisherName, Vec<Order>>);
+
+impl StandingOrders {
+    fn of(&self, publisher: &PublisherName) -> &[Order] {
+        self.0.get(publisher).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Tracker {
+    /// What a publisher has ordered.
+    pub(super) fn orders(&mut self, Orders { by, orders }: Orders) {
+        let known = &mut self.standing_orders.0;
+        if known.len() < PUBLISHERS_MAX || known.contains_key(&by) {
+            known.insert(by, orders);
+        }
+    }
+
+    /// The caches of that name in a region, or all there.
+    pub(crate) fn ordered_caches(
+        &self,
+        region: &Region,
+        cache: Option<&CacheName>,
+        now: Timestamp,
+    ) -> Vec<OrderedCache> {
+        let agents = self.registry.agents().filter(|(_, agent)| agent.region == *region);
+        let caches = agents.flat_map(|(name, agent)| {
+            let state = self.agent_state(name, agent, now);
+            let row = move |cache: &CacheName| OrderedCache {
+                agent: name.clone(),
+                cache: cache.clone(),
+                state,
+            };
+            agent.caches.keys().map(row)
+        });
+        caches.filter(|row| cache.is_none_or(|cache| row.cache == *cache)).collect()
+    }
+
+    /// Our own orders that somebody may still have to carry out.
+    fn open_orders(&self, now: Timestamp) -> Vec<Order> {
+        let own = self.standing_orders.of(&self.name).iter();
+        let open = own.filter(|order| order.expires_at > now && !self.carried_out(order));
+        open.cloned().collect()
+    }
+
+    /// Whether all whom it is for say so.
+    fn carried_out(&self, order: &Order) -> bool {
+        let mut lanes = self.registry.lanes().filter(|lane| is_for(&order.what, lane)).peekable();
+        lanes.peek().is_some() && lanes.all(|registered| registered.lane.obeyed.contains(&order.id))
+    }
+}
+
+fn is_for(what: &Ordered, Registered { agent, cache_name, .. }: &Registered<'_>) -> bool {
+    match what {
+        Ordered::Flush { region, cache, mode: _ } => {
+            agent.region == *region && cache.as_ref().is_none_or(|cache| cache == *cache_name)
+        }
+    }
+}
+
+impl TrackerHandle {
+    /// The caches of that name in a region, or all there.
+    pub(crate) fn ordered_caches(
+        &self,
+        region: &Region,
+        cache: Option<&CacheName>,
+    ) -> Vec<OrderedCache> {
+        self.0.tracker.lock().ordered_caches(region, cache, self.0.clock.now())
+    }
+
+    /// Orders it on the board. The same `id` once more is the same order.
+    pub(crate) async fn order(&self, id: Uuid, what: Ordered) -> Result<Order, OrderError> {
+        if !self.caught_up(BOARDS_WITHIN).await {
+            return Err(OrderError::Unread);
+        }
+        let _alone = self.0.ordering.lock().await;
+        let now = self.0.clock.now();
+        let (by, mut orders) = {
+            let tracker = self.0.tracker.lock();
+            (tracker.name.clone(), tracker.open_orders(now))
+        };
+        let place = match orders.binary_search_by_key(&id, |order| order.id) {
+            Ok(known) => return Ok(orders.swap_remove(known)),
+            Err(_) if orders.len() >= ORDERS_MAX => return Err(OrderError::TooMany),
+            Err(place) => place,
+        };
+        let expires_at = now.checked_add(EXPIRES_AFTER).unwrap_or(Timestamp::MAX);
+        let order = Order { id, at: now, expires_at, what };
+        orders.insert(place, order.clone());
+        let orders = Orders { by, orders };
+        let said = self.0.say(&BoardMessage::Orders(orders.clone())).await;
+        said.map_err(OrderError::Unavailable)?;
+        warn!(order = %id, what = ?order.what, "ordered by a human");
+        self.0.tracker.lock().orders(orders);
+        Ok(order)
+    }
+}

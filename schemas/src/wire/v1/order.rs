@@ -1,0 +1,104 @@
+//! Orders: each kind has a number, so that a reader passes over those it does not know.
+
+use std::borrow::Cow;
+
+use bincode::{BorrowDecode, Encode};
+use uuid::Uuid;
+
+use super::time::Time;
+use super::word::Mode;
+use super::{Ext, ascending, fact};
+use crate::wire::WireError;
+use crate::{CacheName, ORDERS_MAX, Ordered, PublisherName, Region};
+
+/// The kinds of order; numbers once given are never used again.
+const FLUSH: u16 = 1;
+
+#[derive(Debug, Encode, BorrowDecode)]
+pub(in crate::wire) struct Orders<'a> {
+    by: &'a str,
+    in_force: Vec<Order<'a>>,
+    ext: Ext<'a>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Order<'a> {
+    id: [u8; 16],
+    at: Time,
+    expires_at: Time,
+    /// The kind, and its frozen struct.
+    what: (u16, Cow<'a, [u8]>),
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Flush<'a> {
+    region: &'a str,
+    cache: Option<&'a str>,
+    mode: Mode,
+}
+
+impl<'a> From<&'a crate::Orders> for Orders<'a> {
+    fn from(orders: &'a crate::Orders) -> Self {
+        let crate::Orders { by, orders } = orders;
+        let in_force = orders.iter().map(Order::from).collect();
+        Self { by: by.as_str(), in_force, ext: Ext::new() }
+    }
+}
+
+impl<'a> From<&'a crate::Order> for Order<'a> {
+    fn from(order: &'a crate::Order) -> Self {
+        let crate::Order { id, at, expires_at, what } = order;
+        let what = match what {
+            Ordered::Flush { region, cache, mode } => {
+                let cache = cache.as_ref().map(CacheName::as_str);
+                let (region, mode) = (region.as_str(), (*mode).into());
+                fact::one(FLUSH, &Flush { region, cache, mode })
+            }
+        };
+        Self { id: id.into_bytes(), at: (*at).into(), expires_at: (*expires_at).into(), what }
+    }
+}
+
+impl TryFrom<Orders<'_>> for crate::Orders {
+    type Error = WireError;
+
+    fn try_from(orders: Orders<'_>) -> Result<Self, WireError> {
+        let Orders { by, in_force, ext: _ } = orders;
+        ascending("orders", &in_force, |order| order.id)?;
+        if in_force.len() > ORDERS_MAX {
+            return Err(WireError::Invalid(format!("{} orders are too many", in_force.len())));
+        }
+        let known = in_force.iter().filter_map(|order| order.read().transpose());
+        let orders = known.collect::<Result<_, _>>()?;
+        Ok(Self { by: PublisherName::from_canonical(by)?, orders })
+    }
+}
+
+impl Order<'_> {
+    /// `None` where its kind is not known.
+    fn read(&self) -> Result<Option<crate::Order>, WireError> {
+        let (kind, body) = &self.what;
+        let what = match *kind {
+            FLUSH => fact::read::<Flush>(body)?.try_into()?,
+            _ => return Ok(None),
+        };
+        Ok(Some(crate::Order {
+            id: Uuid::from_bytes(self.id),
+            at: self.at.try_into()?,
+            expires_at: self.expires_at.try_into()?,
+            what,
+        }))
+    }
+}
+
+impl TryFrom<Flush<'_>> for Ordered {
+    type Error = WireError;
+
+    fn try_from(Flush { region, cache, mode }: Flush<'_>) -> Result<Self, WireError> {
+        Ok(Self::Flush {
+            region: Region::from_canonical(region)?,
+            cache: cache.map(CacheName::from_canonical).transpose()?,
+            mode: mode.into(),
+        })
+    }
+}
