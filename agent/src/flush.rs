@@ -160,13 +160,13 @@ impl Flush {
         self.held.take_if(|plan| plan.cause == Cause::Hole);
     }
 
-    /// Begins the flush for which it is time, which will make up for `heads`. Answers its id, and whether it was
-    /// ordered. A cache that cannot mark stale (`softens`) removes.
+    /// Begins the flush for which it is time, which will make up for the `heads` that a flush of these sites does.
+    /// Answers its id, and whether it was ordered. A cache that cannot mark stale (`softens`) removes.
     pub(crate) fn begin(
         &mut self,
         now: Moment,
         softens: bool,
-        heads: impl FnOnce() -> Vec<(LineId, Number)>,
+        heads: impl FnOnce(&[SiteName]) -> Vec<(LineId, Number)>,
     ) -> Option<(u64, Plan, bool)> {
         if self.under_way.is_some() {
             return None;
@@ -189,12 +189,12 @@ impl Flush {
         self.next_id += 1;
         let (id, sites_left, ordered) = (self.next_id, plan.sites.len(), !orders.is_empty());
         let Plan { cause, sites, mode } = plan.clone();
+        let heads = heads(&sites);
         let (numbers, after_pass) = (Vec::new(), mode == Mode::Soft);
         // A soft flush is carried out once its last pass is done: the cursor does not tell of it before.
         let (late, early) = if after_pass { (orders, Vec::new()) } else { (Vec::new(), orders) };
         let last = LastPass { id, cause, mode, sites, sites_left, numbers, orders: late };
         self.last_passes.push(last);
-        let heads = heads();
         self.under_way =
             Some(UnderWay { id, plan: plan.clone(), orders: early, sites_left, heads });
         Some((id, plan, ordered))

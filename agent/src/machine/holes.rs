@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{Ability, Cursor, LogMessage, Mode, Selector};
+use schemas::{Ability, Cursor, LogMessage, Mode, Selector, SiteName};
 
 use super::Machine;
 use crate::Moment;
@@ -89,8 +89,13 @@ impl Machine {
         if self.flush_at().is_none_or(|at| now < at) {
             return;
         }
-        let ledger = &self.ledger;
-        let begun = self.flush.begin(now, softens, || ledger.heads());
+        // What is missing may have been of any site.
+        let (all, ledger) = (self.sites(), &self.ledger);
+        let heads = |sites: &[SiteName]| {
+            let whole = all.iter().all(|site| sites.contains(site));
+            if whole { ledger.heads() } else { Vec::new() }
+        };
+        let begun = self.flush.begin(now, softens, heads);
         let Some((id, plan, ordered)) = begun else { return };
         if let (Mode::Hard, Some(inner)) = (plan.mode, &self.inner) {
             self.followed = inner.flushes();

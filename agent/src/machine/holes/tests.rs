@@ -1,12 +1,13 @@
 //! When what is missing counts as missing, and when the log is looked through first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker_adapter::Bounds;
 use jiff::Timestamp;
-use schemas::{Cursor, LineCursor, LineId, NumberRange};
+use schemas::{Audience, Cursor, LineCursor, LineId, NumberRange, Site, Sites};
 
-use super::super::{Machine, samples};
+use super::super::{Machine, Purpose, samples};
 use crate::Moment;
 use crate::config::LaneConfig;
 
@@ -16,17 +17,31 @@ fn line() -> LineId {
     LineId::from_bytes([3; 16])
 }
 
+fn two_sites() -> Arc<Sites> {
+    let site = |name: &str| Site {
+        name: name.parse().expect("a name"),
+        hosts: [format!("{name}.example.com").parse().expect("a host")].into(),
+        regions: Audience::All,
+    };
+    Arc::new(Sites::new(["main", "other"].map(site)))
+}
+
 /// A lane without hints: nothing is in doubt yet. 2 is settled, 1 is not.
 fn resumed() -> Machine {
+    resumed_knowing(&["main", "other"])
+}
+
+/// The same with a cursor that knows these sites.
+fn resumed_knowing(sites: &[&str]) -> Machine {
     let config = LaneConfig { hole_deadline: 60 * SECOND, ..LaneConfig::default() };
     let two = NumberRange { first: 2, last: 2 };
     let missed =
         LineCursor { line: line(), base: 0, floor: 0, settled: vec![two], refused: Vec::new() };
-    let purpose = samples::purpose(config, Vec::new());
+    let purpose = Purpose { sites: two_sites(), ..samples::purpose(config, Vec::new()) };
     let cursor = Cursor {
         life: 1,
         region: purpose.region.clone(),
-        sites: ["main".parse().expect("a name")].into(),
+        sites: sites.iter().map(|site| site.parse().expect("a name")).collect(),
         templates: purpose.templates.clone(),
         lines: vec![missed],
         hints: Vec::new(),
@@ -85,5 +100,18 @@ fn a_log_that_jumps_back_is_looked_through_for_what_is_missing() {
         hear(&mut lane, 10, SECOND);
         hear(&mut lane, position, 2 * SECOND);
         assert_eq!(lane.look_up(5 * SECOND).is_some(), searched, "then at {position}");
+    }
+}
+
+#[test]
+fn a_flush_of_some_sites_makes_up_for_nothing_that_is_missing() {
+    for (known, floor) in [(&["main"][..], 0), (&[], 2)] {
+        let mut lane = resumed_knowing(known);
+        hear(&mut lane, 0, SECOND);
+        while let Some(job) = lane.take(2 * SECOND) {
+            lane.done(job.id, Ok(()), 2 * SECOND);
+        }
+        let [line] = &lane.report(2 * SECOND).lines[..] else { panic!("one line") };
+        assert_eq!(line.applied, floor, "the cursor knew {known:?}");
     }
 }
