@@ -130,7 +130,7 @@ impl Metrics {
         registry.register("circuit_open", "1 while the cache is known not to work", circuit);
         registry.register("retries", "Batches that failed and were tried again", retries);
         registry.register("parked", "Messages of the log not understood, by reason", parked);
-        registry.register("dead_letters", "Numbers that ended as refused", dead_letters);
+        registry.register("dead_letters", "Numbers that are dead letters", dead_letters);
         registry.register("purge_seconds", "Time the cache took for a batch", purge);
         registry.register("batch_selectors", "Selectors in a batch", batch);
     }
@@ -210,7 +210,6 @@ impl LaneMetrics {
         }
         self.counted = report.outcomes;
         let holes = report.lines.iter().map(|line| line.holes.len()).sum::<usize>();
-        let refused = report.outcomes.of(Outcome::Refused);
         let open = report.circuit == schemas::CircuitState::Open;
         #[expect(clippy::cast_precision_loss, reason = "an age for humans")]
         let oldest = report.oldest_unsettled_us.unwrap_or(0) as f64 / 1e6;
@@ -225,7 +224,7 @@ impl LaneMetrics {
         set(&self.all.held, u64::from(sizes.held));
         set(&self.all.holes, holes as u64);
         set(&self.all.lines, report.lines.len() as u64);
-        set(&self.all.dead_letters, refused);
+        set(&self.all.dead_letters, sizes.dead_letters as u64);
         set(&self.all.circuit, u64::from(open));
         self.all.oldest.get_or_create(&self.labels).set(oldest);
     }

@@ -24,6 +24,8 @@ pub(crate) struct Sizes {
     pub(crate) deferred: u64,
     /// Whether nothing more may be read now.
     pub(crate) full: bool,
+    /// Numbers that are dead letters.
+    pub(crate) dead_letters: usize,
     /// Whether a flush waits for a human.
     pub(crate) held: bool,
 }
@@ -128,6 +130,7 @@ impl Machine {
             rebounds: self.rebounds.len() + self.parked.len(),
             deferred: self.stretches.numbers(),
             full: self.room() == 0,
+            dead_letters: self.ledger.dead_letters(),
             held: self.flush.held().is_some(),
         }
     }

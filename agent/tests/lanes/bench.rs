@@ -222,6 +222,16 @@ impl Bench {
         self.gate.close(cut_off);
     }
 
+    /// The publisher says nothing any more.
+    pub(crate) fn quiet(&mut self) {
+        self.heartbeats.abort_all();
+    }
+
+    /// What the publisher's clock shows.
+    pub(crate) fn publisher_time(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + self.origin.elapsed()
+    }
+
     /// The board takes no reports, or does again.
     pub(crate) fn refuse_reports(&self, refuse: bool) {
         self.gate.refuse_reports(refuse);

@@ -87,16 +87,20 @@ async fn one_refused_selector_among_many_becomes_the_only_dead_letter() {
     let mut bench = Bench::new().cache("web", |_| {});
     bench.start().await;
     bench.behave("web", Behaviour::Refuses("bad".to_owned()));
-    let mut last = 0;
-    for name in 0..200 {
-        let name = if name == 77 { "bad".to_owned() } else { format!("t{name}") };
-        last = bench.publish(&[tag(&name)]).await;
-    }
+    bench.publish_many(5_000).await;
+    let bad = bench.publish(&[tag("bad")]).await;
+    let last = bench.publish_many(4_999).await;
     bench.until(|lane| lane.line().applied == last).await;
     let lane = bench.report("web", Priority::Normal).await;
     assert_eq!(lane.outcomes.of(Outcome::Refused), 1);
-    assert_eq!(lane.lines[0].exceptions, [(number(78), Outcome::Refused)]);
-    assert_eq!(bench.distinct_purges("web"), 199);
+    assert_eq!(lane.lines[0].exceptions, [(number(bad), Outcome::Refused)]);
+    assert_eq!(bench.distinct_purges("web"), 9_999);
+    bench.pass(3 * SECOND).await;
+    bench.kill().await;
+    bench.start().await;
+    let lane = bench.report("web", Priority::Normal).await;
+    assert_eq!(lane.lines[0].exceptions, [(number(bad), Outcome::Refused)], "it is kept");
+    assert_eq!(bench.metric("dead_letters", "web"), 1);
     bench.stop().await;
 }
 
@@ -224,4 +228,31 @@ async fn a_ready_lane_that_falls_behind_is_degraded_but_stays_ready() {
     bench.pass(20 * SECOND).await;
     assert_eq!(bench.degraded(), Vec::<String>::new());
     bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_does_so_by_the_clock_of_its_publisher() {
+    for (passes, purged) in [(9 * SECOND, 1), (12 * SECOND, 0)] {
+        let mut bench = Bench::new().cache("web", |cache| cache.rebounds = vec![]);
+        bench.start().await;
+        bench.behave("web", Behaviour::Down);
+        let mut frame = bench.withhold(&[tag("a")]);
+        let last = frame.first;
+        frame.invalidations[0].accepted_at = bench.publisher_time();
+        frame.invalidations[0].expires_in = Some(10 * SECOND);
+        bench.say(&schemas::LogMessage::Frame(frame)).await;
+        bench.pass(passes).await;
+        bench.quiet();
+        bench.pass(60 * SECOND).await;
+        bench.behave("web", Behaviour::Works);
+        bench.until(|lane| lane.line().applied == last).await;
+        assert_eq!(
+            bench.purges("web").len(),
+            purged,
+            "its publisher was last heard after {passes:?}"
+        );
+        let outcomes = bench.report("web", Priority::Normal).await.outcomes;
+        assert_eq!(outcomes.of(Outcome::Expired), 1 - purged as u64);
+        bench.stop().await;
+    }
 }
