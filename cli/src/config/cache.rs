@@ -19,7 +19,7 @@ use super::reader::Reader;
 /// so that the lack of one does not hide the lack of the other.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Head {
+pub(super) struct Head {
     /// Its name on this agent.
     name: Option<CacheName>,
     /// Its kind.
