@@ -59,10 +59,10 @@ use self::retired::RetiredAgents;
 use self::scope::Scope;
 
 pub(crate) use self::events::EventBatch;
-pub(crate) use self::orders::OrderError;
-pub(crate) use self::retire::RetireError;
 pub(crate) use self::handle::TrackerHandle;
 pub use self::handle::Until;
+pub(crate) use self::orders::OrderError;
+pub(crate) use self::retire::RetireError;
 pub(crate) use self::shell::{Tracking, TrackingSetup};
 
 /// Most lines of our own that are remembered as such.

@@ -57,6 +57,15 @@ pub(crate) struct Writer {
     ack_wait: Duration,
 }
 
+/// However the writer ends, nobody waits for ever: what is committed is in the journal.
+struct LastWord(Arc<Streams>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 impl JournalSetup {
     /// The journal, and the component that it needs running. Blocks on the disk.
     pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
@@ -97,13 +106,11 @@ impl JournalSetup {
 impl Writer {
     /// Commits until stopped, and then what is in the queue.
     pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
-        let (streams, ack_wait) = (Arc::clone(&self.streams), self.ack_wait);
-        let ended = tokio::select! {
+        let (streams, ack_wait) = (LastWord(Arc::clone(&self.streams)), self.ack_wait);
+        tokio::select! {
             ended = self.write_until(stop) => ended,
-            never = streams.tend(ack_wait) => match never {},
-        };
-        streams.end();
-        ended
+            never = streams.0.tend(ack_wait) => match never {},
+        }
     }
 
     async fn write_until(mut self, stop: Stop) -> Result<(), BoxError> {
