@@ -52,7 +52,8 @@ async fn a_client_generated_from_the_document_reads_every_answer() {
     let folder = tempfile::tempdir().unwrap();
     let document: Value = serve.api().get("/openapi.json").await.unwrap();
     std::fs::write(folder.path().join("openapi.json"), document.to_string()).unwrap();
-    std::fs::write(folder.path().join("config.yml"), "post_hooks: []\nliteral_enums: true\n").unwrap();
+    std::fs::write(folder.path().join("config.yml"), "post_hooks: []\nliteral_enums: true\n")
+        .unwrap();
     let python = || {
         let mut python = Command::new("python3");
         let folders = format!("{}:{}", library.trim(), folder.path().display());

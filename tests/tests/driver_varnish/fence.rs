@@ -16,6 +16,8 @@ use crate::specimen::{House, driver_of, include_shipped, tag, until, url};
 const LONG_LIVED: &str = "sub vcl_backend_response { set beresp.ttl = 1h; set beresp.grace = 1h; set beresp.keep = 1h; }";
 const ON_THEIR_WAY: usize = 12;
 const FETCH: Duration = Duration::from_millis(400);
+/// Long enough to be under way until a purge is done, on a machine that is busy with other things.
+const LONG_FETCH: Duration = Duration::from_millis(1_500);
 
 #[tokio::test]
 async fn pages_on_their_way_during_a_purge_are_stale_without_the_fence_and_not_with_it() {
@@ -32,7 +34,7 @@ async fn pages_on_their_way_during_a_purge_are_stale_without_the_fence_and_not_w
     ] {
         let house = House::with(&(include_shipped() + LONG_LIVED)).await;
         let driver = driver_at(&house, keys);
-        let page = Page { tags: vec!["t".into()], delay: FETCH, ..Page::default() };
+        let page = Page { tags: vec!["t".into()], delay: LONG_FETCH, ..Page::default() };
         for host in ["www.example.com", "www.example.net"] {
             for at in 0..ON_THEIR_WAY {
                 house.origin.publish(&format!("{host}/a/{at}"), page.clone());
