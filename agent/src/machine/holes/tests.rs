@@ -111,7 +111,7 @@ fn a_flush_of_some_sites_makes_up_for_nothing_that_is_missing() {
         while let Some(job) = lane.take(2 * SECOND) {
             lane.done(job.id, Ok(()), 2 * SECOND);
         }
-        let [line] = &lane.report(2 * SECOND).lines[..] else { panic!("one line") };
-        assert_eq!(line.applied, floor, "the cursor knew {known:?}");
+        let [told] = &lane.report(2 * SECOND).lines[..] else { panic!("one line") };
+        assert_eq!(told.applied, floor, "the cursor knew {known:?}");
     }
 }
