@@ -152,7 +152,7 @@ impl Ledger {
         if account.unsettled > 0 {
             return false;
         }
-        let (worst, deferred) = (account.worst, account.deferred);
+        let worst = account.worst;
         self.unsettled -= 1;
         self.outcomes.add(worst, 1);
         if let Some(line) = self.lines.get_mut(&place.line) {
@@ -162,23 +162,29 @@ impl Ledger {
                 line.note(number, worst);
             }
         }
-        if let Some(need) = deferred {
-            self.let_go(place, need);
-        }
+        self.let_go(place);
         true
     }
 
-    /// The later passes of `place` are not held in memory: once it is settled, [`Ledger::take_joining`] tells it.
+    /// The later passes of one selector of `place`, or its last one once more, are not held in memory: once nothing
+    /// of `place` is, [`Ledger::take_joining`] tells it.
     pub(crate) fn defer(&mut self, place: Place, need: Need) {
         let Some(account) = self.accounts.get_mut(&place) else { return };
-        let need = account.deferred.map_or(need, |before| before.min(need));
-        account.deferred = Some(need);
-        if account.unsettled == 0 {
-            self.let_go(place, need);
+        account.deferred = Some(account.deferred.map_or(need, |before| before.min(need)));
+        if need == Need::LastPass {
+            account.unfinished = account.unfinished.saturating_sub(1);
         }
+        self.let_go(place);
     }
 
-    fn let_go(&mut self, place: Place, need: Need) {
+    /// Lets go what is deferred and settled. What lacks nothing but a last pass waits until each of its selectors has
+    /// had one: that of another may not be due yet.
+    fn let_go(&mut self, place: Place) {
+        let Some(account) = self.accounts.get(&place) else { return };
+        let Some(need) = account.deferred.filter(|_| account.unsettled == 0) else { return };
+        if need == Need::LastPass && account.unfinished > 0 {
+            return;
+        }
         if let Some(at) = self.close_account(place) {
             self.joining.push((place, at, need));
         }
@@ -221,7 +227,10 @@ impl Ledger {
     pub(crate) fn finish(&mut self, place: Place) {
         let Some(account) = self.accounts.get_mut(&place) else { return };
         account.unfinished = account.unfinished.saturating_sub(1);
-        if account.unfinished > 0 || account.unsettled > 0 || account.deferred.is_some() {
+        if account.deferred.is_some() {
+            return self.let_go(place);
+        }
+        if account.unfinished > 0 || account.unsettled > 0 {
             return;
         }
         self.close_account(place);

@@ -72,3 +72,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_number_waits_for_the_last_pass_of_each_of_its_selectors() {
+    let published = |tags: &[u8], copies| Step::Publish { tags: tags.to_vec(), copies, late: 0 };
+    let mut world = World::new(true);
+    let heard = [&[0][..], &[5], &[2], &[2], &[3, 2]].map(|tags| published(tags, 1));
+    let lost = [(); 4].map(|()| published(&[0], 0));
+    let inner = Step::Inner { settles: 5, finishes: 0 };
+    let purged = Step::Land(Answer::Purged);
+    let then = [Step::Read(2), Step::Read(4), inner, purged, Step::Wait(2_500)];
+    for step in heard.into_iter().chain(lost).chain(then) {
+        world.step(step);
+    }
+    world.quiesce();
+}
