@@ -60,7 +60,10 @@ pub(super) async fn probe(
         }));
     }
     let seen = Seen { manner, cache: purged.cache };
-    seen.is_same(&after).map(|()| seen)
+    seen.is_same(&after)?;
+    let later = connections.exchange_apart(&[ask()], NEW_CONNECTIONS).await?;
+    is_purged(others.iter().flatten(), later.iter().flatten())?;
+    Ok(seen)
 }
 
 async fn single(connections: &Connections, request: Request) -> Result<Answer, PurgeError> {
@@ -72,18 +75,35 @@ async fn single(connections: &Connections, request: Request) -> Result<Answer, P
 fn is_one<'answers>(
     answers: impl Iterator<Item = &'answers Answer> + Clone,
 ) -> Result<(), PurgeError> {
-    let several = |told: String| Err(unavailable(Trouble::Several(told)));
     let mut names = answers.clone().filter_map(|answer| answer.cache.as_ref());
     if let Some(one) = names.next()
         && let Some(other) = names.find(|name| *name != one)
     {
-        return several(format!("{one} and {other}"));
+        return Err(several(format!("{one} and {other}")));
     }
     let mut objects = answers.filter_map(|answer| answer.stored_by.as_ref());
     if let Some(one) = objects.next()
         && let Some(other) = objects.find(|object| *object != one)
     {
-        return several(format!("one has the probe object as X-Varnish {one}, another as {other}"));
+        let told = format!("one has the probe object as X-Varnish {one}, another as {other}");
+        return Err(several(told));
     }
     Ok(())
+}
+
+/// What one cache has purged is nowhere. Caches that began together number their transactions alike, so that objects
+/// of two may bear one number.
+fn is_purged<'answers>(
+    mut before: impl Iterator<Item = &'answers Answer>,
+    mut after: impl Iterator<Item = &'answers Answer>,
+) -> Result<(), PurgeError> {
+    let Some(object) = before.find_map(|answer| answer.stored_by.as_ref()) else { return Ok(()) };
+    match after.find(|answer| answer.stored_by.as_ref() == Some(object)) {
+        Some(_) => Err(several("one still has the probe object that another has purged".into())),
+        None => Ok(()),
+    }
+}
+
+fn several(told: String) -> PurgeError {
+    unavailable(Trouble::Several(told))
 }

@@ -112,6 +112,8 @@ struct Counts {
     heard: Arc<Mutex<Vec<String>>>,
     /// How often the probe object was asked for since it was purged.
     asked: AtomicUsize,
+    /// How often the probe object was purged.
+    probed: AtomicUsize,
 }
 
 impl Counts {
@@ -138,11 +140,11 @@ async fn serve(
         while let Some(end) = unread.find("\r\n\r\n") {
             let request = unread.drain(..end + 4).collect::<String>();
             match request.as_bytes()[0] {
-                // At first a miss, then hits.
+                // At first a miss, then hits of what that stored.
                 b'H' => {
                     let ids = match counts.asked.fetch_add(1, Ordering::SeqCst) {
-                        0 => "6",
-                        _ => "5 4",
+                        0 => "6".to_owned(),
+                        _ => format!("5 {}", counts.probed.load(Ordering::SeqCst)),
                     };
                     let answer = format!(
                         "HTTP/1.1 404 Not Found\r\nX-Varnish: {ids}\r\nAge: 0\r\nContent-Length: 9\r\n\r\n"
@@ -151,6 +153,7 @@ async fn serve(
                 }
                 _ if request.contains("purgebus-probe") => {
                     counts.asked.store(0, Ordering::SeqCst);
+                    counts.probed.fetch_add(1, Ordering::SeqCst);
                     stream.write_all(probed.as_bytes()).await?;
                 }
                 _ => match reply(counts.purge(request, counted)) {
