@@ -21,7 +21,9 @@ pub use self::flush::{FlushOrdered, FlushRequest, OrderedCache};
 pub use self::latency::{LatencyReport, LatencyWindow};
 pub use self::listed::InvalidationSummary;
 pub use self::problem::{Mistake, Problem};
-pub use self::progress::{CacheProgress, Clock, Missing, Progress, ProgressState, RegionProgress};
+pub use self::progress::{
+    CacheProgress, Clock, InvalidationFacts, Missing, Progress, ProgressState, RegionProgress,
+};
 pub use self::publisher::{PublisherLine, PublisherState, PublisherSummary};
 pub use self::request::{
     BODY_BYTES_MAX, InvalidationRequest, QueryRequest, SELECTORS_MAX, TAGS_MAX, UrlRequest,

@@ -124,7 +124,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself_and_loses_nothing() {
     let disk = SmallDisk::mount(&folder.path().join("disk"));
     let house = House::start().await;
     let serve = Serve::start_ready(house.settings().journal(&folder.path().join("disk"))).await;
-    let mut accepted = vec![serve.api().publish_until("final", &wish("first")).await.id];
+    let mut accepted = vec![serve.api().publish_until("final", &wish("first")).await.facts.id];
 
     disk.fill_mostly(50 << 20);
     assert_eq!(answer(&serve, "reserve").await, REFUSED);
@@ -176,7 +176,7 @@ fn refused(serve: &Serve) -> (Option<i32>, String) {
 async fn damaged_files_are_refused_by_name_with_the_way_out() {
     let house = House::start().await;
     let mut serve = Serve::start_ready(house.settings()).await;
-    let accepted = serve.api().publish_until("final", &wish("first")).await.id;
+    let accepted = serve.api().publish_until("final", &wish("first")).await.facts.id;
     serve.terminate().await;
     let saved = serve.save();
 
@@ -215,12 +215,12 @@ async fn damaged_files_are_refused_by_name_with_the_way_out() {
 async fn on_an_older_copy_of_its_journal_it_goes_on_with_numbers_of_their_own() {
     let house = House::start().await;
     let mut serve = Serve::start_ready(house.settings()).await;
-    let before = serve.api().publish_until("final", &wish("before")).await.id;
+    let before = serve.api().publish_until("final", &wish("before")).await.facts.id;
     serve.terminate().await;
     let journal = serve.home().journal().join("journal.redb");
     let older = fs::read(&journal).expect("a journal");
     serve.restart().await;
-    let lost = serve.api().publish_until("final", &wish("lost")).await.id;
+    let lost = serve.api().publish_until("final", &wish("lost")).await.facts.id;
     serve.kill();
     fs::write(&journal, older).expect("put back");
     serve.restart().await;

@@ -8,16 +8,17 @@ use crate::output;
 
 /// What it is, where it stands in every region, and who is missing.
 pub(super) fn show(progress: &Progress) -> Result<(), Failure> {
+    let facts = &progress.facts;
     let selectors: Vec<_> =
-        progress.selectors.iter().map(|(kind, count)| counted(*count, kind)).collect();
+        facts.selectors.iter().map(|(kind, count)| counted(*count, kind)).collect();
     output::line(format!(
         "{} of {}: {}, {}, {}; published {}",
-        progress.id,
-        progress.site,
+        facts.id,
+        facts.site,
         selectors.join(", "),
-        if progress.mode == schemas::Mode::Soft { "soft" } else { "hard" },
-        progress.priority,
-        progress.published_at,
+        if facts.mode == schemas::Mode::Soft { "soft" } else { "hard" },
+        facts.priority,
+        facts.published_at,
     ))?;
     if progress.clock == Clock::Two {
         output::line("accepted by another publisher: times are the difference of two clocks")?;

@@ -67,7 +67,7 @@ impl PublisherHandle {
         let publisher = self.clone();
         let look = move |rows: &mut BTreeMap<_, _>, place, invalidation: &Invalidation| {
             let row = publisher.row(&request.filter, place, invalidation);
-            rows.extend(row.map(|row| (row.id.as_u128(), row)));
+            rows.extend(row.map(|row| (row.facts.id.as_u128(), row)));
             if rows.len() < request.limit {
                 ControlFlow::Continue(())
             } else {
@@ -112,15 +112,9 @@ impl PublisherHandle {
 }
 
 fn summary(progress: Progress, invalidation: &Invalidation) -> InvalidationSummary {
-    let Progress { id, site, published_at, mode, priority, selectors, state, .. } = progress;
-    let Progress { applied_ms, final_ms, clock, missing, .. } = progress;
+    let Progress { facts, state, applied_ms, final_ms, clock, missing, .. } = progress;
     InvalidationSummary {
-        id,
-        site,
-        published_at,
-        mode,
-        priority,
-        selectors,
+        facts,
         state,
         applied_ms,
         final_ms,

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::api::{CacheProgress, Clock, Missing, Progress, ProgressState, RegionProgress};
+use schemas::api::{
+    CacheProgress, Clock, InvalidationFacts, Missing, Progress, ProgressState, RegionProgress,
+};
 use schemas::{Invalidation, LineId, Outcome, Place, Region, Selector, SelectorKind};
 
 use super::Tracker;
@@ -50,12 +52,7 @@ impl Tracker {
             .unzip();
         let reached = Reached::together(&reached);
         Progress {
-            id: invalidation.id,
-            site: invalidation.site.clone(),
-            published_at: accepted_at,
-            mode: invalidation.mode,
-            priority: invalidation.priority,
-            selectors: count_by_kind(&invalidation.selectors),
+            facts: facts(invalidation),
             state: reached.state,
             applied_at: reached.applied_at,
             applied_ms: reached.applied_at.map(since_accepted),
@@ -215,6 +212,17 @@ impl Reached {
             applied_at: last(|part| part.applied_at).filter(|_| applied),
             finished_at: last(|part| part.finished_at).filter(|_| finished),
         }
+    }
+}
+
+fn facts(invalidation: &Invalidation) -> InvalidationFacts {
+    InvalidationFacts {
+        id: invalidation.id,
+        site: invalidation.site.clone(),
+        published_at: invalidation.accepted_at,
+        mode: invalidation.mode,
+        priority: invalidation.priority,
+        selectors: count_by_kind(&invalidation.selectors),
     }
 }
 

@@ -1,31 +1,16 @@
 //! One row of the list of recent invalidations.
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::{Mode, Priority, SiteName};
-
-use super::{Clock, ProgressState};
+use super::{Clock, InvalidationFacts, ProgressState};
 
 /// One row of `GET /v1/invalidations`: an invalidation, and how far it has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvalidationSummary {
-    /// Its name.
-    pub id: Uuid,
-    /// Whose content.
-    pub site: SiteName,
-    /// When it was accepted.
-    pub published_at: Timestamp,
-    /// `hard` or `soft`.
-    pub mode: Mode,
-    /// `critical` or `normal`.
-    pub priority: Priority,
-    /// How many selectors of each kind: `urls`, `prefixes`, `tags`, `keys`, `everything`.
-    pub selectors: BTreeMap<String, usize>,
+    /// What it is.
+    #[serde(flatten)]
+    pub facts: InvalidationFacts,
     /// How far it has come.
     pub state: ProgressState,
     /// Milliseconds from accepted to applied.

@@ -35,9 +35,9 @@ pub enum Clock {
     Two,
 }
 
-/// Body of `GET /v1/invalidations/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Progress {
+/// What an invalidation is, in whatever tells how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InvalidationFacts {
     /// Its name.
     pub id: Uuid,
     /// Whose content.
@@ -50,6 +50,14 @@ pub struct Progress {
     pub priority: Priority,
     /// How many selectors of each kind: `urls`, `prefixes`, `tags`, `keys`, `everything`.
     pub selectors: BTreeMap<String, usize>,
+}
+
+/// Body of `GET /v1/invalidations/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Progress {
+    /// What it is.
+    #[serde(flatten)]
+    pub facts: InvalidationFacts,
     /// How far it has come.
     pub state: ProgressState,
     /// When the last cache that owes it was known to have purged it.

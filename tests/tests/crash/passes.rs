@@ -40,7 +40,7 @@ async fn a_kill_between_two_passes_does_not_save_what_a_late_fetch_stores() {
         // So that a cursor which claims too much has been stored too.
         sleep(Duration::from_millis(1_200)).await;
         serve.kill();
-        applied.id
+        applied.facts.id
     };
     let (fetched, id) = tokio::join!(fetch, edit_and_kill);
     assert_eq!(fetched, 1, "it began before the edit");

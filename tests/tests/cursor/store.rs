@@ -97,7 +97,7 @@ impl Store {
     }
 
     pub(crate) async fn state(&self, change: &Progress) -> ProgressState {
-        self.api.status(change.id).await.state
+        self.api.status(change.facts.id).await.state
     }
 
     pub(crate) async fn is_final_again(&self, change: &Progress) {

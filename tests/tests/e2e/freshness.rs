@@ -49,7 +49,7 @@ async fn race(house: House, once_applied: Judgement) {
     assert_eq!(oracle.read("varnish", "/slow", version, read_at), once_applied);
 
     eventually("final", async || {
-        house.api().status(applied.id).await.state == ProgressState::Final
+        house.api().status(applied.facts.id).await.state == ProgressState::Final
     })
     .await;
     oracle.finished("/slow", 2, began.elapsed());
@@ -74,7 +74,7 @@ async fn the_status_tells_when_each_cache_was_done_on_one_clock() {
         0.0 < applied && applied < finished && 1_000.0 <= finished && finished <= milliseconds,
         "{progress:#?}"
     );
-    assert!(progress.published_at < progress.applied_at.unwrap());
+    assert!(progress.facts.published_at < progress.applied_at.unwrap());
     assert!(progress.applied_at < progress.final_at);
 
     let [region] = &progress.regions[..] else { panic!("{progress:#?}") };

@@ -87,7 +87,7 @@ async fn removes(house: &House, case: Case, wait: &str, priority: &str) {
     }
     // The next case shall see no later pass of this one.
     eventually("final", async || {
-        house.api().status(progress.id).await.state == ProgressState::Final
+        house.api().status(progress.facts.id).await.state == ProgressState::Final
     })
     .await;
 }

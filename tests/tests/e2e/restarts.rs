@@ -23,8 +23,11 @@ async fn a_status_is_still_true_after_a_restart() {
             house.serve.terminate().await;
         }
         house.serve.restart().await;
-        let now = house.api().status(finished.id).await;
-        assert_eq!((now.state, now.published_at), (ProgressState::Final, finished.published_at));
+        let now = house.api().status(finished.facts.id).await;
+        assert_eq!(
+            (now.state, now.facts.published_at),
+            (ProgressState::Final, finished.facts.published_at)
+        );
         let known = |milliseconds: Option<f64>| milliseconds.unwrap();
         for (then, now) in
             [(finished.applied_ms, now.applied_ms), (finished.final_ms, now.final_ms)]
@@ -34,7 +37,7 @@ async fn a_status_is_still_true_after_a_restart() {
             assert!((-0.01..=1_000.0).contains(&later), "{now:?} ms, once {then:?} ms");
         }
         eventually("the other is final too", async || {
-            house.api().status(applied.id).await.state == ProgressState::Final
+            house.api().status(applied.facts.id).await.state == ProgressState::Final
         })
         .await;
     }

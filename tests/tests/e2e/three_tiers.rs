@@ -50,7 +50,7 @@ async fn an_edge_is_purged_after_the_varnish_that_it_fills_from() {
     house.api().publish_until("final", &url("/a")).await;
     assert_eq!(version().await, 2);
 
-    let caches = &house.api().status(progress.id).await.regions[0].caches;
+    let caches = &house.api().status(progress.facts.id).await.regions[0].caches;
     let names: Vec<_> = caches.iter().map(|cache| cache.cache.as_str()).collect();
     assert_eq!(names, ["edge", "varnish"], "Redis holds no pages");
     assert!(caches[0].settled_ms >= caches[1].settled_ms, "{caches:#?}");

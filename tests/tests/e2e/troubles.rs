@@ -42,15 +42,15 @@ async fn a_varnish_that_is_down_is_missing_until_it_is_back_and_purged() {
     assert!(varnish.oldest_unsettled_seconds.unwrap() > 1.0);
     assert_eq!(lane(&house, "redis").await.circuit, CircuitState::Closed);
     assert!(house.api().count("purgebus_circuit_open", &["cache=\"varnish\""]).await > 0);
-    let reason = &house.api().status(progress.id).await.missing[0].reason;
+    let reason = &house.api().status(progress.facts.id).await.missing[0].reason;
     assert!(reason.starts_with("circuit open"), "{reason}");
 
     house.caches.varnish.restart().await;
     eventually("applied", async || {
-        house.api().status(progress.id).await.state == ProgressState::Final
+        house.api().status(progress.facts.id).await.state == ProgressState::Final
     })
     .await;
-    assert!(house.api().status(progress.id).await.missing.is_empty());
+    assert!(house.api().status(progress.facts.id).await.missing.is_empty());
     assert!(house.api().count("purgebus_retries_total", &["cache=\"varnish\""]).await > 0);
     let varnish = lane(&house, "varnish").await;
     assert_eq!((varnish.circuit, varnish.lag_numbers), (CircuitState::Closed, 0));
@@ -68,7 +68,7 @@ async fn a_redis_that_comes_back_empty_loses_no_purge_and_does_not_hold_up_varni
     assert_eq!(house.caches.version("/a").await, 2, "Varnish was purged all the same");
     house.caches.redis.restart().await;
     eventually("final", async || {
-        house.api().status(progress.id).await.state == ProgressState::Final
+        house.api().status(progress.facts.id).await.state == ProgressState::Final
     })
     .await;
 }
@@ -124,10 +124,10 @@ async fn what_a_cache_cannot_purge_blocks_and_says_so_and_the_others_are_purged(
     assert_eq!(progress.state, ProgressState::Blocked);
     eventually("Varnish is purged", async || house.caches.version("/blog/a").await == 2).await;
     eventually("Varnish is final", async || {
-        house.api().status(progress.id).await.regions[0].caches[1].final_ms.is_some()
+        house.api().status(progress.facts.id).await.regions[0].caches[1].final_ms.is_some()
     })
     .await;
-    let progress = house.api().status(progress.id).await;
+    let progress = house.api().status(progress.facts.id).await;
     assert_eq!(progress.state, ProgressState::Blocked);
     let [missing] = &progress.missing[..] else { panic!("{progress:#?}") };
     assert_eq!((missing.cache.as_str(), &*missing.reason), ("redis", "unsupported: prefix"));
@@ -146,7 +146,7 @@ async fn a_varnish_that_hangs_holds_up_neither_redis_nor_the_api() {
     assert!(asked.elapsed() < Duration::from_secs(1));
     house.caches.way_to_varnish.pass_answers();
     eventually("applied", async || {
-        house.api().status(progress.id).await.state == ProgressState::Final
+        house.api().status(progress.facts.id).await.state == ProgressState::Final
     })
     .await;
 }

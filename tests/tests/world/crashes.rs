@@ -110,7 +110,11 @@ async fn a_restarted_publisher_still_knows_who_is_gone_and_since_when() {
     world.pass(100 * SECOND).await;
     let status = world.status(id).await;
     assert_eq!(missing(&status), ["us/u1/web: agent gone"]);
-    assert!(status.missing[0].since.is_some_and(|since| since + 50 * SECOND < status.published_at));
+    assert!(
+        status.missing[0]
+            .since
+            .is_some_and(|since| since + 50 * SECOND < status.facts.published_at)
+    );
     world.start_agent("u1");
     world.until(id, ProgressState::Final).await;
     world.settle().await.must_be_clean();

@@ -129,7 +129,7 @@ fn document(reached: Reached, purge: &Purge, progress: &Progress) -> Value {
         .map(|region| json!({ "region": region.region, "ms": reached.took(region) }));
     json!({
         "event": reached.name(),
-        "id": progress.id,
+        "id": progress.facts.id,
         "urls": urls,
         "prefixes": prefixes,
         "everything": *purge == Purge::Everything,

@@ -64,8 +64,8 @@ async fn progress_is_found_by_its_id_and_tables_are_pages() {
     let progress = api.get(&answer.status_url).await;
     assert_eq!(progress.status, 200);
     let progress: Progress = serde_json::from_value(progress.json()).unwrap();
-    assert_eq!((progress.id, progress.site.as_str()), (answer.id, "main"));
-    assert_eq!(progress.selectors["tags"], 1);
+    assert_eq!((progress.facts.id, progress.facts.site.as_str()), (answer.id, "main"));
+    assert_eq!(progress.facts.selectors["tags"], 1);
     for table in ["/v1/regions", "/v1/caches"] {
         let page = api.get(table).await;
         assert_eq!((page.status, page.json()["next_cursor"].clone()), (200, Value::Null));
@@ -81,7 +81,7 @@ async fn a_wait_that_reaches_nothing_answers_with_the_progress_so_far() {
     assert_eq!(answer.status, 202);
     let progress: Progress = serde_json::from_value(answer.json()).unwrap();
     assert!(matches!(progress.state, ProgressState::Published | ProgressState::NoAgents));
-    assert_eq!(api.get(&format!("/v1/invalidations/{}", progress.id)).await.status, 200);
+    assert_eq!(api.get(&format!("/v1/invalidations/{}", progress.facts.id)).await.status, 200);
     api.end().await;
 }
 

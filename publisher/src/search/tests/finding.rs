@@ -28,7 +28,7 @@ async fn each_publisher_answers_for_what_the_other_accepted() {
     };
     let (waited, ()) = tokio::join!(waiting, settled);
     let waited = waited.unwrap().unwrap();
-    assert_eq!((waited.id, waited.state), (of_one, ProgressState::Final));
+    assert_eq!((waited.facts.id, waited.state), (of_one, ProgressState::Final));
     assert_eq!(waited.clock, schemas::api::Clock::Two);
     assert_eq!(one.progress(of_one).await.clock, schemas::api::Clock::One);
     assert_eq!(one.progress(of_other).await.state, ProgressState::Final);

@@ -15,7 +15,7 @@ async fn page(
 }
 
 fn ids(rows: &[InvalidationSummary]) -> Vec<Uuid> {
-    rows.iter().map(|row| row.id).collect()
+    rows.iter().map(|row| row.facts.id).collect()
 }
 
 #[tokio::test(start_paused = true)]
