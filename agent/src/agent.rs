@@ -22,6 +22,7 @@ use crate::machine::Purpose;
 use crate::metrics::Metrics;
 use crate::order::delays_after;
 use crate::progress::Progress;
+use crate::rebound::FENCED_REBOUND;
 use crate::reporter::{Fleet, Registration, ReportedCache, Reporter};
 use crate::shelf::{self, Shelf, ShelfError};
 use crate::standing_orders::Addressee;
@@ -276,6 +277,7 @@ fn lane(
             sites: setup.sites.clone(),
             priority,
             rebounds: rebounds(&setup.caches, cache, setup.caches.len()),
+            fenced_rebound: cache.lane.rebounds.is_none().then_some(FENCED_REBOUND),
             config,
             templates: cache.templates.clone(),
             ready_fail_open_after: setup.config.ready_fail_open_after,

@@ -40,6 +40,15 @@ pub struct Batch {
     pub purges: Vec<Purge>,
 }
 
+/// What may still come of the fetches that were under way when a batch was purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetches {
+    /// Any of them may store again what was purged: the later passes remove it.
+    Unfenced,
+    /// None that began before is kept, of all that the batch purged.
+    Fenced,
+}
+
 /// Why a batch was not purged: what the lane does next.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
@@ -66,7 +75,8 @@ pub trait Driver: Debug + Send + Sync + 'static {
     async fn abilities(&self) -> Result<Abilities, PurgeError>;
 
     /// Purges all of `batch` or fails; may be called again with the same batch, and while another call runs.
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError>;
+    /// Says `Fenced` only of a batch that was fenced as a whole, everywhere: it spares later passes.
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError>;
 
     /// Purges an object of the driver's own. Asked when a batch was refused: a cache that refuses this too
     /// is misconfigured, and nobody's selector is to blame.

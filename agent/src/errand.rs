@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use schemas::{Abilities, Cursor, wire};
 use tokio::time::{Instant, timeout};
 
-use crate::driver::{Driver, PurgeError, Session, Shelved};
+use crate::driver::{Driver, Fetches, PurgeError, Session, Shelved};
 use crate::error_chain;
 use crate::machine::{Failure, Job};
 use crate::shelf::{Shelf, ShelfError};
@@ -19,7 +19,7 @@ const DRIVER_WITHIN: Duration = Duration::from_mins(1);
 
 /// What comes back from outside.
 pub(crate) enum Landed {
-    Purged { id: u64, selectors: usize, took: Duration, result: Result<(), Failure> },
+    Purged { id: u64, selectors: usize, took: Duration, result: Result<Fetches, Failure> },
     Asked(Result<Abilities, Failure>),
     Stored(Box<Cursor>, Result<(), ShelfError>),
     Recalled(Result<Shelved, Failure>),

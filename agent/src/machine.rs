@@ -63,6 +63,8 @@ pub(crate) struct Purpose {
     pub(crate) config: LaneConfig,
     /// Delays of its later passes.
     pub(crate) rebounds: Vec<Duration>,
+    /// Delay of the one later pass of what was purged behind fences; `None` where that has all of them too.
+    pub(crate) fenced_rebound: Option<Duration>,
     /// Key templates in force, kept in the cursor.
     pub(crate) templates: BTreeSet<String>,
     /// How long at start the log may be silent before the lane counts as ready all the same; `None`: for ever.
@@ -182,6 +184,9 @@ impl Machine {
         let resumed_at = cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).min());
         let settled = ledger.applied_ranges();
         let followed = inner.as_ref().map_or(0, |inner| inner.flushes());
+        // A fence keeps nothing stale out that comes from an inner cache which still has its own passes before it.
+        let fenced = purpose.fenced_rebound.filter(|_| inner.is_none());
+        let rebounds = Rebounds::new(purpose.rebounds.clone(), fenced);
         let mut machine = Self {
             life: cursor.map_or(1, |cursor| cursor.life),
             inner,
@@ -194,7 +199,7 @@ impl Machine {
             flights: HashMap::new(),
             next_flight: 0,
             retry: Retry::new(jitter.fork()),
-            rebounds: Rebounds::new(purpose.rebounds.clone()),
+            rebounds,
             parked: Held::default(),
             deferring: false,
             stretches: Stretches::new(purpose.rebounds.clone()),

@@ -1,172 +1,87 @@
-//! Later passes: every selector is purged again after each delay, so that no late refill survives.
-//!
-//! A purge of a selector that starts at T is the pass `delay` of everything that settled until T - delay,
-//! so a hot selector costs at most one extra purge per delay, however many numbers wait for it.
+//! Later passes: every selector is purged again after each delay, so that no late refill survives. What was purged
+//! behind fences needs one only: nothing that was on its way then comes late.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+mod passes;
+
 use std::time::Duration;
 
 use schemas::SelectorKind;
 
 use crate::Moment;
 use crate::batch::Waiter;
-use crate::driver::Purge;
+use crate::driver::{Fetches, Purge};
+
+use passes::Passes;
+
+/// Delay of the one later pass of what was purged behind fences, where nobody has said another: insurance.
+pub(crate) const FENCED_REBOUND: Duration = Duration::from_secs(2);
 
 /// The selectors that wait for a later pass: a set bounded by the lane, which remembers stretches of the log beyond it.
 #[derive(Debug)]
 pub(crate) struct Rebounds {
-    delays: Vec<Duration>,
-    waiting: HashMap<Arc<Purge>, Waiting>,
-    due: BTreeSet<(Moment, u64)>,
-    purges: HashMap<u64, Arc<Purge>>,
-    next_id: u64,
-    waiters: usize,
-}
-
-/// One selector's first passes that still need a later one.
-#[derive(Debug)]
-struct Waiting {
-    id: u64,
-    /// In the order they settled.
-    settled: VecDeque<(Moment, Vec<Waiter>)>,
-    /// Per delay: everything that settled until here has had that pass.
-    passed: Vec<Option<Moment>>,
-    /// When its next pass is due; `None` while that pass is queued.
-    due: Option<Moment>,
+    every: Passes,
+    /// For what was purged behind fences; `None` where that has every pass too.
+    fenced: Option<Passes>,
 }
 
 impl Rebounds {
-    /// Passes after these delays; none means that the first pass is final.
-    pub(crate) fn new(mut delays: Vec<Duration>) -> Self {
-        delays.sort_unstable();
-        delays.dedup();
-        Self {
-            delays,
-            waiting: HashMap::new(),
-            due: BTreeSet::new(),
-            purges: HashMap::new(),
-            next_id: 0,
-            waiters: 0,
-        }
+    /// Passes after these delays; none means that the first pass is final. What was `fenced` has one after that time.
+    pub(crate) fn new(delays: Vec<Duration>, fenced: Option<Duration>) -> Self {
+        let fenced = fenced.filter(|_| !delays.is_empty()).map(|delay| Passes::new(vec![delay]));
+        Self { every: Passes::new(delays), fenced }
     }
 
-    /// The delays that count for `purge`: broad ones run only the last.
-    fn delays(&self, purge: &Purge) -> &[Duration] {
-        let passed_over =
-            if Self::only_last(purge) { self.delays.len().saturating_sub(1) } else { 0 };
-        &self.delays[passed_over..]
+    fn all(&self) -> impl Iterator<Item = &Passes> {
+        std::iter::once(&self.every).chain(&self.fenced)
     }
 
-    /// The first pass of `purge` settled `at` for these waiters. Answers those that need no later pass.
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Passes> {
+        std::iter::once(&mut self.every).chain(&mut self.fenced)
+    }
+
+    /// The first pass of `purge` settled `at` for these waiters, and this became of the `fetches` under way. Answers
+    /// those that need no later pass.
     pub(crate) fn settled(
         &mut self,
         purge: &Purge,
         waiters: Vec<Waiter>,
+        fetches: Fetches,
         at: Moment,
     ) -> Vec<Waiter> {
-        if self.delays.is_empty() {
-            return waiters;
-        }
-        let delays = self.delays(purge).len();
-        let next_id = &mut self.next_id;
-        if !self.waiting.contains_key(purge) {
-            *next_id += 1;
-            let shared = Arc::new(purge.clone());
-            let settled = VecDeque::with_capacity(1);
-            let passed = vec![None; delays];
-            let waiting = Waiting { id: *next_id, settled, passed, due: None };
-            self.purges.insert(waiting.id, shared.clone());
-            self.waiting.insert(shared, waiting);
-        }
-        let Some(waiting) = self.waiting.get_mut(purge) else { return waiters };
-        self.waiters += waiters.len();
-        let new = waiting.settled.is_empty();
-        match waiting.settled.back_mut() {
-            // Out of order by a hair (two flights): a later moment only delays the pass.
-            Some((latest, others)) if *latest >= at => others.extend(waiters),
-            _ => waiting.settled.push_back((at, waiters)),
-        }
-        if new || waiting.due.is_some() {
-            self.schedule(purge);
-        }
-        Vec::new()
+        let passes = match (fetches, &mut self.fenced) {
+            (Fetches::Fenced, Some(fenced)) => fenced,
+            _ => &mut self.every,
+        };
+        passes.settled(purge, waiters, at)
     }
 
     /// A purge of `purge` that began at `started` has succeeded. Answers who has had the last pass by that.
     pub(crate) fn purged(&mut self, purge: &Purge, started: Moment) -> Vec<Waiter> {
-        let delays = self.delays(purge).to_vec();
-        let Some(waiting) = self.waiting.get_mut(purge) else { return Vec::new() };
-        for (passed, delay) in waiting.passed.iter_mut().zip(&delays) {
-            *passed = (*passed).max(started.checked_sub(*delay));
-        }
-        let last = waiting.passed.last().copied().flatten();
-        let done = waiting.settled.partition_point(|(at, _)| last.is_some_and(|last| *at <= last));
-        let finished: Vec<_> =
-            waiting.settled.drain(..done).flat_map(|(_, waiters)| waiters).collect();
-        self.waiters -= finished.len();
-        self.schedule(purge);
-        finished
+        self.all_mut().flat_map(|passes| passes.purged(purge, started)).collect()
     }
 
     /// Nobody will purge `purge` again: answers who waited for it.
     pub(crate) fn abandon(&mut self, purge: &Purge) -> Vec<Waiter> {
-        let Some(waiting) = self.waiting.get_mut(purge) else { return Vec::new() };
-        let abandoned: Vec<_> =
-            waiting.settled.drain(..).flat_map(|(_, waiters)| waiters).collect();
-        self.waiters -= abandoned.len();
-        self.schedule(purge);
-        abandoned
-    }
-
-    /// Finds when `purge` is due next and forgets it when nobody waits.
-    fn schedule(&mut self, purge: &Purge) {
-        let delays = self.delays(purge).to_vec();
-        let Some(waiting) = self.waiting.get_mut(purge) else { return };
-        if let Some(due) = waiting.due.take() {
-            self.due.remove(&(due, waiting.id));
-        }
-        let next = waiting.passed.iter().zip(&delays).filter_map(|(passed, delay)| {
-            let at = waiting
-                .settled
-                .partition_point(|(at, _)| passed.is_some_and(|passed| *at <= passed));
-            waiting.settled.get(at).map(|(settled, _)| *settled + *delay)
-        });
-        waiting.due = next.min();
-        if let Some(due) = waiting.due {
-            self.due.insert((due, waiting.id));
-        } else {
-            self.purges.remove(&waiting.id);
-            self.waiting.remove(purge);
-        }
+        self.all_mut().flat_map(|passes| passes.abandon(purge)).collect()
     }
 
     /// Takes up to `max` selectors whose pass is due; each stays taken until it was purged or abandoned.
     pub(crate) fn take_due(&mut self, now: Moment, max: usize) -> Vec<Purge> {
         let mut taken = Vec::new();
-        while taken.len() < max {
-            let Some((due, id)) = self.due.first().copied().filter(|(due, _)| *due <= now) else {
-                break;
-            };
-            self.due.remove(&(due, id));
-            if let Some(purge) = self.purges.get(&id) {
-                if let Some(waiting) = self.waiting.get_mut(purge.as_ref()) {
-                    waiting.due = None;
-                }
-                taken.push(Purge::clone(purge));
-            }
+        for passes in self.all_mut() {
+            taken.extend(passes.take_due(now, max - taken.len()));
         }
         taken
     }
 
     /// When the next pass is due.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.due.first().map(|(due, _)| *due)
+        self.all().filter_map(Passes::next_due).min()
     }
 
     /// Whether there are later passes at all.
     pub(crate) fn any(&self) -> bool {
-        !self.delays.is_empty()
+        self.every.any()
     }
 
     /// Whether only the last pass of `purge` is run.
@@ -174,115 +89,16 @@ impl Rebounds {
         matches!(purge.selector.kind(), SelectorKind::Prefix | SelectorKind::Everything)
     }
 
-    /// How many distinct selectors wait.
+    /// How many distinct selectors wait; one that waits for both is two.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        self.all().map(Passes::len).sum()
     }
 
     /// How many wait for them: no fewer than there are selectors.
     pub(crate) fn waiters(&self) -> usize {
-        self.waiters
+        self.all().map(Passes::waiters).sum()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use schemas::{LineId, Mode, Place, Selector};
-
-    use super::*;
-
-    const DELAYS: [u64; 3] = [1, 11, 65];
-
-    fn number(number: u64) -> Waiter {
-        let place = Place { line: LineId::from_bytes([7; 16]), number };
-        Waiter::Number { place, expires_at: None }
-    }
-
-    fn purge(selector: Selector) -> Purge {
-        Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard }
-    }
-
-    fn tag() -> Purge {
-        purge(Selector::Tag("a".parse().expect("a tag")))
-    }
-
-    fn seconds(seconds: u64) -> Moment {
-        Moment::from_secs(seconds)
-    }
-
-    fn rebounds() -> Rebounds {
-        Rebounds::new(DELAYS.map(Duration::from_secs).to_vec())
-    }
-
-    proptest! {
-        #[test]
-        fn a_number_is_final_by_the_first_purge_after_its_last_delay(
-            events in prop::collection::vec((0u64..20, any::<bool>()), 1..80)
-        ) {
-            let mut rebounds = rebounds();
-            let (mut now, mut next, mut open) = (0, 0, Vec::new());
-            for (wait, settle) in events {
-                now += wait;
-                if settle {
-                    next += 1;
-                    prop_assert!(rebounds.settled(&tag(), vec![number(next)], seconds(now)).is_empty());
-                    open.push((next, now));
-                } else {
-                    let finished = rebounds.purged(&tag(), seconds(now));
-                    let expected: Vec<_> = open.extract_if(.., |(_, at)| *at + 65 <= now).map(|(n, _)| number(n)).collect();
-                    prop_assert_eq!(finished, expected);
-                }
-                prop_assert_eq!(rebounds.len(), usize::from(!open.is_empty()));
-                prop_assert!(rebounds.next_due().is_none_or(|due| due <= seconds(now + 65)));
-            }
-        }
-    }
-
-    #[test]
-    fn one_number_is_purged_after_each_delay_and_then_forgotten() {
-        let mut rebounds = rebounds();
-        rebounds.settled(&tag(), vec![number(1)], seconds(0));
-        for (pass, delay) in DELAYS.into_iter().enumerate() {
-            assert_eq!(rebounds.next_due(), Some(seconds(delay)));
-            assert!(rebounds.take_due(seconds(delay - 1), 9).is_empty());
-            assert_eq!(rebounds.take_due(seconds(delay), 9), [tag()]);
-            assert!(rebounds.take_due(seconds(delay), 9).is_empty(), "taken once");
-            let finished = rebounds.purged(&tag(), seconds(delay));
-            assert_eq!(finished.len(), usize::from(pass == 2));
-        }
-        assert_eq!((rebounds.len(), rebounds.next_due()), (0, None));
-    }
-
-    #[test]
-    fn a_hot_selector_costs_one_extra_purge_per_delay() {
-        let mut rebounds = rebounds();
-        let mut extra = 0;
-        for second in 0..200 {
-            if second < 100 {
-                rebounds.purged(&tag(), seconds(second));
-                rebounds.settled(&tag(), vec![number(second)], seconds(second));
-            }
-            for due in rebounds.take_due(seconds(second), 9) {
-                extra += 1;
-                rebounds.purged(&due, seconds(second));
-            }
-        }
-        assert_eq!(rebounds.len(), 0);
-        assert!(extra <= 66, "{extra} extra purges for the passes after the last of 100 seconds");
-    }
-
-    #[test]
-    fn broad_selectors_run_only_the_last_pass() {
-        let mut rebounds = rebounds();
-        rebounds.settled(&purge(Selector::Everything), vec![number(1)], seconds(0));
-        assert_eq!(rebounds.next_due(), Some(seconds(65)));
-    }
-
-    #[test]
-    fn without_delays_the_first_pass_is_final() {
-        let mut rebounds = Rebounds::new(Vec::new());
-        assert_eq!(rebounds.settled(&tag(), vec![number(1)], seconds(0)), [number(1)]);
-        assert_eq!(rebounds.len(), 0);
-    }
-}
+mod tests;

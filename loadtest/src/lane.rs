@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agent::BatchConfig;
 use broker_adapter::{Broker, Message, Partition, Topic};
 use bytes::Bytes;
 use clap::Args;
@@ -10,9 +11,10 @@ use serde_json::{Value, json};
 
 use crate::log::{Kind, Log};
 use crate::measure::{Round, Rounds, ratio};
-use crate::noop::replay;
+use crate::noop::NoOp;
 use crate::raw::{Place, Raw, Reading};
 use crate::record;
+use crate::replay::replay;
 use crate::usage::Cpu;
 
 /// Names of the run's streams and topics begin so.
@@ -107,7 +109,8 @@ impl Bench {
 
     async fn lane(&self, count: u64) -> anyhow::Result<Reading> {
         let state = tempfile::tempdir()?;
-        replay(self.broker.clone(), state.path(), count).await
+        let batch = BatchConfig::default();
+        replay(self.broker.clone(), state.path(), count, batch, Box::new(|_| Arc::new(NoOp))).await
     }
 }
 

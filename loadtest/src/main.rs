@@ -2,6 +2,7 @@
 
 mod audit;
 mod backlog;
+mod caches;
 mod child;
 mod hop;
 mod http;
@@ -14,6 +15,7 @@ mod noop;
 mod publish;
 mod raw;
 mod record;
+mod replay;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +33,9 @@ Examples:
   cargo run --release -p loadtest -- publish --broker kafka
   cargo run --release -p loadtest -- publish --broker embedded --clients 16
   cargo run --release -p loadtest -- lane --broker nats --framed 100
+  cargo run --release -p loadtest -- varnish
+  cargo run --release -p loadtest -- keys --batch 500
+  cargo run --release -p loadtest -- redis
   cargo run --release -p loadtest -- backlog --count 1000000")]
 struct Command {
     #[command(subcommand)]
@@ -47,6 +52,12 @@ enum Scenario {
     Publish(publish::Publish),
     /// From the log to a cache that does nothing, against the broker's own consumer
     Lane(lane::Lane),
+    /// URLs through a lane into Varnish without our VCL, against raw PURGE requests
+    Varnish(caches::Options),
+    /// Tags through a lane into Varnish with our VCL, against raw PURGE requests of as many keys
+    Keys(caches::Options),
+    /// Keys through a lane into Redis, against raw UNLINK
+    Redis(caches::Options),
     /// Memory of `agent`, idle and with a backlog on the log
     Memory(memory::Memory),
     /// Memory of `serve`, idle and with a backlog for a cache that is down
@@ -63,6 +74,9 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Hop(hop) => hop.run().await?,
         Scenario::Publish(publish) => publish.run().await?,
         Scenario::Lane(lane) => lane.run().await?,
+        Scenario::Varnish(options) => caches::run(caches::Kind::Urls, &options).await?,
+        Scenario::Keys(options) => caches::run(caches::Kind::Tags, &options).await?,
+        Scenario::Redis(options) => caches::run(caches::Kind::Keys, &options).await?,
         Scenario::Memory(memory) => memory.run().await?,
         Scenario::Backlog(backlog) => backlog.run().await?,
         Scenario::Serving(serving) => return serving.run().await,

@@ -1,103 +1,15 @@
-//! An agent in this process whose one cache does nothing but note what it was told to purge.
+//! A cache that does nothing.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-
-use agent::driver::{Batch, Driver, PurgeError};
-use agent::{Agent, AgentConfig, AgentSetup, Cache, LaneConfig};
-use anyhow::{Context as _, ensure};
+use agent::driver::{Batch, Driver, Fetches, PurgeError};
 use async_trait::async_trait;
-use broker_adapter::Broker;
-use daemon::{Clock, Health, Stop};
-use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
-use schemas::{Abilities, Ability, Audience, Selector, Site, Sites};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use schemas::{Abilities, Ability};
 
-use crate::raw::Reading;
-use crate::record::{self, HOST};
-
-/// Longest time between two batches.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the broker keeps everything.
-const RETENTION: Duration = Duration::from_hours(24);
 /// More than any lane puts into a batch.
 const BATCH_SELECTORS_MAX: u32 = 1_000;
 
-/// What was purged: each number once, or more often.
+/// Whatever it is told to purge it has purged.
 #[derive(Debug)]
-pub(crate) struct Tally {
-    state: Mutex<State>,
-    moved: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    seen: Vec<bool>,
-    distinct: u64,
-    repeated: u64,
-    first: Option<(Instant, u64)>,
-    last: Option<Instant>,
-}
-
-impl Tally {
-    /// Expects the numbers 1 to `count`.
-    pub(crate) fn new(count: u64) -> Self {
-        let seen = vec![false; usize::try_from(count).unwrap_or(usize::MAX)];
-        let state = State { seen, distinct: 0, repeated: 0, first: None, last: None };
-        Self { state: Mutex::new(state), moved: Notify::new() }
-    }
-
-    fn note(&self, batch: &Batch) {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        for purge in &batch.purges {
-            let Selector::Url { path, .. } = &purge.selector else { continue };
-            let number = record::number(path.as_str());
-            let place = number.and_then(|number| usize::try_from(number.checked_sub(1)?).ok());
-            match place.and_then(|place| state.seen.get_mut(place)) {
-                Some(seen) if !*seen => {
-                    *seen = true;
-                    state.distinct += 1;
-                }
-                _ => state.repeated += 1,
-            }
-        }
-        let distinct = state.distinct;
-        state.first.get_or_insert((now, distinct));
-        state.last = Some(now);
-        drop(state);
-        self.moved.notify_one();
-    }
-
-    /// Waits until every number was purged; answers what came after the first batch.
-    pub(crate) async fn all(&self) -> anyhow::Result<Reading> {
-        loop {
-            let moved = self.moved.notified();
-            if let Some(reading) = self.reading()? {
-                return Ok(reading);
-            }
-            timeout(PATIENCE, moved).await.with_context(|| format!("it hangs: {self:?}"))?;
-        }
-    }
-
-    fn reading(&self) -> anyhow::Result<Option<Reading>> {
-        let state = self.state.lock();
-        ensure!(state.repeated == 0, "{} numbers came twice, or are none", state.repeated);
-        let (Some((first, early)), Some(last)) = (state.first, state.last) else {
-            return Ok(None);
-        };
-        let whole = usize::try_from(state.distinct) == Ok(state.seen.len());
-        let messages = state.distinct - early;
-        Ok(whole.then(|| Reading { messages, took: last.duration_since(first) }))
-    }
-}
-
-#[derive(Debug)]
-struct NoOp(Arc<Tally>);
+pub(crate) struct NoOp;
 
 #[async_trait]
 impl Driver for NoOp {
@@ -115,103 +27,11 @@ impl Driver for NoOp {
         })
     }
 
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
-        self.0.note(batch);
-        Ok(())
+    async fn purge(&self, _: &Batch) -> Result<Fetches, PurgeError> {
+        Ok(Fetches::Unfenced)
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {
         Ok(())
-    }
-}
-
-/// Runs an agent that replays the log from its oldest message, until every number was purged.
-pub(crate) async fn replay(
-    broker: Arc<dyn Broker>,
-    state: &Path,
-    count: u64,
-) -> anyhow::Result<Reading> {
-    let tally = Arc::new(Tally::new(count));
-    let metrics = Arc::new(Mutex::new(Registry::default()));
-    let told = tally.clone();
-    let agent = Agent::open(AgentSetup {
-        config: AgentConfig { state: state.to_owned(), ..AgentConfig::default() },
-        name: "edge-1".parse()?,
-        caches: vec![Cache {
-            name: "nothing".parse()?,
-            // A shared cache is never flushed: what the log holds is purged again instead.
-            lane: LaneConfig { shared: true, ..LaneConfig::default() },
-            kind: "nothing".to_owned(),
-            rebounds: Vec::new(),
-            templates: BTreeSet::new(),
-            open: Box::new(move |_| Arc::new(NoOp(told.clone()))),
-        }],
-        sites: Arc::new(Sites::new([Site {
-            name: "main".parse()?,
-            hosts: [HOST.parse()?].into(),
-            regions: Audience::All,
-        }])),
-        broker,
-        retention: RETENTION,
-        clock: Clock::system(),
-        health: Health::default(),
-        metrics: metrics.clone(),
-    })?;
-    let stop = Stop::new();
-    let until_all = async {
-        let reading = tally.all().await;
-        stop.request();
-        reading
-    };
-    let (ended, reading) = tokio::join!(agent.run(stop.clone()), until_all);
-    ended?;
-    let settled = settled(&metrics.lock())?;
-    ensure!(settled == count, "{settled} of {count} numbers are settled as purged");
-    reading
-}
-
-/// Numbers that the lanes say they have settled by purging.
-fn settled(metrics: &Registry) -> anyhow::Result<u64> {
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, metrics)?;
-    let settled = text.lines().filter(|line| line.starts_with("purgebus_settled_total{"));
-    let purged = settled.filter(|line| line.contains("outcome=\"purged\""));
-    Ok(purged.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
-}
-
-#[cfg(test)]
-mod tests {
-    use agent::driver::Purge;
-    use schemas::{LineId, Mode};
-
-    use super::*;
-
-    fn batch(first: u64, count: u64) -> Batch {
-        let frame = record::frame(LineId::from_bytes([1; 16]), first, count);
-        let selectors = frame.invalidations.into_iter().flat_map(|one| one.selectors);
-        let purge =
-            |selector| Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard };
-        Batch { purges: selectors.map(purge).collect() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_is_all_and_the_first_batch_does_not_count() {
-        let tally = Tally::new(5);
-        tally.note(&batch(1, 2));
-        assert!(tally.reading().expect("none twice").is_none());
-        tokio::time::advance(Duration::from_secs(2)).await;
-        tally.note(&batch(3, 3));
-        let reading = tally.all().await.expect("all");
-        assert_eq!((reading.messages, reading.took), (3, Duration::from_secs(2)));
-    }
-
-    #[test]
-    fn a_number_that_comes_twice_or_was_never_published_is_an_error() {
-        for wrong in [batch(1, 1), batch(9, 1)] {
-            let tally = Tally::new(2);
-            tally.note(&batch(1, 1));
-            tally.note(&wrong);
-            assert!(tally.reading().is_err());
-        }
     }
 }

@@ -15,26 +15,43 @@ pub(crate) const HOST: &str = "www.example.com";
 /// Who is said to speak.
 const PUBLISHER: &str = "publisher-1";
 
+/// What a number names, and no other one does.
+pub(crate) type Named = fn(Number) -> Selector;
+
 /// The frame of a line's numbers from `first` on, each with one URL that no other number has.
 ///
 /// # Panics
 /// Never: the words are valid.
 pub(crate) fn frame(line: LineId, first: Number, count: u64) -> Frame {
+    frame_of(line, first, count, page)
+}
+
+fn frame_of(line: LineId, first: Number, count: u64, named: Named) -> Frame {
     Frame {
         publisher: PUBLISHER.parse().expect("a name"),
         line,
         first,
         committed_at: Clock::system().now(),
-        invalidations: (first..first + count).map(invalidation).collect(),
+        invalidations: (first..first + count).map(|number| invalidation(named(number))).collect(),
         signature: None,
     }
 }
 
 /// The bytes of frames of `each` invalidations, `count` in all, numbered from 1 on.
 pub(crate) fn frames(line: LineId, count: u64, each: u64) -> impl Iterator<Item = Bytes> {
+    frames_of(line, count, each, page)
+}
+
+/// The same where each number names something else than a page.
+pub(crate) fn frames_of(
+    line: LineId,
+    count: u64,
+    each: u64,
+    named: Named,
+) -> impl Iterator<Item = Bytes> {
     let firsts = (1..=count).step_by(usize::try_from(each).unwrap_or(usize::MAX));
     firsts.map(move |first| {
-        let frame = frame(line, first, each.min(count + 1 - first));
+        let frame = frame_of(line, first, each.min(count + 1 - first), named);
         wire::encode_log(&LogMessage::Frame(frame))
     })
 }
@@ -52,18 +69,48 @@ pub(crate) fn heartbeat(line: LineId, last: Number) -> Bytes {
     }))
 }
 
-/// The number of which this is the path.
-pub(crate) fn number(path: &str) -> Option<Number> {
-    path.strip_prefix("/page/")?.parse().ok()
-}
-
-fn invalidation(number: Number) -> Invalidation {
+/// The page of a number.
+///
+/// # Panics
+/// Never: it is a URL.
+pub(crate) fn page(number: Number) -> Selector {
     let url = format!("https://{HOST}/page/{number}").parse::<Url>().expect("a url");
     let Url { scheme, host, path, query } = url;
+    Selector::Url { scheme, host, path, query: QueryMatch::Exact(query) }
+}
+
+/// The tag of a number.
+///
+/// # Panics
+/// Never: it is a tag.
+pub(crate) fn tag(number: Number) -> Selector {
+    Selector::Tag(format!("n{number}").parse().expect("a tag"))
+}
+
+/// The raw key of a number.
+///
+/// # Panics
+/// Never: it is a key.
+pub(crate) fn key(number: Number) -> Selector {
+    Selector::Key(format!("n{number}").parse().expect("a key"))
+}
+
+/// The number that names this.
+pub(crate) fn number(selector: &Selector) -> Option<Number> {
+    let digits = match selector {
+        Selector::Url { path, .. } => path.as_str().strip_prefix("/page/")?,
+        Selector::Tag(tag) => tag.as_str().strip_prefix('n')?,
+        Selector::Key(key) => key.as_str().strip_prefix('n')?,
+        _ => return None,
+    };
+    digits.parse().ok()
+}
+
+fn invalidation(selector: Selector) -> Invalidation {
     Invalidation {
         id: Uuid::now_v7(),
         site: "main".parse().expect("a name"),
-        selectors: vec![Selector::Url { scheme, host, path, query: QueryMatch::Exact(query) }],
+        selectors: vec![selector],
         mode: Mode::Hard,
         priority: Priority::Normal,
         audience: Audience::All,
@@ -92,13 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn a_path_tells_its_number() {
-        let frame = frame(LineId::from_bytes([1; 16]), 41, 2);
-        let numbers = frame.invalidations.iter().map(|invalidation| {
-            let [Selector::Url { path, .. }] = &invalidation.selectors[..] else { panic!("a url") };
-            number(path.as_str())
-        });
-        assert_eq!(numbers.collect::<Vec<_>>(), [Some(41), Some(42)]);
-        assert_eq!(number("/other/1"), None);
+    fn what_a_number_names_tells_the_number() {
+        for named in [page, tag, key] {
+            let frame = frame_of(LineId::from_bytes([1; 16]), 41, 2, named);
+            let named = frame.invalidations.iter().map(|one| number(&one.selectors[0]));
+            assert_eq!(named.collect::<Vec<_>>(), [Some(41), Some(42)]);
+        }
+        assert_eq!(number(&Selector::Everything), None);
     }
 }

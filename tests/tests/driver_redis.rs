@@ -54,7 +54,8 @@ async fn purge(
 ) -> Result<(), PurgeError> {
     let site: schemas::SiteName = "main".parse().unwrap();
     let purge = |selector| Purge { site: site.clone(), selector, mode: Mode::Hard };
-    driver.purge(&Batch { purges: selectors.into_iter().map(purge).collect() }).await
+    let batch = Batch { purges: selectors.into_iter().map(purge).collect() };
+    driver.purge(&batch).await.map(|_| ())
 }
 
 fn key(key: &str) -> Selector {

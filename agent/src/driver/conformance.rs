@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::cases::Case;
 pub use self::object::{Address, Object};
 use self::object::{HOST, MAIN, OTHER, OTHER_HOST, SECOND_HOST, lone, named};
-use super::{Batch, Driver, Purge, PurgeError};
+use super::{Batch, Driver, Fetches, Purge, PurgeError};
 
 /// Longest time a call may take, whatever the server does, and a server may need to come back.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -281,7 +281,7 @@ async fn it_recovers(specimen: &mut dyn Specimen, abilities: &Abilities) {
     assert!(!specimen.holds_fresh(&object).await, "{object} outlived a purge after the recovery");
 }
 
-async fn purge(specimen: &dyn Specimen, purges: Vec<Purge>) -> Result<(), PurgeError> {
+async fn purge(specimen: &dyn Specimen, purges: Vec<Purge>) -> Result<Fetches, PurgeError> {
     within(specimen.driver().purge(&Batch { purges })).await
 }
 

@@ -16,7 +16,7 @@ use tracing::trace;
 
 use self::link::Link;
 use self::protocol::{IDENTITY, Identity, REMOVED, write_list};
-use super::{Batch, BoxError, Driver, Endpoint, PurgeError, Surroundings};
+use super::{Batch, BoxError, Driver, Endpoint, Fetches, PurgeError, Surroundings};
 
 /// An edge answers a purge with a few words.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -111,9 +111,9 @@ impl Driver for Edge {
         })
     }
 
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let list = write_list(&batch.purges).map_err(|held| PurgeError::Refused(held.into()))?;
-        self.send(list).await.map(|_| ())
+        self.send(list).await.map(|_| Fetches::Unfenced)
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {

@@ -22,7 +22,7 @@ use self::fault::{Objection, failed, is_out_of_memory, never_refused, unavailabl
 use self::keyspace::Keyspace;
 use self::link::{Connection, Link};
 use self::work::{Work, remove_members};
-use super::{Batch, CursorShelf, Driver, PurgeError, Session, Shelved, Surroundings};
+use super::{Batch, CursorShelf, Driver, Fetches, PurgeError, Session, Shelved, Surroundings};
 
 /// How long a probe's key lives if nobody removes it.
 const PROBE_MILLISECONDS: u64 = 10_000;
@@ -102,11 +102,11 @@ impl Driver for Redis {
         self.link.after(connection.number(), outcome)
     }
 
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let work = Work::of(batch, &self.keyspace)?;
         let mut connection = self.link.take().await?;
         let outcome = work.carry_out(&self.keyspace, &mut connection).await;
-        self.link.after(connection.number(), outcome)
+        self.link.after(connection.number(), outcome.map(|()| Fetches::Unfenced))
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {

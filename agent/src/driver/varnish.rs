@@ -30,7 +30,7 @@ pub use self::config::VarnishConfig;
 use self::fence::Fences;
 use self::instance::Instance;
 use self::trouble::Trouble;
-use super::{Batch, Driver, PurgeError, Surroundings};
+use super::{Batch, Driver, Fetches, PurgeError, Surroundings};
 
 /// The driver: one Varnish, or several that are purged together.
 #[derive(Debug)]
@@ -80,12 +80,12 @@ impl Driver for Varnish {
         together(all).ok_or_else(|| trouble::unavailable(Trouble::NotVarnish))
     }
 
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let now = Instant::now();
         let fenced = self.fences.plan(batch, &self.sites, now);
         let raised = self.of_all(|instance| instance.purge(batch, &fenced.due).boxed()).await?;
-        self.fences.purged(&fenced, &raised, now);
-        Ok(())
+        let all = self.fences.purged(&fenced, &raised, now);
+        Ok(if all { Fetches::Fenced } else { Fetches::Unfenced })
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {

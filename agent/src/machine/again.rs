@@ -154,6 +154,7 @@ mod tests {
     use super::super::samples;
     use super::*;
     use crate::config::LaneConfig;
+    use crate::driver::Fetches;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -178,7 +179,7 @@ mod tests {
         }
         machine.tick(now);
         let job = machine.take(now).expect("a batch");
-        machine.done(job.id, Ok(()), now);
+        machine.done(job.id, Ok(Fetches::Unfenced), now);
         machine.tick(now);
         now += 3 * SECOND;
         machine.tick(now);
@@ -186,7 +187,7 @@ mod tests {
         machine.hear_again(Some(frame(1)), at(1), now);
         machine.hear_again(None, at(3), now);
         let job = machine.take(now).expect("the pass of what was met");
-        machine.done(job.id, Ok(()), now);
+        machine.done(job.id, Ok(Fetches::Unfenced), now);
         machine.tick(now);
         let report = machine.report(now + 60 * SECOND);
         // The second was held in memory.

@@ -7,7 +7,7 @@ use schemas::{Abilities, Ability, CircuitState, NumberRange, Outcome, Place};
 use super::{Acquaintance, Begun, Failure, Flight, Job, Machine};
 use crate::Moment;
 use crate::batch::{Entry, Waiter};
-use crate::driver::Purge;
+use crate::driver::{Fetches, Purge};
 use crate::stretch::Need;
 
 /// Batches under way at once: one is being answered while the next is written.
@@ -105,14 +105,14 @@ impl Machine {
     }
 
     /// A job has come back.
-    pub(crate) fn done(&mut self, id: u64, result: Result<(), Failure>, now: Moment) {
+    pub(crate) fn done(&mut self, id: u64, result: Result<Fetches, Failure>, now: Moment) {
         let Some(Flight { entries, begun }) = self.flights.remove(&id) else { return };
         match result {
-            Ok(()) => {
+            Ok(fetches) => {
                 self.retry.succeeded();
                 self.last_error = None;
                 for entry in entries {
-                    self.purged(entry, Outcome::Purged, &begun, now);
+                    self.purged(entry, Outcome::Purged, &begun, fetches, now);
                 }
             }
             Err(Failure::Unavailable { after, error }) => {
@@ -142,7 +142,14 @@ impl Machine {
         }
     }
 
-    fn purged(&mut self, entry: Entry, outcome: Outcome, begun: &Begun, now: Moment) {
+    fn purged(
+        &mut self,
+        entry: Entry,
+        outcome: Outcome,
+        begun: &Begun,
+        fetches: Fetches,
+        now: Moment,
+    ) {
         for waiter in self.rebounds.purged(&entry.purge, begun.at) {
             self.finish_after_inner(&waiter, begun);
         }
@@ -172,16 +179,22 @@ impl Machine {
             settled.push(waiter);
         }
         if !settled.is_empty() {
-            self.await_rebounds(&entry.purge, settled, now);
+            self.await_rebounds(&entry.purge, settled, fetches, now);
         }
         for rider in entry.riders {
-            self.purged(rider, Outcome::Covered, begun, now);
+            self.purged(rider, Outcome::Covered, begun, fetches, now);
         }
     }
 
     /// The first pass of `purge` counts as settled `now`; the later ones follow.
-    pub(super) fn await_rebounds(&mut self, purge: &Purge, waiters: Vec<Waiter>, now: Moment) {
-        for waiter in self.rebounds.settled(purge, waiters, now) {
+    pub(super) fn await_rebounds(
+        &mut self,
+        purge: &Purge,
+        waiters: Vec<Waiter>,
+        fetches: Fetches,
+        now: Moment,
+    ) {
+        for waiter in self.rebounds.settled(purge, waiters, fetches, now) {
             self.finish(&waiter);
         }
     }

@@ -10,7 +10,7 @@ use schemas::{
 use super::Machine;
 use crate::Moment;
 use crate::batch::Waiter;
-use crate::driver::Purge;
+use crate::driver::{Fetches, Purge};
 use crate::ledger::Located;
 use crate::line::Line;
 
@@ -203,7 +203,8 @@ impl Machine {
             }
         }
         while let Some((_, (purge, waiter))) = self.parked.release(inner.as_deref(), None, now) {
-            self.await_rebounds(&purge, vec![waiter], now);
+            // Whatever was fetched from the inner cache until now came after the fence.
+            self.await_rebounds(&purge, vec![waiter], Fetches::Unfenced, now);
         }
     }
 

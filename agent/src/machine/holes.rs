@@ -7,7 +7,7 @@ use schemas::{Ability, Cursor, LogMessage, Mode, Selector, SiteName};
 use super::Machine;
 use crate::Moment;
 use crate::batch::Waiter;
-use crate::driver::Purge;
+use crate::driver::{Fetches, Purge};
 use crate::flush::Cause;
 use crate::ledger::Located;
 use crate::lookup::SearchFrom;
@@ -125,7 +125,7 @@ impl Machine {
         let id = self.flush.resume(&flushed);
         for site in flushed.sites {
             let purge = Purge { site, selector: Selector::Everything, mode: Mode::Hard };
-            self.await_rebounds(&purge, vec![Waiter::Flush(id)], now);
+            self.await_rebounds(&purge, vec![Waiter::Flush(id)], Fetches::Unfenced, now);
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn purpose(config: LaneConfig, rebounds: Vec<Duration>) -> Purpose {
         priority: Priority::Normal,
         config,
         rebounds,
+        fenced_rebound: None,
         templates: BTreeSet::new(),
         ready_fail_open_after: None,
         retention: Duration::from_hours(1),

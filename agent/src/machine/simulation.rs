@@ -21,6 +21,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1usize..6).prop_map(Step::Read),
         6 => prop_oneof![
             4 => Just(Answer::Purged),
+            4 => Just(Answer::Fenced),
             1 => Just(Answer::Unavailable),
             2 => Just(Answer::Judged),
         ].prop_map(Step::Land),

@@ -176,3 +176,47 @@ async fn an_outer_cache_goes_back_with_the_cursor_of_the_inner_one() {
     assert_eq!(["inner", "outer"].map(|cache| purges(cache, "tag b")), [4, 4]);
     bench.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_purged_behind_fences_has_one_later_pass_unless_others_were_asked_for() {
+    const DEFAULT: [Duration; 3] = [SECOND, Duration::from_secs(11), Duration::from_secs(65)];
+    let mut bench = Bench::new()
+        .cache("default", |cache| cache.rebounds = DEFAULT.to_vec())
+        .cache("told", |cache| cache.configured_rebounds(&[SECOND, 5 * SECOND]))
+        .cache("outer", |cache| {
+            cache.after("told");
+            cache.rebounds = DEFAULT.to_vec();
+        });
+    bench.start().await;
+    for cache in ["default", "told", "outer"] {
+        bench.behave(cache, Behaviour::Fences);
+    }
+    let last = bench.publish(&[tag("a")]).await;
+    let published = bench.elapsed();
+    for (cache, purges, after) in [("default", 2, 2), ("told", 3, 5), ("outer", 4, 65)] {
+        bench.until_lane(cache, NORMAL, |lane| lane.line().finished == last).await;
+        let took = bench.since(published);
+        assert!((after * SECOND..(after + 2) * SECOND).contains(&took), "{cache}: {took:?}");
+        assert_eq!(counted(&bench, cache)["tag a"], purges, "{cache}");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_new_life_only_a_fence_of_that_life_spares_passes() {
+    let mut bench = Bench::new().cache("web", |cache| cache.rebounds = vec![SECOND, 65 * SECOND]);
+    bench.start().await;
+    bench.behave("web", Behaviour::Fences);
+    let last = bench.publish(&[tag("a")]).await;
+    bench.until(|lane| lane.line().applied == last).await;
+    bench.pass(SECOND).await;
+    bench.kill().await;
+    bench.forget_purges();
+    bench.behave("web", Behaviour::Works);
+    bench.start_unready();
+    let restarted = bench.elapsed();
+    bench.until(|lane| lane.line().finished == last).await;
+    assert!(bench.since(restarted) >= 65 * SECOND, "{:?}", bench.since(restarted));
+    assert_eq!(counted(&bench, "web")["tag a"], 3);
+    bench.stop().await;
+}

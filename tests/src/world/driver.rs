@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent::driver::{Batch, Driver, PurgeError};
+use agent::driver::{Batch, Driver, Fetches, PurgeError};
 use async_trait::async_trait;
 use schemas::{Abilities, Ability, SelectorKind};
 use tokio::time::sleep;
@@ -33,7 +33,7 @@ impl Driver for Model {
         })
     }
 
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let behaviour = self.cache.behaviour();
         let has_tag = batch.purges.iter().any(|purge| purge.selector.kind() == SelectorKind::Tag);
         if has_tag && behaviour == Behaviour::RefusesTags {
@@ -45,7 +45,7 @@ impl Driver for Model {
                 self.cache.purge(&purge.selector);
             }
         }
-        self.answer().await
+        self.answer().await.map(|()| Fetches::Unfenced)
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {

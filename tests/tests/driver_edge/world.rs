@@ -119,7 +119,7 @@ pub(crate) async fn purge(driver: &dyn Driver, url: &str) -> Result<(), PurgeErr
         query: schemas::QueryMatch::Exact(url.query),
     };
     let purge = Purge { site: "main".parse().unwrap(), selector, mode: Mode::Hard };
-    driver.purge(&Batch { purges: vec![purge] }).await
+    driver.purge(&Batch { purges: vec![purge] }).await.map(|_| ())
 }
 
 pub(crate) fn seen(response: &Response) -> Seen {

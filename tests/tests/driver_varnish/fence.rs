@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::driver::{Batch, Driver, Purge};
+use agent::driver::{Batch, Driver, Fetches, Purge};
 use axum::http::Method;
 use futures::future::join_all;
 use schemas::{Mode, Selector};
@@ -49,7 +49,8 @@ async fn pages_on_their_way_during_a_purge_are_stale_without_the_fence_and_not_w
             for at in 0..ON_THEIR_WAY {
                 house.origin.publish(&asked(at), Page { delay: Duration::ZERO, ..page.clone() });
             }
-            purge(driver.as_ref(), &selectors, mode).await;
+            let fetches = purge(driver.as_ref(), &selectors, mode).await;
+            assert_eq!(fetches == Fetches::Fenced, stale == 0, "{keys} {selectors:?}");
         };
         let reading = join_all((0..ON_THEIR_WAY).map(|at| version(&house, "www.example.com", at)));
         let elsewhere = version(&house, "www.example.net", 0);
@@ -160,13 +161,13 @@ fn driver_at(house: &House, keys: &str) -> Arc<dyn Driver> {
     driver_of(&format!("url = 'http://{}'\n{keys}", house.varnish.address()))
 }
 
-async fn purge(driver: &dyn Driver, selectors: &[Selector], mode: Mode) {
+async fn purge(driver: &dyn Driver, selectors: &[Selector], mode: Mode) -> Fetches {
     let purge = |selector: &Selector| Purge {
         site: "main".parse().unwrap(),
         selector: selector.clone(),
         mode,
     };
-    driver.purge(&Batch { purges: selectors.iter().map(purge).collect() }).await.unwrap();
+    driver.purge(&Batch { purges: selectors.iter().map(purge).collect() }).await.unwrap()
 }
 
 async fn version(house: &House, host: &str, at: usize) -> u64 {

@@ -99,7 +99,8 @@ impl House {
         selectors: impl IntoIterator<Item = Selector>,
     ) -> Result<(), PurgeError> {
         let purge = |selector| Purge { site: "main".parse().unwrap(), selector, mode: Mode::Hard };
-        self.driver.purge(&Batch { purges: selectors.into_iter().map(purge).collect() }).await
+        let batch = Batch { purges: selectors.into_iter().map(purge).collect() };
+        self.driver.purge(&batch).await.map(|_| ())
     }
 }
 

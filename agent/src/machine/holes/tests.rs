@@ -10,6 +10,7 @@ use schemas::{Audience, Cursor, LineCursor, LineId, NumberRange, Site, Sites};
 use super::super::{Machine, Purpose, samples};
 use crate::Moment;
 use crate::config::LaneConfig;
+use crate::driver::Fetches;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -109,7 +110,7 @@ fn a_flush_of_some_sites_makes_up_for_nothing_that_is_missing() {
         let mut lane = resumed_knowing(known);
         hear(&mut lane, 0, SECOND);
         while let Some(job) = lane.take(2 * SECOND) {
-            lane.done(job.id, Ok(()), 2 * SECOND);
+            lane.done(job.id, Ok(Fetches::Unfenced), 2 * SECOND);
         }
         let [told] = &lane.report(2 * SECOND).lines[..] else { panic!("one line") };
         assert_eq!(told.applied, floor, "the cursor knew {known:?}");

@@ -12,10 +12,11 @@ use super::super::{Failure, Job, Machine, Purpose, samples};
 use super::inner::Model;
 use crate::Moment;
 use crate::config::LaneConfig;
-use crate::driver::Purge;
+use crate::driver::{Fetches, Purge};
 use crate::order::{HOP, Inner};
 
 const LAST_DELAY: Duration = Duration::from_secs(3);
+const FENCED_DELAY: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_secs(10);
 /// A tag that the judging cache refuses.
 pub(super) const BAD: u8 = 9;
@@ -27,6 +28,14 @@ const WINDOW: usize = 12;
 const SELECTORS: usize = 8;
 /// So few that holes between them never fill the window: only a flush would help then.
 const COMMITTED_MAX: usize = 24;
+
+/// A purge that succeeded.
+#[derive(Debug, Clone, Copy)]
+struct Done {
+    began: Moment,
+    back: Moment,
+    fenced: bool,
+}
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -48,6 +57,8 @@ pub(super) enum Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
     Purged,
+    /// Purged, and nothing that was on its way then is kept.
+    Fenced,
     Unavailable,
     /// The cache refuses the batch if it holds the bad tag.
     Judged,
@@ -70,8 +81,8 @@ pub(super) struct World {
     pub(super) machine: Machine,
     cursor: Option<Cursor>,
     flights: Vec<(Moment, Job)>,
-    /// Per tag, every purge that succeeded: when it began and when it came back.
-    purged: HashMap<u8, Vec<(Moment, Moment)>>,
+    /// Per tag, every purge that succeeded.
+    purged: HashMap<u8, Vec<Done>>,
     heard_at: HashMap<Number, Moment>,
     bad_refused: bool,
     inner: Option<Arc<Model>>,
@@ -114,7 +125,8 @@ impl World {
             ..LaneConfig::default()
         };
         let purpose = samples::purpose(config, vec![Duration::from_secs(1), LAST_DELAY]);
-        let purpose = Purpose { ready_fail_open_after: Some(GRACE), ..purpose };
+        let (fenced_rebound, ready_fail_open_after) = (Some(FENCED_DELAY), Some(GRACE));
+        let purpose = Purpose { fenced_rebound, ready_fail_open_after, ..purpose };
         let inner = inner.map(|inner| inner as Arc<dyn Inner>);
         Machine::new(purpose, cursor, inner, fastrand::Rng::with_seed(5), now)
     }
@@ -202,12 +214,14 @@ impl World {
                 self.bad_refused |= job.batch.purges.len() == 1;
                 Err(Failure::Refused { error: "bad".to_owned() })
             }
-            Answer::Purged | Answer::Judged => {
+            Answer::Purged | Answer::Fenced | Answer::Judged => {
+                let fenced = matches!(answer, Answer::Fenced);
+                let done = Done { began: started, back: self.now, fenced };
                 for Purge { selector, .. } in &job.batch.purges {
                     let name = (0..=BAD).find(|t| named(*t) == *selector).expect("a tag of ours");
-                    self.purged.entry(name).or_default().push((started, self.now));
+                    self.purged.entry(name).or_default().push(done);
                 }
-                Ok(())
+                Ok(if fenced { Fetches::Fenced } else { Fetches::Unfenced })
             }
         };
         self.machine.done(job.id, result, self.now);
@@ -248,19 +262,27 @@ impl World {
         }
     }
 
-    /// When the first purge of `tag` that began at `from` or later came back.
-    fn purged_since(&self, tag: u8, from: Moment) -> Option<Moment> {
+    /// The purges of `tag` that began at `from` or later.
+    fn purges_since(&self, tag: u8, from: Moment) -> impl Iterator<Item = Done> {
         let purges =
             [tag, EVERYTHING].into_iter().filter_map(|tag| self.purged.get(&tag)).flatten();
-        purges.filter(|(began, _)| *began >= from).map(|(_, back)| *back).min()
+        purges.filter(move |purge| purge.began >= from).copied()
     }
 
-    /// From when on a purge is the last pass of a number that was `settled` then; `None` where the inner lane is not
-    /// through with it.
-    fn last_pass_from(&self, number: Number, settled: Moment) -> Option<Moment> {
-        let Some(inner) = &self.inner else { return Some(settled + LAST_DELAY) };
-        let (applied, finished) = inner.was(number);
-        Some((settled.max(applied?) + LAST_DELAY).max(finished? + HOP))
+    /// Whether the last pass of a number is done that was settled by this purge.
+    fn has_last_pass(&self, number: Number, tag: u8, first: Done) -> bool {
+        let from = match &self.inner {
+            None if first.fenced => Some(first.back + FENCED_DELAY),
+            None => Some(first.back + LAST_DELAY),
+            Some(inner) => match inner.was(number) {
+                (Some(applied), Some(finished)) => {
+                    Some((first.back.max(applied) + LAST_DELAY).max(finished + HOP))
+                }
+                // The inner lane is not through with it.
+                _ => None,
+            },
+        };
+        from.is_some_and(|from| self.purges_since(tag, from).next().is_some())
     }
 
     /// A floor never passes a number that was not purged after it was heard, nor one that was not heard.
@@ -270,13 +292,13 @@ impl World {
         for number in 1..=line.applied {
             let heard = self.heard_at.get(&number).expect("a floor passed a hole");
             for tag in &self.committed[usize::try_from(number - 1).expect("small")] {
-                let settled = self.purged_since(*tag, *heard);
+                let mut settling = self.purges_since(*tag, *heard).peekable();
                 let refused = *tag == BAD && self.bad_refused;
-                assert!(settled.is_some() || refused, "floor {} passed {number}", line.applied);
-                if let (true, Some(settled)) = (number <= line.finished, settled) {
-                    let last = self.last_pass_from(number, settled);
-                    let last = last.and_then(|from| self.purged_since(*tag, from));
-                    assert!(last.is_some() || refused, "{number} is final without its last pass");
+                let purged = settling.peek().is_some();
+                assert!(purged || refused, "floor {} passed {number}", line.applied);
+                if number <= line.finished {
+                    let last = settling.any(|first| self.has_last_pass(number, *tag, first));
+                    assert!(last || refused, "{number} is final without its last pass");
                 }
             }
         }

@@ -10,6 +10,7 @@ use schemas::{Cursor, LineId, LogMessage, Lost, Number, NumberRange, Selector};
 use super::super::{Machine, samples};
 use crate::Moment;
 use crate::config::LaneConfig;
+use crate::driver::Fetches;
 use crate::flush::Cause;
 use crate::ledger::Located;
 use crate::lookup::SearchFrom;
@@ -308,7 +309,7 @@ impl World {
                     selector => drop(self.purged.insert(selector.clone())),
                 }
             }
-            self.machine.done(job.id, Ok(()), self.now);
+            self.machine.done(job.id, Ok(Fetches::Unfenced), self.now);
         }
     }
 

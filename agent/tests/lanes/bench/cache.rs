@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::driver::{Batch, Driver, Purge, PurgeError};
+use agent::driver::{Batch, Driver, Fetches, Purge, PurgeError};
 use agent::{LaneConfig, OnGap};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -16,6 +16,8 @@ use tokio::time::sleep;
 pub(crate) enum Behaviour {
     Works,
     Slow(Duration),
+    /// It works, and keeps nothing that was being fetched.
+    Fences,
     Down,
     Refuses(String),
     RefusesAll,
@@ -46,8 +48,9 @@ impl Driver for Model {
         })
     }
 
-    async fn purge(&self, batch: &Batch) -> Result<(), PurgeError> {
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let behaviour = self.behaviours.lock().get(&self.cache).cloned();
+        let fences = behaviour == Some(Behaviour::Fences);
         let bad = |text: &str| batch.purges.iter().any(|p| p.selector.to_string() == text);
         match behaviour.unwrap_or(Behaviour::Works) {
             Behaviour::Down => {
@@ -58,7 +61,7 @@ impl Driver for Model {
                 return Err(PurgeError::Refused("bad selector".into()));
             }
             Behaviour::Slow(time) => sleep(time).await,
-            Behaviour::Works | Behaviour::Refuses(_) => {}
+            Behaviour::Works | Behaviour::Fences | Behaviour::Refuses(_) => {}
         }
         let said = |purge: &Purge| match purge.mode {
             Mode::Hard => purge.selector.to_string(),
@@ -66,7 +69,7 @@ impl Driver for Model {
         };
         let purges = batch.purges.iter().map(|purge| (self.cache.clone(), said(purge)));
         self.purges.lock().extend(purges);
-        Ok(())
+        Ok(if fences { Fetches::Fenced } else { Fetches::Unfenced })
     }
 
     async fn probe(&self) -> Result<(), PurgeError> {
@@ -91,6 +94,11 @@ pub(crate) struct CacheSettings {
 impl CacheSettings {
     pub(crate) fn after(&mut self, inner: &str) {
         self.lane.after = Some(inner.parse().expect("a name"));
+    }
+
+    /// What its configuration says of later passes.
+    pub(crate) fn configured_rebounds(&mut self, rebounds: &[Duration]) {
+        self.lane.rebounds = Some(rebounds.to_vec());
     }
 
     pub(crate) fn window(&mut self, window: usize) {
