@@ -82,40 +82,36 @@ impl Trouble {
     }
 }
 
+/// Time ran out, or no broker is there.
+const UNANSWERED: [Code; 6] = [
+    Code::MessageTimedOut,
+    Code::OperationTimedOut,
+    Code::TimedOutQueue,
+    Code::RequestTimedOut,
+    Code::AllBrokersDown,
+    Code::BrokerTransportFailure,
+];
+
 /// Codes behind which the cause must be looked for.
 fn says_nothing(code: Code) -> bool {
-    matches!(
-        code,
-        Code::MessageTimedOut
-            | Code::OperationTimedOut
-            | Code::TimedOutQueue
-            | Code::RequestTimedOut
-            | Code::AllBrokersDown
-            | Code::BrokerTransportFailure
-            | Code::Resolve
-            | Code::SSL
-            | Code::Authentication
-            | Code::Fatal
-            | Code::PurgeQueue
-            | Code::PurgeInflight
-    )
+    UNANSWERED.contains(&code)
+        || matches!(
+            code,
+            Code::Resolve
+                | Code::SSL
+                | Code::Authentication
+                | Code::Fatal
+                | Code::PurgeQueue
+                | Code::PurgeInflight
+        )
 }
 
 /// Whether it means that nobody has answered.
 pub(super) fn is_silence(code: Option<Code>) -> bool {
-    matches!(
-        code,
-        Some(
-            Code::MessageTimedOut
-                | Code::OperationTimedOut
-                | Code::TimedOutQueue
-                | Code::RequestTimedOut
-                | Code::AllBrokersDown
-                | Code::BrokerTransportFailure
-                | Code::DestroyBroker
-                | Code::WaitingForCoordinator
-        )
-    )
+    code.is_some_and(|code| {
+        UNANSWERED.contains(&code)
+            || matches!(code, Code::DestroyBroker | Code::WaitingForCoordinator)
+    })
 }
 
 /// Repeating the same would end the same.
