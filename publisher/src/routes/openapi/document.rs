@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::problem::Kind;
 
+/// Nothing in the document comes from outside the program.
+type Text = &'static str;
+
 /// What any request may be answered.
 const ALWAYS: [Kind; 3] = [Kind::Unauthorized, Kind::Internal, Kind::Unavailable];
 
@@ -24,20 +27,20 @@ pub(in crate::routes) struct Document {
 #[derive(Debug)]
 pub(in crate::routes) struct At<'a> {
     document: &'a mut Document,
-    path: &'static str,
+    path: Text,
 }
 
 /// One operation, in the document when it is dropped.
 #[derive(Debug)]
 pub(in crate::routes) struct Operation<'a> {
     document: &'a mut Document,
-    path: &'static str,
-    method: &'static str,
+    path: Text,
+    method: Text,
     parameters: Vec<Value>,
     request: Option<Value>,
     responses: Map<String, Value>,
-    id: &'static str,
-    summary: &'static str,
+    id: Text,
+    summary: Text,
 }
 
 impl Document {
@@ -56,7 +59,7 @@ impl Document {
         }
     }
 
-    pub(super) fn at(&mut self, path: &'static str) -> At<'_> {
+    pub(super) fn at(&mut self, path: Text) -> At<'_> {
         At { document: self, path }
     }
 
@@ -86,37 +89,20 @@ impl Document {
 }
 
 impl At<'_> {
-    pub(in crate::routes) fn get(
-        &mut self,
-        id: &'static str,
-        summary: &'static str,
-    ) -> Operation<'_> {
+    pub(in crate::routes) fn get(&mut self, id: Text, summary: Text) -> Operation<'_> {
         self.operation("get", id, summary)
     }
 
-    pub(in crate::routes) fn post(
-        &mut self,
-        id: &'static str,
-        summary: &'static str,
-    ) -> Operation<'_> {
+    pub(in crate::routes) fn post(&mut self, id: Text, summary: Text) -> Operation<'_> {
         self.operation("post", id, summary)
     }
 
-    pub(in crate::routes) fn delete(
-        &mut self,
-        id: &'static str,
-        summary: &'static str,
-    ) -> Operation<'_> {
+    pub(in crate::routes) fn delete(&mut self, id: Text, summary: Text) -> Operation<'_> {
         self.operation("delete", id, summary)
     }
 
     /// `id` names it in generated clients.
-    fn operation(
-        &mut self,
-        method: &'static str,
-        id: &'static str,
-        summary: &'static str,
-    ) -> Operation<'_> {
+    fn operation(&mut self, method: Text, id: Text, summary: Text) -> Operation<'_> {
         let named =
             self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let of_path = |name: &str| {
@@ -142,25 +128,16 @@ impl At<'_> {
 
 impl Operation<'_> {
     /// Takes a query parameter.
-    pub(in crate::routes) fn query<T: JsonSchema>(
-        self,
-        name: &'static str,
-        about: &'static str,
-    ) -> Self {
+    pub(in crate::routes) fn query<T: JsonSchema>(self, name: Text, about: Text) -> Self {
         self.parameter::<T>("query", name, about)
     }
 
     /// Takes a header.
-    pub(in crate::routes) fn header(self, name: &'static str, about: &'static str) -> Self {
+    pub(in crate::routes) fn header(self, name: Text, about: Text) -> Self {
         self.parameter::<String>("header", name, about)
     }
 
-    fn parameter<T: JsonSchema>(
-        mut self,
-        place: &'static str,
-        name: &'static str,
-        about: &'static str,
-    ) -> Self {
+    fn parameter<T: JsonSchema>(mut self, place: Text, name: Text, about: Text) -> Self {
         let schema = self.document.requests.subschema_for::<T>();
         self.parameters.push(json!({
             "name": name, "in": place, "required": false, "description": about, "schema": schema,
