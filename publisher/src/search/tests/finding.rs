@@ -1,7 +1,6 @@
 //! What another accepted, or an incarnation that this journal has forgotten, is found on the log.
 
-use async_trait::async_trait;
-use broker_adapter::{Misbehaving, Misbehaviour, Subscription};
+use broker_adapter::{Misbehaving, Misbehaviour};
 use schemas::api::ProgressState;
 
 use super::*;
@@ -68,53 +67,20 @@ async fn an_id_that_nobody_gave_is_not_there() {
     publisher.end().await;
 }
 
-/// A log that takes nothing and gives nothing.
-#[derive(Debug)]
-struct Mute(Embedded);
-
-#[async_trait]
-impl Broker for Mute {
-    async fn publish(
-        &self,
-        topic: Topic,
-        partition: Partition,
-        messages: Vec<Message>,
-    ) -> Result<(), BrokerError> {
-        self.0.publish(topic, partition, messages).await
-    }
-
-    async fn subscribe(&self, _: Topic, _: Start) -> Result<Box<dyn Subscription>, BrokerError> {
-        Ok(Box::new(Silence))
-    }
-
-    async fn bounds(&self, topic: Topic) -> Result<Bounds, BrokerError> {
-        self.0.bounds(topic).await
-    }
-}
-
-#[derive(Debug)]
-struct Silence;
-
-#[async_trait]
-impl Subscription for Silence {
-    async fn read(&mut self, _: usize) -> Result<Vec<Delivery>, BrokerError> {
-        std::future::pending().await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn who_cannot_read_the_log_in_time_does_not_say_that_it_is_not_there() {
     let clock = clock();
     let log = log(clock);
     let other = Running::start("p2", clock, Arc::new(log.clone())).await;
     let id = other.accept().await.id;
-    let mute = Running::start("p1", clock, Arc::new(Mute(log.clone()))).await;
+    let reading = |misbehaviour| Arc::new(Misbehaving::new(Arc::new(log.clone()), misbehaviour, 1));
+    let mute = reading(Misbehaviour { read_silence: 1.0, ..Misbehaviour::default() });
+    let mute = Running::start("p1", clock, mute).await;
     let before = Instant::now();
     let answer = mute.handle.progress(id).await;
     assert!(matches!(answer, Err(StatusError::Undecided { .. })), "{answer:?}");
     assert_eq!(before.elapsed(), SEARCH_WITHIN);
-    let failing = Misbehaviour { read_fail: 1.0, ..Misbehaviour::default() };
-    let failing = Arc::new(Misbehaving::new(Arc::new(log), failing, 1));
+    let failing = reading(Misbehaviour { read_fail: 1.0, ..Misbehaviour::default() });
     let failing = Running::start("p3", clock, failing).await;
     let answer = failing.handle.progress(id).await;
     assert!(matches!(answer, Err(StatusError::Undecided { .. })), "{answer:?}");
