@@ -2,24 +2,10 @@
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, CacheReport, CircuitState, LaneReport, LineId, LineReport, OutcomeCounts,
-    Priority, Report,
+    Abilities, Ability, CacheReport, CircuitState, LaneReport, LineReport, OutcomeCounts, Priority,
+    Report,
 };
 use uuid::Uuid;
-
-/// A line of which a lane has heard nothing.
-pub(crate) fn line_report(line: LineId) -> LineReport {
-    LineReport {
-        line,
-        base: 0,
-        applied: 0,
-        applied_above: Vec::new(),
-        finished: 0,
-        finished_above: Vec::new(),
-        exceptions: Vec::new(),
-        holes: Vec::new(),
-    }
-}
 
 /// A lane in its first life, ready and without trouble.
 pub(crate) fn lane_report(lines: Vec<LineReport>) -> LaneReport {

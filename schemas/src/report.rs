@@ -102,6 +102,22 @@ pub struct LineReport {
     pub holes: Vec<NumberRange>,
 }
 
+impl LineReport {
+    /// Of a line of which a lane has heard nothing.
+    pub fn new(line: LineId) -> Self {
+        Self {
+            line,
+            base: 0,
+            applied: 0,
+            applied_above: Vec::new(),
+            finished: 0,
+            finished_above: Vec::new(),
+            exceptions: Vec::new(),
+            holes: Vec::new(),
+        }
+    }
+}
+
 /// Whether a lane trusts its cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

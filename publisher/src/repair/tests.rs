@@ -8,13 +8,13 @@ use schemas::{LineReport, Number, Priority};
 use super::*;
 use crate::forwarder::tests::bus::{Bus, BusPlan, Judging, NORMAL, log, places, store};
 use crate::journal::JournalStore;
-use crate::samples::{self, lane_report, line_report};
+use crate::samples::{self, lane_report};
 use tokio::time::sleep;
 
 /// Reports that a lane lacks `first` to `last`, and lets a second pass.
 async fn report(bus: &Bus, line: LineId, first: Number, last: Number) {
     static SEQUENCE: AtomicU64 = AtomicU64::new(1);
-    let lacking = LineReport { holes: vec![NumberRange { first, last }], ..line_report(line) };
+    let lacking = LineReport { holes: vec![NumberRange { first, last }], ..LineReport::new(line) };
     let report = Report {
         sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
         ..samples::report("edge-1", "eu", lane_report(vec![lacking]))

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::journal::JournalStore;
-use crate::samples::{self, lane_report, line_report};
+use crate::samples::{self, lane_report};
 use crate::{Outlet, Publisher, PublisherConfig, PublisherHandle, PublisherSetup};
 
 fn clock() -> Clock {
@@ -116,7 +116,7 @@ async fn report_holes(
         applied: *last,
         finished: *last,
         holes: holes.to_vec(),
-        ..line_report(*line)
+        ..LineReport::new(*line)
     });
     let heard = ClockReading { publisher: "p1".parse().unwrap(), heard_after_us: 2_000_500 };
     let message = BoardMessage::Report(Box::new(Report {

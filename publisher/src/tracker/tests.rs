@@ -24,7 +24,7 @@ use schemas::{
 use uuid::Uuid;
 
 use super::Tracker;
-use crate::samples::{all_supported, lane_report, line_report, report};
+use crate::samples::{all_supported, lane_report, report};
 
 /// The line that the publisher of these tests numbers.
 fn own_line() -> LineId {
@@ -111,7 +111,7 @@ impl Agent {
     fn line(&mut self) -> &mut LineReport {
         let lines = &mut self.lane().lines;
         if lines.is_empty() {
-            lines.push(line_report(own_line()));
+            lines.push(LineReport::new(own_line()));
         }
         &mut lines[0]
     }

@@ -19,16 +19,8 @@ pub(crate) trait OneLine {
 
 impl OneLine for LaneReport {
     fn line(&self) -> LineReport {
-        self.lines.first().cloned().unwrap_or(LineReport {
-            line: line(self.priority),
-            base: 0,
-            applied: 0,
-            applied_above: Vec::new(),
-            finished: 0,
-            finished_above: Vec::new(),
-            exceptions: Vec::new(),
-            holes: Vec::new(),
-        })
+        let unheard = || LineReport::new(line(self.priority));
+        self.lines.first().cloned().unwrap_or_else(unheard)
     }
 }
 

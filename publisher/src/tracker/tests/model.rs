@@ -149,7 +149,7 @@ impl Lane {
             exceptions: exceptions
                 .map(|(number, outcome)| (range(*number, *number), *outcome))
                 .collect(),
-            ..line_report(own_line())
+            ..LineReport::new(own_line())
         };
         (self.agent.next(), self.now.clone())
     }
