@@ -115,7 +115,10 @@ impl Forwarder {
 
     /// The next frames of one line that travel together.
     async fn read(&self, next: u64, end: u64) -> Result<Vec<StoredFrame>, JournalError> {
-        let frames = self.journal.frames_from(self.stream, next, BATCH_BYTES_MAX).await?;
+        let mut frames = self.journal.fresh_from(self.stream, next, BATCH_BYTES_MAX);
+        if frames.is_empty() {
+            frames = self.journal.frames_from(self.stream, next, BATCH_BYTES_MAX).await?;
+        }
         let line = frames.first().map(|frame| frame.first.line);
         let together = |frame: &StoredFrame| frame.sequence < end && Some(frame.first.line) == line;
         Ok(frames.into_iter().take_while(together).take(BATCH_FRAMES_MAX).collect())

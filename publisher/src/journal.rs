@@ -12,6 +12,7 @@ mod commit;
 mod disk;
 mod failure;
 mod file;
+mod fresh;
 mod holes;
 mod lookup;
 mod open;
@@ -223,6 +224,16 @@ impl Journal {
         bytes_max: usize,
     ) -> Result<Vec<StoredFrame>, JournalError> {
         self.read(move |database| lookup::frames_from(database, stream, sequence, bytes_max)).await
+    }
+
+    /// The same of what was committed a moment ago, without a look at the disk; none where it takes that look.
+    pub(crate) fn fresh_from(
+        &self,
+        stream: Stream,
+        sequence: u64,
+        bytes_max: usize,
+    ) -> Vec<StoredFrame> {
+        self.0.streams.fresh_from(stream, sequence, bytes_max)
     }
 
     /// What it keeps of these numbers, frames of about `bytes_max`; `None` if the line is not of this journal.

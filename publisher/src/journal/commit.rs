@@ -14,6 +14,7 @@ use schemas::{Frame, Invalidation, LineId, PUBLISHERS_BOARD, Place, PublisherNam
 use draft::Draft;
 
 use super::disk::Disk;
+use super::lookup::StoredFrame;
 use super::pack::{Scales, Weighed};
 use super::retention::{States, expire};
 use super::stream::{Reach, Stream, Streams};
@@ -158,6 +159,13 @@ impl Desk {
 
     /// Tells everyone of a commit.
     fn show(&self, reaches: &[(Stream, Reach)], frames: &[Sealed], announced: bool) {
+        if let Outlet::Remote(_) = &self.outlet {
+            for Sealed { stream, sequence, frame, bytes } in frames {
+                let first = Place { line: frame.line, number: frame.first };
+                let frame = StoredFrame { sequence: *sequence, first, bytes: bytes.clone() };
+                self.streams.hold(*stream, frame);
+            }
+        }
         for (stream, reach) in reaches {
             self.streams.advance(*stream, *reach);
         }

@@ -12,6 +12,8 @@ use schemas::{Priority, SiteName};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::fresh::Fresh;
+use super::lookup::StoredFrame;
 use super::receipts::{Receipts, Waiting};
 use super::table::{StreamKey, StreamState};
 
@@ -82,6 +84,7 @@ pub(super) struct Streams(BTreeMap<Stream, Watched>);
 #[derive(Debug)]
 struct Watched {
     reach: watch::Sender<Reach>,
+    fresh: Fresh,
     receipts: Receipts,
 }
 
@@ -89,7 +92,7 @@ impl Streams {
     pub(super) fn new(reaches: BTreeMap<Stream, Reach>) -> Self {
         let watched = |(stream, reach): (Stream, Reach)| {
             let reach = watch::Sender::new(reach);
-            (stream, Watched { reach, receipts: Receipts::default() })
+            (stream, Watched { reach, fresh: Fresh::default(), receipts: Receipts::default() })
         };
         Self(reaches.into_iter().map(watched).collect())
     }
@@ -114,6 +117,24 @@ impl Streams {
             .map_or_else(|| watch::channel(Reach::default()).1, |watched| watched.reach.subscribe())
     }
 
+    /// Holds frames that are committed for who forwards them, until the broker has them.
+    pub(super) fn hold(&self, stream: Stream, frame: StoredFrame) {
+        if let Some(watched) = self.0.get(&stream) {
+            watched.fresh.add(frame);
+        }
+    }
+
+    /// Frames that are held, from a sequence on; none where that one is not.
+    pub(super) fn fresh_from(
+        &self,
+        stream: Stream,
+        sequence: u64,
+        bytes_max: usize,
+    ) -> Vec<StoredFrame> {
+        let watched = self.0.get(&stream);
+        watched.map_or_else(Vec::new, |watched| watched.fresh.from(sequence, bytes_max))
+    }
+
     /// It has come at least as far as this.
     pub(super) fn advance(&self, stream: Stream, to: Reach) {
         let Some(watched) = self.0.get(&stream) else { return };
@@ -123,6 +144,7 @@ impl Streams {
             reach.forwarded = reach.forwarded.max(to.forwarded);
             *reach != before
         });
+        watched.fresh.forwarded(to.forwarded);
         watched.receipts.acked(to.forwarded);
     }
 
