@@ -8,9 +8,11 @@ mod partitions;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use broker_adapter::{Broker, Partition, Start, Topic};
+use daemon::Stop;
 use proptest::prelude::*;
 use schemas::{BoardMessage, FRAME_BYTES_MAX, Frame, Incarnation, Number, PUBLISHERS_BOARD, wire};
 use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use lives::Lives;
@@ -250,6 +252,31 @@ fn what_is_in_the_queue_at_a_stop_is_still_committed() {
             let late = life.journal.accept(world.invalidation(Priority::Normal, "t"), None).await;
             assert_eq!(late, Err(Refusal::Stopping));
             life.end().await;
+        }
+    });
+}
+
+#[test]
+fn however_a_writer_ends_whoever_waits_for_the_broker_is_told_at_once() {
+    run(async {
+        for asked in [true, false] {
+            let mut world = Lives::new(JournalStore::in_memory().unwrap(), false);
+            world.ack_wait = Duration::from_hours(1);
+            let (journal, writer) = world.open(Box::new(|_, _| {}));
+            let (stop, began) = (Stop::new(), Instant::now());
+            let mut writing = Box::pin(writer.run(stop.clone()));
+            let mut accepting = Box::pin(journal.accept(world.large(10), None));
+            let both = futures::future::select(&mut writing, &mut accepting);
+            let committed = timeout(Duration::from_secs(1), both).await;
+            assert!(committed.is_err(), "nobody forwards it");
+            if asked {
+                stop.request();
+                writing.await.unwrap();
+            } else {
+                drop(writing);
+            }
+            assert_eq!(accepting.await.unwrap().durable, Durable::Journal);
+            assert!(began.elapsed() < world.ack_wait);
         }
     });
 }

@@ -6,6 +6,7 @@ use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start};
 use daemon::{Clock, Crew, Stop};
 use schemas::{Audience, Frame, LogMessage, Mode, Selector, wire};
 
+use super::super::writer::OnAccepted;
 use super::super::*;
 use crate::outlet::Outlet;
 
@@ -19,6 +20,7 @@ pub(super) struct Lives {
     pub(super) shared: bool,
     pub(super) limits: Limits,
     pub(super) partitions: u32,
+    pub(super) ack_wait: Duration,
     pub(super) clock: Clock,
 }
 
@@ -41,13 +43,25 @@ impl Lives {
             retention: Duration::from_hours(1),
             age: Duration::from_hours(24),
         };
-        Self { store, log, shared, limits, partitions: 1, clock }
+        let ack_wait = Duration::from_secs(1);
+        Self { store, log, shared, limits, partitions: 1, ack_wait, clock }
     }
 
     pub(super) fn begin(&self) -> Life {
         let numbered = Arc::new(parking_lot::Mutex::new(Vec::new()));
         let noted = Arc::clone(&numbered);
-        let (journal, writer) = JournalSetup {
+        let (journal, writer) = self.open(Box::new(move |place, _| noted.lock().push(place)));
+        let stop = Stop::new();
+        let desk = writer.desk();
+        let mut crew = Crew::new(stop.clone());
+        crew.spawn("journal", writer.run(crew.stop()));
+        let crew = tokio::task::spawn_local(async move { crew.run(GRACE).await.unwrap() });
+        Life { journal, stop, crew, desk, numbered }
+    }
+
+    /// A journal whose writer does not run yet.
+    pub(super) fn open(&self, on_accepted: OnAccepted) -> (Journal, Writer) {
+        let setup = JournalSetup {
             store: self.store.clone(),
             publisher: "p1".parse().unwrap(),
             outlet: if self.shared {
@@ -57,18 +71,11 @@ impl Lives {
             },
             limits: self.limits,
             partitions: self.partitions,
-            ack_wait: Duration::from_secs(1),
+            ack_wait: self.ack_wait,
             clock: self.clock,
-            on_accepted: Box::new(move |place, _| noted.lock().push(place)),
-        }
-        .open()
-        .unwrap();
-        let stop = Stop::new();
-        let desk = writer.desk();
-        let mut crew = Crew::new(stop.clone());
-        crew.spawn("journal", writer.run(crew.stop()));
-        let crew = tokio::task::spawn_local(async move { crew.run(GRACE).await.unwrap() });
-        Life { journal, stop, crew, desk, numbered }
+            on_accepted,
+        };
+        setup.open().unwrap()
     }
 
     pub(super) fn invalidation(&self, priority: Priority, tag: &str) -> Invalidation {
