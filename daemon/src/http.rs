@@ -1,11 +1,13 @@
 //! An HTTP/1.1 server with a limit on everything: connections, waiting for a request's head, leaving.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use hyper::Request;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -60,6 +62,22 @@ impl HttpServer {
     /// Serves until stopped, then lets requests in flight finish for a short while. Handlers find the client's
     /// address as `ConnectInfo<SocketAddr>`.
     pub async fn run(self, router: Router, stop: Stop) -> Result<(), BoxError> {
+        let router = TowerToHyperService::new(router);
+        let answer = move |peer, mut request: Request| {
+            // Not as a layer: each layer costs every request some copies of all that lies below it.
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+            let answering = router.call(request);
+            async { answering.await.unwrap_or_else(|never| match never {}) }
+        };
+        self.serve(answer, stop).await
+    }
+
+    /// The same without a router: `answer` is asked with the client's address.
+    pub async fn serve<Answer, Answering>(self, answer: Answer, stop: Stop) -> Result<(), BoxError>
+    where
+        Answer: Fn(SocketAddr, Request) -> Answering + Clone + Send + 'static,
+        Answering: Future<Output = Response> + Send + 'static,
+    {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -68,7 +86,7 @@ impl HttpServer {
                 accepted = self.listener.accept(), if connections.len() < self.connections_max => {
                     match accepted {
                         Ok((stream, peer)) => {
-                            connections.spawn(converse(stream, peer, router.clone(), stop.clone()));
+                            connections.spawn(converse(stream, peer, answer.clone(), stop.clone()));
                         }
                         Err(error) => {
                             warn!(%error, "cannot accept a connection");
@@ -92,15 +110,18 @@ impl HttpServer {
 }
 
 /// One connection, from its first request to its last.
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, stop: Stop) {
+async fn converse<Answering: Future<Output = Response>>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    answer: impl Fn(SocketAddr, Request) -> Answering,
+    stop: Stop,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
-    let router = TowerToHyperService::new(router);
-    // Not as a layer: each layer costs every request some copies of all that lies below it.
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.call(request)
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let answering = answer(peer, request.map(Body::new));
+        async { Ok::<_, Infallible>(answering.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use broker_adapter::Embedded;
 use daemon::{BindError, BoxError, Clock, Condition, Crew, CrewError, Health, HttpServer, Stop};
 use parking_lot::Mutex;
@@ -26,7 +25,7 @@ use crate::journal::{Journal, JournalError, JournalSetup, JournalStore, Limits, 
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::repair::Repairer;
-use crate::routes;
+use crate::routes::Api;
 use crate::search::Searcher;
 use crate::tokens::{TokenBook, Tokens, TokensError};
 use crate::tracker::{Tracking, TrackingSetup};
@@ -189,11 +188,6 @@ impl Publisher {
         self.tokens.clone()
     }
 
-    /// The API.
-    pub fn router(&self) -> Router {
-        routes::router(self.handle.clone(), self.tokens.clone(), self.metrics.clone())
-    }
-
     /// Takes the API's port, so that a taken one is an error before anything runs. Without it there is no API.
     pub async fn bind(&mut self) -> Result<SocketAddr, PublisherError> {
         let server = HttpServer::bind(self.listen, CONNECTIONS_MAX).await?;
@@ -208,7 +202,7 @@ impl Publisher {
     /// Publishes until stopped: requests in flight are finished first, then the journal's queue.
     pub async fn run(mut self, stop: Stop) -> Result<(), CrewError> {
         let front = Front {
-            router: self.router(),
+            api: Api::new(self.handle.clone(), self.tokens.clone(), self.metrics.clone()),
             server: self.server.take(),
             leaving: self.leaving.clone(),
         };
@@ -259,7 +253,7 @@ impl Publisher {
 
 /// What stands before everything else, and leaves first.
 struct Front {
-    router: Router,
+    api: Api,
     server: Option<HttpServer>,
     leaving: Stop,
 }
@@ -267,7 +261,7 @@ struct Front {
 impl Front {
     /// Serves until asked to stop, or until what it stands on gives way.
     async fn run(self, stop: &Stop, gives_way: &Stop) -> Result<(), BoxError> {
-        let Self { router, server, leaving } = self;
+        let Self { api, server, leaving } = self;
         let asked = async {
             tokio::select! {
                 () = stop.requested() => {}
@@ -279,7 +273,8 @@ impl Front {
             asked.await;
             return Ok(());
         };
-        tokio::join!(server.run(router, leaving.clone()), asked).0
+        let answer = move |_, request| api.clone().answer(request);
+        tokio::join!(server.serve(answer, leaving.clone()), asked).0
     }
 }
 

@@ -21,15 +21,18 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use tower_service::Service;
 use tracing::{error, warn};
 
 use crate::handle::{PublisherHandle, StatusError};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
 use crate::tokens::TokenBook;
+use auth::Caller;
 use gate::Gate;
 use openapi::At;
 
@@ -45,7 +48,7 @@ struct Resource {
 fn resources() -> Vec<Resource> {
     let resource = |path, methods, describe| Resource { path, methods, describe };
     vec![
-        resource("/v1/invalidations", invalidations::methods(), invalidations::describe),
+        resource(invalidations::PATH, invalidations::methods(), invalidations::describe),
         resource("/v1/invalidations/{id}", invalidation::methods(), invalidation::describe),
         resource("/v1/regions", regions::methods(), regions::describe),
         resource("/v1/caches", caches::methods(), caches::describe),
@@ -60,19 +63,57 @@ fn resources() -> Vec<Resource> {
     ]
 }
 
-/// Every route. Without tokens, everyone may use them.
-pub(crate) fn router(
-    handle: PublisherHandle,
-    tokens: Option<TokenBook>,
-    metrics: Metrics,
-) -> Router {
-    let all = resources()
-        .into_iter()
-        .fold(Router::new(), |router, resource| router.route(resource.path, resource.methods));
-    all.fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(handle)
-        .layer(from_fn_with_state(Arc::new(Gate { tokens, metrics }), gate::pass))
+/// The API: every path, behind one gate. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Api(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    gate: Gate,
+    publisher: PublisherHandle,
+    routes: Router,
+}
+
+impl Api {
+    /// Without tokens, everyone may use it.
+    pub(crate) fn new(
+        publisher: PublisherHandle,
+        tokens: Option<TokenBook>,
+        metrics: Metrics,
+    ) -> Self {
+        let routes = resources()
+            .into_iter()
+            .fold(Router::new(), |router, resource| router.route(resource.path, resource.methods))
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(publisher.clone());
+        Self(Arc::new(Shared { gate: Gate { tokens, metrics }, publisher, routes }))
+    }
+
+    /// Answers a request, whatever it is.
+    pub(crate) async fn answer(self, request: Request) -> Response {
+        let gate = &self.0.gate;
+        let answering = async {
+            match gate.admit(request.headers()) {
+                Ok(caller) => self.route(caller, request).await,
+                Err(refused) => refused.into_response(),
+            }
+        };
+        gate.watch(answering).await
+    }
+
+    /// To publish takes the short way: it is nearly all that is asked, and a router costs it about as much as reading
+    /// and checking what it says.
+    async fn route(&self, caller: Caller, mut request: Request) -> Response {
+        if request.method() == Method::POST && request.uri().path() == invalidations::PATH {
+            return invalidations::publish(&self.0.publisher, &caller, request)
+                .await
+                .into_response();
+        }
+        request.extensions_mut().insert(caller);
+        let Ok(response) = self.0.routes.clone().call(request).await;
+        response
+    }
 }
 
 async fn not_found(uri: Uri) -> Refused {

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use crate::problem::{Kind, Refused};
 use crate::tokens::Tokens;
@@ -18,18 +15,16 @@ const ANYONE: &str = "";
 #[derive(Debug, Clone)]
 pub(super) struct Caller(pub(super) Arc<str>);
 
-/// Lets through who may ask, and notes who that is.
-pub(super) async fn require(tokens: Option<&Tokens>, mut request: Request, next: Next) -> Response {
+/// Who asks, if that may be.
+pub(super) fn caller(tokens: Option<&Tokens>, headers: &HeaderMap) -> Result<Caller, Refused> {
     let caller = match tokens {
         None => Some(ANYONE),
-        Some(tokens) => bearer(request.headers()).and_then(|secret| tokens.name_of(secret)),
+        Some(tokens) => bearer(headers).and_then(|secret| tokens.name_of(secret)),
     };
-    let Some(caller) = caller else {
+    caller.map(|caller| Caller(caller.into())).ok_or_else(|| {
         let detail = "send \"Authorization: Bearer TOKEN\" with a token of the tokens file";
-        return Refused::new(Kind::Unauthorized, detail).into_response();
-    };
-    request.extensions_mut().insert(Caller(caller.into()));
-    next.run(request).await
+        Refused::new(Kind::Unauthorized, detail)
+    })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {

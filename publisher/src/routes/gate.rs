@@ -1,20 +1,16 @@
-//! What every request passes on its way to a route: who asks, how long it may take, what becomes of a panic.
-//!
-//! One layer for all of it: each layer costs every request copies of all that lies below it.
+//! What every request passes on its way: who asks, how long it may take, what becomes of a panic.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use tokio::time::timeout;
 use tracing::error;
 
-use super::auth;
+use super::auth::{self, Caller};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Reason, Refused};
 use crate::tokens::TokenBook;
@@ -29,14 +25,21 @@ pub(super) struct Gate {
     pub(super) metrics: Metrics,
 }
 
-/// Lets through who may pass, sees to it that there is an answer, and counts what is refused.
-pub(super) async fn pass(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let tokens = gate.tokens.as_ref().map(TokenBook::current);
-    let response = answered(auth::require(tokens.as_deref(), request, next)).await;
-    if let Some(Reason(reason)) = response.extensions().get() {
-        gate.metrics.refused(reason);
+impl Gate {
+    /// Who asks, if that may pass.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let tokens = self.tokens.as_ref().map(TokenBook::current);
+        auth::caller(tokens.as_deref(), headers)
     }
-    response
+
+    /// Sees to it that there is an answer, and counts what is refused.
+    pub(super) async fn watch(&self, answering: impl Future<Output = Response>) -> Response {
+        let response = answered(answering).await;
+        if let Some(Reason(reason)) = response.extensions().get() {
+            self.metrics.refused(reason);
+        }
+        response
+    }
 }
 
 /// An answer in time, whatever happens behind.

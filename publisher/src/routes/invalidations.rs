@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
@@ -23,6 +23,9 @@ use crate::intake;
 use crate::problem::{Kind, Refused};
 use crate::tracker::Until;
 
+/// Where invalidations are published and listed.
+pub(super) const PATH: &str = "/v1/invalidations";
+
 const WAIT_MAX: Duration = Duration::from_mins(2);
 /// Waits as long as this where no `timeout` is given.
 const APPLIED_WITHIN: Duration = Duration::from_secs(10);
@@ -33,7 +36,7 @@ const KEY_HEADER: &str = "idempotency-key";
 const KEY_BYTES_MAX: usize = 255;
 
 pub(super) fn methods() -> MethodRouter<PublisherHandle> {
-    post(publish).get(recent::list)
+    post(publish_by_route).get(recent::list)
 }
 
 pub(super) fn describe(mut at: At<'_>) {
@@ -84,13 +87,21 @@ struct Manner {
     wait: Option<(Until, Duration)>,
 }
 
-async fn publish(
+async fn publish_by_route(
     State(publisher): State<PublisherHandle>,
-    Extension(Caller(caller)): Extension<Caller>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
+    Extension(caller): Extension<Caller>,
+    request: Request,
 ) -> Result<Response, Refused> {
+    publish(&publisher, &caller, request).await
+}
+
+/// Publishes what `request` says.
+pub(super) async fn publish(
+    publisher: &PublisherHandle,
+    Caller(caller): &Caller,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     let manner = Manner::read(&uri)?;
     let key = idempotency_key(&headers)?;
     let (request, misread) = intake::read(body::json(&headers, body).await?);
@@ -102,14 +113,14 @@ async fn publish(
         let dry_run = dry_run.map_err(|mistakes| Refused::mistakes(Kind::Invalid, mistakes))?;
         return Ok(Json(dry_run).into_response());
     }
-    let repeatable = key.map(|key| Repeatable { caller: &caller, key });
+    let repeatable = key.map(|key| Repeatable { caller, key });
     let accepted = timeout(ACCEPT_WITHIN, publisher.accept_repeatable(&request, repeatable)).await;
     let accepted = accepted
         .map_err(|_| Refused::new(Kind::Unavailable, "the journal is too slow; repeat later"))?
         .map_err(Refused::from)?;
     match manner.wait {
         None => Ok((StatusCode::ACCEPTED, Json(accepted)).into_response()),
-        Some((until, patience)) => wait(&publisher, accepted, until, patience).await,
+        Some((until, patience)) => wait(publisher, accepted, until, patience).await,
     }
 }
 
