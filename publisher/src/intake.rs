@@ -43,14 +43,33 @@ impl Mistakes {
     }
 
     /// The value, or where it lies wrong.
-    fn take<T>(&mut self, pointer: &str, value: Result<T, impl ToString>) -> Option<T> {
+    fn take<T>(
+        &mut self,
+        pointer: impl Into<String>,
+        value: Result<T, impl ToString>,
+    ) -> Option<T> {
         value.map_err(|mistake| self.add(pointer, mistake.to_string())).ok()
     }
 }
 
-/// Where something stands in the request's JSON.
-fn pointer(field: &str, within: impl std::fmt::Display) -> String {
-    format!("/{field}/{}", escape(&within.to_string()))
+/// Where something stands in the request's JSON; written down only where there is a mistake.
+#[derive(Debug, Clone, Copy)]
+enum Pointer<'a> {
+    Field(&'a str),
+    /// An item of a list.
+    Item(&'a str, usize),
+    /// A member of an object.
+    Member(&'a str, &'a str),
+}
+
+impl From<Pointer<'_>> for String {
+    fn from(pointer: Pointer<'_>) -> Self {
+        match pointer {
+            Pointer::Field(field) => format!("/{}", escape(field)),
+            Pointer::Item(field, at) => format!("/{field}/{at}"),
+            Pointer::Member(field, name) => format!("/{field}/{}", escape(name)),
+        }
+    }
 }
 
 /// A name as a step of a JSON pointer.
@@ -110,8 +129,8 @@ fn audience(
     });
     let mut regions = BTreeSet::new();
     for (at, text) in written.iter().enumerate() {
-        let pointer = pointer("regions", at);
-        let Some(region) = mistakes.take(&pointer, text.parse::<Region>()) else { continue };
+        let pointer = Pointer::Item("regions", at);
+        let Some(region) = mistakes.take(pointer, text.parse::<Region>()) else { continue };
         if let Some(held_in) = held_in.filter(|held_in| !held_in.contains(&region)) {
             mistakes.add(pointer, unknown_region(&region, held_in));
         }

@@ -1,10 +1,12 @@
 //! From JSON to a request. Walks by hand, since serde stops at the first mistake.
 
+use std::borrow::Cow;
+
 use schemas::api::{InvalidationRequest, Mistake, UrlRequest, UrlWithQuery};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Mistakes, escape, pointer};
+use super::{Mistakes, Pointer};
 
 /// Every field of a request.
 const FIELDS: [&str; 14] = [
@@ -35,7 +37,7 @@ pub(crate) fn read(json: Value) -> (InvalidationRequest, Vec<Mistake>) {
         return (InvalidationRequest::default(), mistakes.0);
     };
     for name in object.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
-        mistakes.add(format!("/{}", escape(name)), unknown(name));
+        mistakes.add(Pointer::Field(name), unknown(name));
     }
     let request = Reader { object, mistakes: &mut mistakes }.request();
     (request, mistakes.0)
@@ -87,7 +89,7 @@ impl Reader<'_> {
         let value = self.object.remove(name).filter(|value| !value.is_null())?;
         let told = told(&value);
         let read = serde_json::from_value(value);
-        self.mistakes.take(&format!("/{name}"), read.map_err(|_| format!("is {told}; {fix}")))
+        self.mistakes.take(Pointer::Field(name), read.map_err(|_| format!("is {told}; {fix}")))
     }
 
     /// Strings; what is none is empty, so that the others keep their places.
@@ -97,7 +99,7 @@ impl Reader<'_> {
             Value::String(text) => text,
             other => {
                 let detail = format!("is {}; give a string", told(&other));
-                self.mistakes.add(pointer(name, at), detail);
+                self.mistakes.add(Pointer::Item(name, at), detail);
                 String::new()
             }
         });
@@ -116,7 +118,7 @@ impl Reader<'_> {
                 },
                 other => format!("is {}; give a URL", told(&other)),
             };
-            self.mistakes.add(pointer("urls", at), fix);
+            self.mistakes.add(Pointer::Item("urls", at), fix);
             UrlRequest::Exact(String::new())
         });
         urls.collect()
@@ -134,11 +136,11 @@ fn unknown(name: &str) -> String {
 }
 
 /// A wrong value in words: a short text as it is, anything else by its kind.
-fn told(value: &Value) -> String {
+fn told(value: &Value) -> Cow<'static, str> {
     match value {
-        Value::String(text) if text.len() <= 32 => format!("{text:?}"),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        other => kind(other).to_owned(),
+        Value::String(text) if text.len() <= 32 => format!("{text:?}").into(),
+        Value::Number(_) | Value::Bool(_) => value.to_string().into(),
+        other => kind(other).into(),
     }
 }
 

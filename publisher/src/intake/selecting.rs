@@ -4,7 +4,7 @@ use indexmap::IndexSet;
 use schemas::api::{InvalidationRequest, QueryRequest, SELECTORS_MAX, TAGS_MAX, UrlRequest};
 use schemas::{Host, QueryMatch, Selector, Site, SiteName, Sites, Url};
 
-use super::{Mistakes, pointer};
+use super::{Mistakes, Pointer};
 
 /// What a request selects.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Selected<'a> {
 
 /// A selector with a host, and where it stands.
 struct Hosted {
-    pointer: String,
+    pointer: Pointer<'static>,
     host: Host,
 }
 
@@ -67,27 +67,27 @@ fn read_hosted(
     mistakes: &mut Mistakes,
 ) {
     for (at, url) in request.urls.iter().enumerate() {
-        let pointer = pointer("urls", at);
+        let pointer = Pointer::Item("urls", at);
         let (text, any_query) = match url {
             UrlRequest::Exact(text) => (text, false),
             UrlRequest::With(with) => (&with.url, with.query == QueryRequest::Any),
         };
-        let Some(url) = mistakes.take(&pointer, text.parse::<Url>()) else { continue };
+        let Some(url) = mistakes.take(pointer, text.parse::<Url>()) else { continue };
         let Url { scheme, host, path, query } = url;
         if any_query && query.is_some() {
             let detail = "has a query though any query is meant; leave out '?' and what follows";
-            mistakes.add(&pointer, detail);
+            mistakes.add(pointer, detail);
         }
         let query = if any_query { QueryMatch::Any } else { QueryMatch::Exact(query) };
         hosted.push(Hosted { pointer, host: host.clone() });
         selectors.insert(Selector::Url { scheme, host, path, query });
     }
     for (at, text) in request.prefixes.iter().enumerate() {
-        let pointer = pointer("prefixes", at);
-        let Some(url) = mistakes.take(&pointer, text.parse::<Url>()) else { continue };
+        let pointer = Pointer::Item("prefixes", at);
+        let Some(url) = mistakes.take(pointer, text.parse::<Url>()) else { continue };
         if url.query.is_some() {
             let detail = "has a query; a prefix ends with its path, and covers every query";
-            mistakes.add(&pointer, detail);
+            mistakes.add(pointer, detail);
         }
         hosted.push(Hosted { pointer, host: url.host.clone() });
         selectors.insert(Selector::Prefix { host: url.host, path: url.path });
@@ -100,10 +100,10 @@ fn read_names(
     mistakes: &mut Mistakes,
 ) {
     for (at, tag) in request.tags.iter().enumerate() {
-        selectors.extend(mistakes.take(&pointer("tags", at), tag.parse()).map(Selector::Tag));
+        selectors.extend(mistakes.take(Pointer::Item("tags", at), tag.parse()).map(Selector::Tag));
     }
     for (at, key) in request.keys.iter().enumerate() {
-        selectors.extend(mistakes.take(&pointer("keys", at), key.parse()).map(Selector::Key));
+        selectors.extend(mistakes.take(Pointer::Item("keys", at), key.parse()).map(Selector::Key));
     }
     if request.everything {
         selectors.insert(Selector::Everything);
@@ -133,7 +133,7 @@ fn inferred<'a>(hosted: &[Hosted], sites: &'a Sites, mistakes: &mut Mistakes) ->
         }
         _ => {
             for Hosted { pointer, host } in hosted {
-                mistakes.add(pointer, no_site(host));
+                mistakes.add(*pointer, no_site(host));
             }
             None
         }
@@ -149,9 +149,9 @@ fn check_hosts(hosted: &[Hosted], site: &Site, sites: &Sites, mistakes: &mut Mis
                     "host {host} is of the site {}, the request of {}; send one for each site",
                     of_host.name, site.name
                 );
-                mistakes.add(pointer, detail);
+                mistakes.add(*pointer, detail);
             }
-            None => mistakes.add(pointer, no_site(host)),
+            None => mistakes.add(*pointer, no_site(host)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use humantime_serde::re::humantime::parse_duration;
 
-use super::{Mistakes, pointer};
+use super::{Mistakes, Pointer};
 
 const REASON_BYTES_MAX: usize = 512;
 const LABELS_MAX: usize = 16;
@@ -38,13 +38,13 @@ pub(super) fn check_labels(labels: &BTreeMap<String, String>, mistakes: &mut Mis
         return mistakes.add("/labels", detail);
     }
     for (name, value) in labels {
-        let pointer = pointer("labels", name);
+        let pointer = Pointer::Member("labels", name);
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
         if !(1..=LABEL_NAME_BYTES_MAX).contains(&name.len()) || !name.chars().all(allowed) {
             let detail = format!(
                 "a label's name is 1 to {LABEL_NAME_BYTES_MAX} letters, digits, '-', '_', '.' and '/'"
             );
-            mistakes.add(&pointer, detail);
+            mistakes.add(pointer, detail);
         }
         if let Some(mistake) = wrong_text(value, LABEL_VALUE_BYTES_MAX) {
             mistakes.add(pointer, mistake);
