@@ -185,7 +185,7 @@ impl PublisherHandle {
     fn check(&self, request: &InvalidationRequest) -> Result<Wanted, Vec<Mistake>> {
         let known_regions = match &request.regions {
             Some(_) => self.known_regions(),
-            None => BTreeSet::new(),
+            None => Arc::default(),
         };
         intake::check(request, &self.0.sites, &known_regions)
     }
@@ -211,13 +211,13 @@ impl PublisherHandle {
             (Audience::Regions(regions), _) | (Audience::All, Some(Audience::Regions(regions))) => {
                 regions.iter().cloned().collect()
             }
-            (Audience::All, _) => self.known_regions().into_iter().collect(),
+            (Audience::All, _) => self.known_regions().iter().cloned().collect(),
         }
     }
 
     /// Regions with agents, and regions that some site names.
-    pub(crate) fn known_regions(&self) -> BTreeSet<Region> {
-        self.0.tracker.region_names()
+    pub(crate) fn known_regions(&self) -> Arc<BTreeSet<Region>> {
+        self.0.tracker.known_regions()
     }
 }
 

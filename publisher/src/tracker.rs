@@ -37,7 +37,7 @@ mod telling;
 mod tests;
 mod trouble;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -89,6 +89,7 @@ pub(crate) struct Tracker {
     events: Events,
     measured: Vec<(Region, Latencies)>,
     awaited: Awaited,
+    known_regions: KnownRegions,
     metrics: TrackerMetrics,
 }
 
@@ -110,6 +111,14 @@ struct Awaited {
     by_scope: HashMap<Arc<Scope>, RegionBits>,
 }
 
+/// The regions with agents and those that some site names, until the registry changes: every request asks for them.
+#[derive(Debug, Default)]
+struct KnownRegions {
+    /// Of the registry, once they were asked for.
+    revision: Option<u64>,
+    names: Arc<BTreeSet<Region>>,
+}
+
 impl Tracker {
     /// That of the publisher `name`. Knows nobody, and begins to listen `now`.
     pub(crate) fn new(name: PublisherName, sites: Arc<Sites>, now: Timestamp) -> Self {
@@ -126,6 +135,7 @@ impl Tracker {
             events: Events::default(),
             measured: Vec::new(),
             awaited: Awaited::default(),
+            known_regions: KnownRegions::default(),
             metrics: TrackerMetrics::new(),
         }
     }

@@ -80,8 +80,8 @@ impl TrackerHandle {
     }
 
     /// The names of those regions.
-    pub(crate) fn region_names(&self) -> BTreeSet<Region> {
-        self.0.tracker.lock().region_names()
+    pub(crate) fn known_regions(&self) -> Arc<BTreeSet<Region>> {
+        self.0.tracker.lock().known_regions()
     }
 
     /// One row per lane.

@@ -83,7 +83,10 @@ impl Registry {
             report;
         let heard = Instance { id: instance, sequence, heard_at: at };
         let agent = match self.agents.entry(name) {
-            Entry::Vacant(vacant) => vacant.insert(Agent::new(region.clone(), heard)),
+            Entry::Vacant(vacant) => {
+                self.revision += 1;
+                vacant.insert(Agent::new(region.clone(), heard))
+            }
             Entry::Occupied(known) => {
                 let agent = known.into_mut();
                 if !agent.hear(heard) {

@@ -1,6 +1,7 @@
 //! The tables: regions, caches, and what an invalidation would do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use schemas::api::{CacheSummary, DryRunCache, Floor, LatencyWindows, RegionSummary};
@@ -9,7 +10,7 @@ use schemas::{Ability, Audience, Invalidation, Outcome, Region, Selector};
 use super::lane::Cache;
 use super::registry::Registered;
 use super::scope::Scope;
-use super::{Tracker, count};
+use super::{KnownRegions, Tracker, count};
 
 impl Tracker {
     /// Every region that has agents or holds a site by name.
@@ -18,7 +19,16 @@ impl Tracker {
     }
 
     /// Their names alone: asked with every request.
-    pub(crate) fn region_names(&self) -> BTreeSet<Region> {
+    pub(crate) fn known_regions(&mut self) -> Arc<BTreeSet<Region>> {
+        let revision = Some(self.registry.revision());
+        if self.known_regions.revision != revision {
+            let names = Arc::new(self.region_names());
+            self.known_regions = KnownRegions { revision, names };
+        }
+        Arc::clone(&self.known_regions.names)
+    }
+
+    fn region_names(&self) -> BTreeSet<Region> {
         let declared = self.sites.iter().filter_map(|site| match &site.regions {
             Audience::Regions(regions) => Some(regions),
             Audience::All => None,

@@ -28,9 +28,21 @@ fn a_region_that_a_site_names_is_shown_without_agents() {
 #[test]
 fn a_region_that_no_site_names_is_known_by_its_agents() {
     let mut bus = Bus::new();
-    bus.hear(&mut Agent::new("one", "ap"));
-    let names: Vec<_> = bus.tracker.region_names().into_iter().collect();
-    assert_eq!(names, ["ap", "eu"].map(|name| name.parse().unwrap()));
+    let known = |bus: &mut Bus| -> Vec<String> {
+        bus.tracker.known_regions().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(known(&mut bus), ["eu"]);
+    let mut agent = Agent::new("one", "ap");
+    bus.hear(&mut agent);
+    assert_eq!(known(&mut bus), ["ap", "eu"]);
+    agent.report.region = "us".parse().unwrap();
+    agent.report.caches.clear();
+    bus.hear(&mut agent);
+    assert_eq!(known(&mut bus), ["eu", "us"]);
+    let mut bare = Agent::new("two", "sa");
+    bare.report.caches.clear();
+    bus.hear(&mut bare);
+    assert_eq!(known(&mut bus), ["eu", "sa", "us"]);
 }
 
 #[test]
