@@ -5,12 +5,12 @@ mod plan;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::{Flushed, LineId, Mode, Number, NumberRange, SiteName};
+use schemas::{Abilities, Flushed, LineId, Mode, Number, NumberRange, SiteName};
 use uuid::Uuid;
 
 use crate::Moment;
 
-pub(crate) use plan::{Cause, Plan};
+pub(crate) use plan::{Cause, Extent, Plan};
 
 /// An order to flush: its name, and when it expires.
 pub(crate) type FlushOrder = (Uuid, Timestamp);
@@ -37,7 +37,7 @@ struct UnderWay {
     id: u64,
     plan: Plan,
     orders: Vec<FlushOrder>,
-    sites_left: usize,
+    left: usize,
     heads: Vec<(LineId, Number)>,
 }
 
@@ -47,8 +47,8 @@ struct LastPass {
     id: u64,
     cause: Cause,
     mode: Mode,
-    sites: Vec<SiteName>,
-    sites_left: usize,
+    extent: Extent,
+    left: usize,
     numbers: Vec<(LineId, NumberRange)>,
     orders: Vec<FlushOrder>,
 }
@@ -84,8 +84,8 @@ impl Flush {
             id: self.next_id,
             cause: if flushed.bases { Cause::NoCursor } else { Cause::Hole },
             mode: Mode::Hard,
-            sites: flushed.sites.iter().cloned().collect(),
-            sites_left: flushed.sites.len(),
+            extent: Extent { sites: flushed.sites.iter().cloned().collect(), hosts: Vec::new() },
+            left: flushed.sites.len(),
             numbers: flushed.numbers.clone(),
             orders: Vec::new(),
         });
@@ -101,7 +101,7 @@ impl Flush {
             .filter(|flush| Some(flush.id) != under_way && flush.mode == Mode::Hard)
             .collect();
         (!done.is_empty()).then(|| Flushed {
-            sites: done.iter().flat_map(|flush| flush.sites.clone()).collect(),
+            sites: done.iter().flat_map(|flush| flush.extent.sites.clone()).collect(),
             bases: done.iter().any(|flush| flush.cause.doubts_all()),
             numbers: done.iter().flat_map(|flush| flush.numbers.clone()).collect(),
         })
@@ -114,14 +114,14 @@ impl Flush {
 
     /// Flushes at `at`, unless one is due already.
     pub(crate) fn schedule(&mut self, at: Moment, plan: Plan) {
-        if self.free() && !plan.sites.is_empty() {
+        if self.free() && !plan.extent.is_empty() {
             self.scheduled = Some(Due { at, plan });
         }
     }
 
     /// Flushes once a human orders it, unless one is due already.
     pub(crate) fn hold(&mut self, plan: Plan) {
-        if self.free() && !plan.sites.is_empty() {
+        if self.free() && !plan.extent.is_empty() {
             self.held = Some(plan);
         }
     }
@@ -174,7 +174,8 @@ impl Flush {
         let (mut plan, orders) = match self.ordered.take_if(|ordered| ordered.at <= now) {
             Some(OrderedFlush { sites, mode, orders, .. }) => {
                 let mode = if softens { mode } else { Mode::Hard };
-                let mut plan = Plan { cause: Cause::Ordered, sites, mode };
+                let extent = Extent { sites, hosts: Vec::new() };
+                let mut plan = Plan { cause: Cause::Ordered, extent, mode };
                 if mode == Mode::Hard {
                     let due = self.scheduled.take().map(|due| due.plan);
                     plan.cause = due.or(self.held.take()).map_or(plan.cause, |due| due.cause);
@@ -187,24 +188,23 @@ impl Flush {
             plan.mode = Mode::Hard;
         }
         self.next_id += 1;
-        let (id, sites_left, ordered) = (self.next_id, plan.sites.len(), !orders.is_empty());
-        let Plan { cause, sites, mode } = plan.clone();
-        let heads = heads(&sites);
+        let (id, left, ordered) = (self.next_id, plan.extent.len(), !orders.is_empty());
+        let Plan { cause, extent, mode } = plan.clone();
+        let heads = heads(&extent.sites);
         let (numbers, after_pass) = (Vec::new(), mode == Mode::Soft);
         // A soft flush is carried out once its last pass is done: the cursor does not tell of it before.
         let (late, early) = if after_pass { (orders, Vec::new()) } else { (Vec::new(), orders) };
-        let last = LastPass { id, cause, mode, sites, sites_left, numbers, orders: late };
+        let last = LastPass { id, cause, mode, extent, left, numbers, orders: late };
         self.last_passes.push(last);
-        self.under_way =
-            Some(UnderWay { id, plan: plan.clone(), orders: early, sites_left, heads });
+        self.under_way = Some(UnderWay { id, plan: plan.clone(), orders: early, left, heads });
         Some((id, plan, ordered))
     }
 
-    /// One site of flush `id` was purged. When that was the last one, answers the heads that it made up for.
+    /// One selector of flush `id` was purged. When that was the last one, answers the heads that it made up for.
     pub(crate) fn purged(&mut self, id: u64) -> Option<Vec<(LineId, Number)>> {
         let under_way = self.under_way.as_mut().filter(|flush| flush.id == id)?;
-        under_way.sites_left -= 1;
-        if under_way.sites_left > 0 {
+        under_way.left -= 1;
+        if under_way.left > 0 {
             return None;
         }
         let UnderWay { plan, orders, heads, .. } = self.under_way.take()?;
@@ -219,6 +219,15 @@ impl Flush {
         Some(Vec::new())
     }
 
+    /// What the cache can do is known: what becomes of single hosts is decided by it.
+    pub(crate) fn settle_hosts(&mut self, known: &Abilities) {
+        let held = self.held.iter_mut();
+        let plans = self.scheduled.iter_mut().map(|due| &mut due.plan).chain(held);
+        plans.for_each(|plan| plan.extent.settle_hosts(known));
+        self.scheduled.take_if(|due| due.plan.extent.is_empty());
+        self.held.take_if(|plan| plan.extent.is_empty());
+    }
+
     /// Flush `id` made up for `numbers`; they are final after its last pass.
     pub(crate) fn made_up_for(&mut self, id: u64, numbers: Vec<(LineId, NumberRange)>) {
         if let Some(last_pass) = self.last_passes.iter_mut().find(|flush| flush.id == id) {
@@ -226,13 +235,13 @@ impl Flush {
         }
     }
 
-    /// One site of flush `id` has had its last pass. Answers what is final by that.
+    /// One selector of flush `id` has had its last pass. Answers what is final by that.
     pub(crate) fn finished(&mut self, id: u64) -> Vec<(LineId, NumberRange)> {
         let Some(at) = self.last_passes.iter().position(|flush| flush.id == id) else {
             return Vec::new();
         };
-        self.last_passes[at].sites_left -= 1;
-        if self.last_passes[at].sites_left > 0 {
+        self.last_passes[at].left -= 1;
+        if self.last_passes[at].left > 0 {
             return Vec::new();
         }
         let LastPass { numbers, orders, .. } = self.last_passes.swap_remove(at);
@@ -252,7 +261,7 @@ impl Flush {
         }
         let at = now + AGAIN_AFTER;
         for order in orders {
-            self.order(at, plan.sites.clone(), plan.mode, order);
+            self.order(at, plan.extent.sites.clone(), plan.mode, order);
         }
         if plan.cause != Cause::Ordered {
             self.schedule(at, plan);
@@ -269,7 +278,9 @@ impl Flush {
     /// Whether the cache holds nothing any more that only a flush still to come would remove. Holes do
     /// not count: the floors stay below them until then.
     pub(crate) fn applied(&self) -> bool {
-        !self.causes().any(Cause::doubts_all)
+        // The cursor tells of whole sites that lack their last pass, not of hosts.
+        let mut hosts = self.last_passes.iter().map(|flush| &flush.extent.hosts);
+        !self.causes().any(Cause::doubts_all) && hosts.all(Vec::is_empty)
     }
 
     /// Whether such a flush has had its last pass too.
@@ -283,6 +294,11 @@ impl Flush {
         let scheduled = self.scheduled.iter().map(|due| due.plan.cause);
         let held = self.held.iter().map(|plan| plan.cause);
         under_way.chain(scheduled).chain(held).chain(self.ordered.iter().map(|_| Cause::Ordered))
+    }
+
+    /// Whether one that follows that of the inner cache is due or under way.
+    pub(crate) fn follows_inner(&self) -> bool {
+        self.causes().any(|cause| cause == Cause::Inner)
     }
 
     /// Why one is due or under way, if one is.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Cursor, Invalidation, LineId, NumberRange, Priority, PublisherName, Region,
+    Abilities, Cursor, Host, Invalidation, LineId, NumberRange, Priority, PublisherName, Region,
     SiteName, Sites,
 };
 use uuid::Uuid;
@@ -31,7 +31,7 @@ use crate::Moment;
 use crate::batch::{Entry, Queue, Waiter};
 use crate::config::LaneConfig;
 use crate::driver::{Batch, Purge};
-use crate::flush::{Cause, Flush};
+use crate::flush::{Cause, Extent, Flush};
 use crate::ledger::Ledger;
 use crate::lookup::Lookup;
 use crate::order::{Finals, Floors, Held, Inner};
@@ -158,8 +158,10 @@ pub(crate) struct Machine {
     bidden: Vec<FlushBidding>,
     /// The orders carried out, and when they expire.
     obeyed: BTreeMap<Uuid, Timestamp>,
-    /// Up to which of the inner lane's flushes this one has flushed too.
+    /// Up to which of the inner lane's flushes this one has flushed too,
     followed: u64,
+    /// unless an earlier life has left that undone.
+    behind: bool,
     /// The broker's time of where reading went on.
     resumed_at: Option<Timestamp>,
     lookup: Lookup,
@@ -183,7 +185,6 @@ impl Machine {
         let ledger = cursor.map_or_else(Ledger::default, |cursor| Ledger::resumed(cursor, now));
         let resumed_at = cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).min());
         let settled = ledger.applied_ranges();
-        let followed = inner.as_ref().map_or(0, |inner| inner.flushes());
         // A fence keeps nothing stale out that comes from an inner cache which still has its own passes before it.
         let fenced = purpose.fenced_rebound.filter(|_| inner.is_none());
         let rebounds = Rebounds::new(purpose.rebounds.clone(), fenced);
@@ -210,7 +211,9 @@ impl Machine {
             obeyed: cursor
                 .map(|cursor| cursor.obeyed.iter().copied().collect())
                 .unwrap_or_default(),
-            followed,
+            // Whatever the inner lane has flushed before this one began, it did so in the same process.
+            followed: 0,
+            behind: cursor.is_some_and(|cursor| cursor.behind),
             resumed_at: cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).max()),
             lookup: Lookup::new(resumed_at, now),
             start: Start::new(cursor.is_none(), now),
@@ -232,12 +235,19 @@ impl Machine {
     fn flush_what_is_new(&mut self, cursor: &Cursor, now: Moment) {
         let all = self.sites();
         let templates_grew = !self.purpose.templates.is_subset(&cursor.templates);
-        let sites = if cursor.region != self.purpose.region || templates_grew {
-            all
-        } else {
-            all.into_iter().filter(|site| !cursor.sites.contains(site)).collect()
+        let all_new = cursor.region != self.purpose.region || templates_grew;
+        let is_new = |site: &SiteName| all_new || !cursor.sites.contains(site);
+        let (new, known): (Vec<_>, Vec<_>) = all.into_iter().partition(is_new);
+        let hosts = known.iter().flat_map(|site| self.new_hosts(site, cursor)).collect();
+        self.must_flush_of(now, Cause::Configuration, Extent { sites: new, hosts });
+    }
+
+    /// The hosts of a site that a cursor, which knows the hosts of that site, does not know.
+    fn new_hosts(&self, site: &SiteName, cursor: &Cursor) -> Vec<(SiteName, Host)> {
+        let (Some(now), Some(then)) = (self.purpose.sites.get(site), cursor.hosts.get(site)) else {
+            return Vec::new();
         };
-        self.must_flush(now, Cause::Configuration, sites);
+        now.hosts.difference(then).map(|host| (site.clone(), host.clone())).collect()
     }
 
     /// The sites this lane's cache holds.

@@ -158,6 +158,8 @@ pub(crate) fn instance(folder: &Path) -> Result<Uuid, ShelfError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn shelf(folder: &Path) -> Shelf {
@@ -176,6 +178,8 @@ mod tests {
             flushed: None,
             closed: Vec::new(),
             obeyed: Vec::new(),
+            hosts: BTreeMap::new(),
+            behind: false,
         }
     }
 

@@ -1,11 +1,11 @@
 //! What a lane remembers of its cache between lives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{LineId, Number, NumberRange, Region, SiteName};
+use crate::{Host, LineId, Number, NumberRange, Region, SiteName};
 
 /// A lane's memory: it lives and dies with the cache that it describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Cursor {
     pub region: Region,
     /// The sites it purged; what is added later is flushed.
     pub sites: BTreeSet<SiteName>,
+    /// The hosts of each site, where they are known; what is added later is flushed.
+    pub hosts: BTreeMap<SiteName, BTreeSet<Host>>,
     /// Key templates in force, `name=template`; what is added later is flushed.
     pub templates: BTreeSet<String>,
     /// Every line it knows.
@@ -28,6 +30,8 @@ pub struct Cursor {
     pub closed: Vec<ClosedLine>,
     /// Orders that were carried out, and when they expire; ascending.
     pub obeyed: Vec<(Uuid, Timestamp)>,
+    /// Whether the cache that it comes after was flushed, and this one not yet since.
+    pub behind: bool,
 }
 
 /// What a flush made up for: applied, and final after its last pass.

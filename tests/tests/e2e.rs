@@ -4,6 +4,8 @@
 
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
+#[path = "e2e/flushes.rs"]
+mod flushes;
 #[path = "e2e/freshness.rs"]
 mod freshness;
 #[path = "e2e/hostile_log.rs"]
@@ -16,6 +18,8 @@ mod promises;
 mod purges;
 #[path = "e2e/restarts.rs"]
 mod restarts;
+#[path = "e2e/restored.rs"]
+mod restored;
 #[path = "e2e/three_tiers.rs"]
 mod three_tiers;
 #[path = "e2e/troubles.rs"]

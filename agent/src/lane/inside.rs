@@ -217,6 +217,8 @@ fn is_sound(cursor: &Cursor) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use bytes::Bytes;
     use schemas::{LineCursor, LineId, NumberRange};
 
@@ -241,6 +243,8 @@ mod tests {
             flushed: None,
             closed: Vec::new(),
             obeyed: Vec::new(),
+            hosts: BTreeMap::new(),
+            behind: false,
         }
     }
 

@@ -89,24 +89,27 @@ impl Machine {
         if self.flush_at().is_none_or(|at| now < at) {
             return;
         }
+        if let Some(known) = &self.abilities {
+            self.flush.settle_hosts(known);
+        }
         // What is missing may have been of any site.
         let (all, ledger) = (self.sites(), &self.ledger);
-        let heads = |sites: &[SiteName]| {
-            let whole = all.iter().all(|site| sites.contains(site));
-            if whole { ledger.heads() } else { Vec::new() }
-        };
+        let is_whole = |sites: &[SiteName]| all.iter().all(|site| sites.contains(site));
+        let heads = |sites: &[SiteName]| if is_whole(sites) { ledger.heads() } else { Vec::new() };
         let begun = self.flush.begin(now, softens, heads);
         let Some((id, plan, ordered)) = begun else { return };
-        if let (Mode::Hard, Some(inner)) = (plan.mode, &self.inner) {
-            self.followed = inner.flushes();
+        if let (Mode::Hard, true, Some(inner)) =
+            (plan.mode, is_whole(&plan.extent.sites), &self.inner)
+        {
+            (self.followed, self.behind) = (inner.flushes(), false);
         }
         if self.ability(&Selector::Everything) != Ability::Supported {
             self.flush.refused(id, now);
             self.last_error = Some(CANNOT_FLUSH.to_owned());
             return;
         }
-        for site in plan.sites {
-            let purge = Purge { site, selector: Selector::Everything, mode: plan.mode };
+        for (site, selector) in plan.extent.selectors() {
+            let purge = Purge { site, selector, mode: plan.mode };
             self.queue.add(&purge, Waiter::Flush(id), now);
         }
         self.flushes_begun.push(if ordered { Cause::Ordered } else { plan.cause });

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Machine;
 use crate::Moment;
 use crate::config::OnGap;
-use crate::flush::{Cause, Plan};
+use crate::flush::{Cause, Extent, Plan};
 use crate::standing_orders::FlushBidding;
 
 /// Most orders remembered as carried out; those that expire first make room.
@@ -66,7 +66,11 @@ impl Machine {
 
     /// The lane has to flush these sites at `at`: as far as its configuration lets it do so by itself.
     pub(super) fn must_flush(&mut self, at: Moment, cause: Cause, sites: Vec<SiteName>) {
-        let plan = |mode| Plan { cause, sites, mode };
+        self.must_flush_of(at, cause, Extent { sites, hosts: Vec::new() });
+    }
+
+    pub(super) fn must_flush_of(&mut self, at: Moment, cause: Cause, extent: Extent) {
+        let plan = |mode| Plan { cause, extent, mode };
         match (self.purpose.config.on_gap, cause) {
             (OnGap::Hold, _) => self.flush.hold(plan(Mode::Hard)),
             (OnGap::Soft, Cause::Hole) => self.flush.schedule(at, plan(Mode::Soft)),
@@ -76,11 +80,16 @@ impl Machine {
 
     /// What was flushed in the cache behind this one may still lie here.
     pub(super) fn follow_inner(&mut self, now: Moment) {
-        let behind = self.inner.as_ref().is_some_and(|inner| inner.flushes() > self.followed);
-        if behind && !self.start.joining() && self.flush.free() {
+        if self.is_behind() && !self.start.joining() && self.flush.free() {
             let sites = self.sites();
             self.must_flush(now, Cause::Inner, sites);
         }
+    }
+
+    /// Whether the inner cache was flushed, and this one not since.
+    pub(super) fn is_behind(&self) -> bool {
+        let inner = self.inner.as_ref();
+        inner.is_some_and(|inner| self.behind || inner.flushes() > self.followed)
     }
 
     /// When the next flush begins: after that of the inner lane, but no longer than the barrier after its time.

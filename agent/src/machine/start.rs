@@ -153,6 +153,8 @@ impl Machine {
         self.retry = last.retry;
         self.flushes_begun = last.flushes_begun;
         self.bidden = last.bidden;
+        self.followed = last.followed;
+        self.behind |= last.behind;
     }
 
     /// Whether nothing is under way to the cache, and it need not be left alone any more.

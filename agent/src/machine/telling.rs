@@ -1,8 +1,9 @@
 //! What a lane tells: its cursor to the shelf, its progress to the report, what it has settled to an outer lane.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use schemas::{Cursor, LaneReport, LineId, LineReport, NumberRange};
+use schemas::{Cursor, Host, LaneReport, LineId, LineReport, NumberRange, SiteName};
 
 use super::Machine;
 use crate::Moment;
@@ -37,13 +38,20 @@ impl Machine {
             life: self.life,
             region: self.purpose.region.clone(),
             sites: self.sites().into_iter().collect(),
+            hosts: self.hosts(),
             templates: self.purpose.templates.clone(),
             lines: self.ledger.cursors(),
             hints: self.ledger.hints(&self.stretches),
             flushed: self.flush.flushed(),
             closed: self.ledger.closed(),
             obeyed: self.obeyed.iter().map(|(id, until)| (*id, *until)).collect(),
+            behind: self.is_behind() || self.flush.follows_inner(),
         }
+    }
+
+    fn hosts(&self) -> BTreeMap<SiteName, BTreeSet<Host>> {
+        let sites = self.purpose.sites.iter().filter(|site| self.holds(&site.name));
+        sites.map(|site| (site.name.clone(), site.hosts.clone())).collect()
     }
 
     /// Whether others fill and purge the cache too.

@@ -43,6 +43,10 @@ fn name<T: std::str::FromStr + std::fmt::Debug>() -> impl Strategy<Value = T> {
     parsed("[a-z0-9][a-z0-9._-]{0,5}")
 }
 
+fn host() -> impl Strategy<Value = schemas::Host> {
+    parsed("[a-z0-9]{1,4}(\\.[a-z0-9]{1,4})?")
+}
+
 fn line() -> impl Strategy<Value = LineId> {
     any::<[u8; 16]>().prop_map(LineId::from_bytes)
 }
@@ -215,21 +219,21 @@ fn cursor() -> impl Strategy<Value = Cursor> {
         vec(line, 0..3),
         vec(hint, 0..3),
         option::of(flushed()),
-        (closed(), obeyed()),
+        (closed(), obeyed(), any::<bool>(), btree_map(name(), btree_set(host(), 0..3), 0..3)),
     )
-        .prop_map(
-            |(life, region, sites, templates, lines, hints, flushed, (closed, obeyed))| Cursor {
-                life,
-                region,
-                sites,
-                templates,
-                lines,
-                hints,
-                flushed,
-                closed,
-                obeyed,
-            },
-        )
+        .prop_map(|(life, region, sites, templates, lines, hints, flushed, since)| Cursor {
+            life,
+            region,
+            sites,
+            templates,
+            lines,
+            hints,
+            flushed,
+            closed: since.0,
+            obeyed: since.1,
+            behind: since.2,
+            hosts: since.3,
+        })
 }
 
 fn flushed() -> impl Strategy<Value = Flushed> {

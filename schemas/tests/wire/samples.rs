@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 15] {
+pub(crate) fn samples() -> [(&'static str, Message); 16] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
@@ -35,6 +35,7 @@ pub(crate) fn samples() -> [(&'static str, Message); 15] {
         ("v1-report-obeyed", Message::Board(BoardMessage::Report(Box::new(report_of_obeyed())))),
         ("v1-cursor", Message::Cursor(cursor())),
         ("v1-cursor-obeyed", Message::Cursor(cursor_of_obeyed())),
+        ("v1-cursor-behind", Message::Cursor(cursor_behind())),
         ("v1-cursor-flushed", Message::Cursor(cursor_of_flushed_cache())),
     ]
 }
@@ -207,6 +208,8 @@ pub(crate) fn cursor() -> Cursor {
         flushed: None,
         closed: Vec::new(),
         obeyed: Vec::new(),
+        behind: false,
+        hosts: BTreeMap::new(),
     }
 }
 
@@ -218,6 +221,13 @@ fn cursor_of_obeyed() -> Cursor {
         ],
         ..cursor()
     }
+}
+
+fn cursor_behind() -> Cursor {
+    let hosts = |names: &[&str]| names.iter().map(|name| text(name)).collect();
+    let hosts =
+        [(text("main"), hosts(&["example.com", "www.example.com"])), (text("shop"), hosts(&[]))];
+    Cursor { behind: true, hosts: hosts.into(), ..cursor() }
 }
 
 fn report_of_obeyed() -> Report {

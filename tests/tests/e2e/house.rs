@@ -1,6 +1,9 @@
 //! An origin, both caches, and the process that purges them.
 
+use std::process::Output;
+
 use serde_json::{Value, json};
+use tests::process::purgebus;
 use tests::serve::{Api, Caches, PAGES, Serve, Settings};
 use tests::servers::origin::{Origin, Page};
 
@@ -29,6 +32,14 @@ impl House {
 
     pub(crate) fn api(&self) -> &Api {
         self.serve.api()
+    }
+
+    /// Runs a verb that asks the process, to its end.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = purgebus();
+        command.args(arguments).env("PURGEBUS_URL", format!("http://{}", self.api().address()));
+        let running = tokio::task::spawn_blocking(move || command.output());
+        running.await.expect("no panic").expect("it runs")
     }
 
     /// The editor stores a new version of a page.

@@ -1,5 +1,6 @@
 //! When what is missing counts as missing, and when the log is looked through first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ fn resumed_knowing(sites: &[&str]) -> Machine {
         hints: Vec::new(),
         closed: Vec::new(),
         obeyed: Vec::new(),
+        hosts: BTreeMap::new(),
+        behind: false,
         flushed: None,
     };
     let rng = fastrand::Rng::with_seed(5);

@@ -1,5 +1,6 @@
 //! Who was away for too long flushes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ fn reads_again_after(away: Duration) -> Machine {
         flushed: None,
         closed: Vec::new(),
         obeyed: Vec::new(),
+        hosts: BTreeMap::new(),
+        behind: false,
     };
     let rng = fastrand::Rng::with_seed(5);
     let mut lane = Machine::new(purpose, Some(&cursor), None, rng, Moment::ZERO);

@@ -1,5 +1,7 @@
 //! The cursor.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bincode::{BorrowDecode, Encode};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use super::line::{Line, Range};
 use super::time::Time;
 use super::{Ext, ascending, each, fact};
 use crate::wire::WireError;
-use crate::{NumberRange, Region, SiteName};
+use crate::{Host, NumberRange, Region, SiteName};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Cursor<'a> {
@@ -21,10 +23,13 @@ pub(in crate::wire) struct Cursor<'a> {
     ext: Ext<'a>,
 }
 
-/// The facts of a cursor's `ext`: a flush that lacks its last pass, closed lines, and orders carried out.
+/// The facts of a cursor's `ext`: a flush that lacks its last pass, closed lines, orders carried out, that the cache
+/// behind was flushed alone, and the hosts of sites.
 const FLUSHED: u16 = 1;
 const CLOSED: u16 = 2;
 const OBEYED: u16 = 3;
+const BEHIND: u16 = 4;
+const HOSTS: u16 = 5;
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Flushed<'a> {
@@ -38,6 +43,9 @@ struct Closed(Vec<(Line, u64, Time)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Obeyed(Vec<([u8; 16], Time)>);
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Hosts<'a>(Vec<(&'a str, Vec<&'a str>)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct LineCursor<'a> {
@@ -58,7 +66,7 @@ struct ResumeHint {
 impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
     fn from(cursor: &'a crate::Cursor) -> Self {
         let crate::Cursor { life, region, sites, templates, lines, hints, .. } = cursor;
-        let crate::Cursor { flushed, closed, obeyed, .. } = cursor;
+        let crate::Cursor { flushed, closed, obeyed, behind, hosts, .. } = cursor;
         Self {
             life: *life,
             region: region.as_str(),
@@ -71,6 +79,8 @@ impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
                 .map(|flushed| fact::one(FLUSHED, &Flushed::from(flushed)))
                 .chain((!closed.is_empty()).then(|| fact::one(CLOSED, &Closed::from(&closed[..]))))
                 .chain((!obeyed.is_empty()).then(|| fact::one(OBEYED, &Obeyed::from(&obeyed[..]))))
+                .chain(behind.then(|| fact::one(BEHIND, &())))
+                .chain((!hosts.is_empty()).then(|| fact::one(HOSTS, &Hosts::from(hosts))))
                 .collect(),
         }
     }
@@ -97,6 +107,11 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
                 .transpose()?
                 .unwrap_or_default(),
             obeyed: fact::find::<Obeyed>(&ext, OBEYED)?
+                .map(TryInto::try_into)
+                .transpose()?
+                .unwrap_or_default(),
+            behind: fact::find::<()>(&ext, BEHIND)?.is_some(),
+            hosts: fact::find::<Hosts<'_>>(&ext, HOSTS)?
                 .map(TryInto::try_into)
                 .transpose()?
                 .unwrap_or_default(),
@@ -165,6 +180,29 @@ impl TryFrom<Obeyed> for Vec<(Uuid, Timestamp)> {
         ascending("orders carried out", &rows, |(id, _)| *id)?;
         let obeyed = rows.into_iter();
         obeyed.map(|(id, until)| Ok((Uuid::from_bytes(id), until.try_into()?))).collect()
+    }
+}
+
+impl<'a> From<&'a BTreeMap<SiteName, BTreeSet<Host>>> for Hosts<'a> {
+    fn from(hosts: &'a BTreeMap<SiteName, BTreeSet<Host>>) -> Self {
+        let rows = hosts.iter();
+        Self(
+            rows.map(|(site, of)| (site.as_str(), of.iter().map(Host::as_str).collect())).collect(),
+        )
+    }
+}
+
+impl TryFrom<Hosts<'_>> for BTreeMap<SiteName, BTreeSet<Host>> {
+    type Error = WireError;
+
+    fn try_from(Hosts(rows): Hosts<'_>) -> Result<Self, WireError> {
+        ascending("sites with hosts", &rows, |(site, _)| *site)?;
+        let rows = rows.into_iter().map(|(site, hosts)| {
+            ascending("hosts", &hosts, |host| *host)?;
+            let hosts: Result<_, _> = hosts.into_iter().map(Host::from_canonical).collect();
+            Ok((SiteName::from_canonical(site)?, hosts?))
+        });
+        rows.collect()
     }
 }
 
