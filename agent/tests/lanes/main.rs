@@ -3,6 +3,7 @@
 mod bench;
 mod gate;
 mod orders;
+mod outage;
 mod passes;
 mod starts;
 

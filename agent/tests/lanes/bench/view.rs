@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use broker_adapter::{Broker, Start, Topic};
+use bytes::Bytes;
 use daemon::Readiness;
 use schemas::{
     BoardMessage, ClockReading, LaneReport, LineReport, Priority, REPORTS_BOARD, Report, wire,
@@ -61,10 +62,24 @@ impl Bench {
     }
 
     async fn latest_report(&self) -> Report {
+        report_in(&self.latest_report_bytes().await)
+    }
+
+    async fn latest_report_bytes(&self) -> Bytes {
         let board = Topic::board(REPORTS_BOARD);
         let mut reports = self.broker.subscribe(board, Start::Oldest).await.expect("a board");
-        let delivery = reports.read(1).await.expect("a report").remove(0);
-        report_in(&delivery.body)
+        reports.read(1).await.expect("a report").remove(0).body
+    }
+
+    /// The size of the agent's latest report.
+    pub(crate) async fn report_bytes(&self) -> u64 {
+        self.latest_report_bytes().await.len() as u64
+    }
+
+    /// The size of all files that the agent keeps.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.state.path()).expect("its folder").flatten();
+        files.map(|file| file.metadata().map_or(0, |known| known.len())).sum()
     }
 
     pub(crate) async fn until_purged(&self, cache: &str, count: usize) {
