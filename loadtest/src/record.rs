@@ -1,12 +1,9 @@
 //! Frames as a publisher packs them, made without one: what a log holds before a run.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use daemon::Clock;
 use schemas::{
-    Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Mode, Number, Priority,
-    QueryMatch, Selector, Url, wire,
+    Frame, Heartbeat, Invalidation, LineId, LogMessage, Number, QueryMatch, Selector, Url, wire,
 };
 use uuid::Uuid;
 
@@ -107,19 +104,8 @@ pub(crate) fn number(selector: &Selector) -> Option<Number> {
 }
 
 fn invalidation(selector: Selector) -> Invalidation {
-    Invalidation {
-        id: Uuid::now_v7(),
-        site: "main".parse().expect("a name"),
-        selectors: vec![selector],
-        mode: Mode::Hard,
-        priority: Priority::Normal,
-        audience: Audience::All,
-        accepted_at: Clock::system().now(),
-        expires_in: None,
-        after: None,
-        reason: None,
-        labels: BTreeMap::new(),
-    }
+    let site = "main".parse().expect("a name");
+    Invalidation::new(Uuid::now_v7(), site, vec![selector], Clock::system().now())
 }
 
 #[cfg(test)]

@@ -133,3 +133,22 @@ pub struct Invalidation {
     /// For humans' tools.
     pub labels: BTreeMap<String, String>,
 }
+
+impl Invalidation {
+    /// A hard one of normal priority for all regions, of which nothing else is said.
+    pub fn new(id: Uuid, site: SiteName, selectors: Vec<Selector>, accepted_at: Timestamp) -> Self {
+        Self {
+            id,
+            site,
+            selectors,
+            mode: Mode::Hard,
+            priority: Priority::Normal,
+            audience: Audience::All,
+            accepted_at,
+            expires_in: None,
+            after: None,
+            reason: None,
+            labels: BTreeMap::new(),
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! What the tests of a lane have in common: what it is for, what its cache can do, and what it hears.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker_adapter::{Partition, Position};
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Mode, Number,
+    Abilities, Ability, Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Number,
     Priority, PublisherName, Selector, Site, Sites,
 };
 
@@ -63,19 +63,12 @@ pub(super) fn frame(line: LineId, number: Number, selectors: Vec<Selector>) -> L
         line,
         first: number,
         committed_at: Timestamp::UNIX_EPOCH,
-        invalidations: vec![Invalidation {
-            id: uuid::Uuid::nil(),
-            site: "main".parse().expect("a name"),
+        invalidations: vec![Invalidation::new(
+            uuid::Uuid::nil(),
+            "main".parse().expect("a name"),
             selectors,
-            mode: Mode::Hard,
-            priority: Priority::Normal,
-            audience: Audience::All,
-            accepted_at: Timestamp::UNIX_EPOCH,
-            expires_in: None,
-            after: None,
-            reason: None,
-            labels: BTreeMap::default(),
-        }],
+            Timestamp::UNIX_EPOCH,
+        )],
         signature: None,
     })
 }

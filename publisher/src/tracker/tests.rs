@@ -18,8 +18,7 @@ use jiff::Timestamp;
 use schemas::api::{Progress, ProgressState, RegionProgress};
 use schemas::{
     Abilities, Ability, Audience, CacheReport, CircuitState, Invalidation, LaneReport, LineId,
-    LineReport, Mode, Number, NumberRange, OutcomeCounts, Place, Priority, Report, Selector, Site,
-    Sites,
+    LineReport, Number, NumberRange, OutcomeCounts, Place, Priority, Report, Selector, Site, Sites,
 };
 use uuid::Uuid;
 
@@ -67,19 +66,7 @@ fn key() -> Selector {
 
 /// Of `main`, for all, by tag, accepted at 0.
 fn invalidation() -> Invalidation {
-    Invalidation {
-        id: Uuid::from_u128(1),
-        site: "main".parse().unwrap(),
-        selectors: vec![tag()],
-        mode: Mode::Hard,
-        priority: Priority::Normal,
-        audience: Audience::All,
-        accepted_at: at(0),
-        expires_in: None,
-        after: None,
-        reason: None,
-        labels: BTreeMap::new(),
-    }
+    Invalidation::new(Uuid::from_u128(1), "main".parse().unwrap(), vec![tag()], at(0))
 }
 
 /// An agent with one cache, whose normal lane reports one line.

@@ -1,14 +1,13 @@
 //! What the test's publisher says on the log and on its board.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use broker_adapter::{Broker, Embedded, Message, Partition, Topic};
 use bytes::Bytes;
 use jiff::Timestamp;
 use schemas::{
-    Audience, BoardMessage, Frame, Incarnation, Invalidation, LineId, LogMessage, Mode, Number,
-    Order, Ordered, Orders, PUBLISHERS_BOARD, Priority, Selector, wire,
+    BoardMessage, Frame, Incarnation, Invalidation, LineId, LogMessage, Mode, Number, Order,
+    Ordered, Orders, PUBLISHERS_BOARD, Priority, Selector, wire,
 };
 
 use super::{Bench, line, tag};
@@ -95,17 +94,13 @@ impl Bench {
             first: *head,
             committed_at: Timestamp::UNIX_EPOCH,
             invalidations: vec![Invalidation {
-                id: uuid::Uuid::nil(),
-                site: "main".parse().expect("a name"),
-                selectors: selectors.to_vec(),
-                mode: Mode::Hard,
                 priority,
-                audience: Audience::All,
-                accepted_at: Timestamp::UNIX_EPOCH,
-                expires_in: None,
-                after: None,
-                reason: None,
-                labels: BTreeMap::default(),
+                ..Invalidation::new(
+                    uuid::Uuid::nil(),
+                    "main".parse().expect("a name"),
+                    selectors.to_vec(),
+                    Timestamp::UNIX_EPOCH,
+                )
             }],
             signature: None,
         }

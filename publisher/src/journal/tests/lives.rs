@@ -1,10 +1,8 @@
 //! A journal through all its lives.
 
-use std::collections::BTreeMap;
-
 use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start};
 use daemon::{Clock, Crew, Stop};
-use schemas::{Audience, Frame, LogMessage, Mode, Selector, wire};
+use schemas::{Frame, LogMessage, Selector, wire};
 
 use super::super::writer::OnAccepted;
 use super::super::*;
@@ -80,19 +78,10 @@ impl Lives {
 
     pub(super) fn invalidation(&self, priority: Priority, tag: &str) -> Invalidation {
         let now = self.clock.now();
-        Invalidation {
-            id: Uuid::new_v4(),
-            site: "main".parse().unwrap(),
-            selectors: vec![Selector::Tag(tag.parse().unwrap())],
-            mode: Mode::Hard,
-            priority,
-            audience: Audience::All,
-            accepted_at: Timestamp::from_microsecond(now.as_microsecond()).unwrap(),
-            expires_in: None,
-            after: None,
-            reason: None,
-            labels: BTreeMap::new(),
-        }
+        let tag = Selector::Tag(tag.parse().unwrap());
+        let accepted_at = Timestamp::from_microsecond(now.as_microsecond()).unwrap();
+        let site = "main".parse().unwrap();
+        Invalidation { priority, ..Invalidation::new(Uuid::new_v4(), site, vec![tag], accepted_at) }
     }
 
     /// One of a site.
