@@ -1,3 +1,5 @@
+//! When passes are due, and what is left to do in them.
+
 use schemas::{LineId, Mode, Place, Selector};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What stretches promise, against any order of what happens to them.
+
 use proptest::prelude::*;
 
 use super::*;
