@@ -288,3 +288,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

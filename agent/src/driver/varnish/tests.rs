@@ -162,6 +162,27 @@ async fn one_failure_within_a_batch_fails_it() {
 }
 
 #[tokio::test]
+async fn a_soft_purge_makes_up_for_no_hard_one_that_failed_beside_it() {
+    let failing = PURGED.replace("200", "503");
+    for lost in [Reply::Bytes(failing.clone()), Reply::Last(failing.clone())] {
+        let fake = Fake::start(PURGED, move |at| match at {
+            0 => lost.clone(),
+            _ => Reply::Bytes(PURGED.into()),
+        })
+        .await;
+        let driver = fake.driver();
+        let mut both = batch(1);
+        both.purges.insert(0, Purge { mode: Mode::Soft, ..both.purges[0].clone() });
+        let error = driver.purge(&both).await.unwrap_err();
+        assert!(matches!(error, PurgeError::Unavailable { .. }), "{error:?}");
+        fake.heard.lock().clear();
+        driver.purge(&both).await.unwrap();
+        let repeated = fake.heard.lock().iter().any(|purge| purge.contains("X-Purgebus-Hard: u:"));
+        assert!(repeated, "{:?}", fake.heard.lock());
+    }
+}
+
+#[tokio::test]
 async fn what_a_closing_server_left_unanswered_is_sent_once_more() {
     let fake = Fake::start(PURGED, |at| match at {
         2 => Reply::Last(PURGED.into()),
