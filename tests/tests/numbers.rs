@@ -15,6 +15,8 @@ mod misbehaving;
 mod nats;
 #[path = "numbers/stream.rs"]
 mod stream;
+#[path = "numbers/stretches.rs"]
+mod stretches;
 #[path = "numbers/topic.rs"]
 mod topic;
 #[path = "numbers/village.rs"]

@@ -57,6 +57,8 @@ pub(crate) struct Shape {
     pub(crate) hole_deadline: &'static str,
     /// Further keys of `[publisher]`.
     pub(crate) publisher: &'static str,
+    /// Further keys of each cache.
+    pub(crate) lane: &'static str,
 }
 
 impl Default for Shape {
@@ -64,7 +66,7 @@ impl Default for Shape {
         // A deadline that no repair misses, however busy the machine is, and no word that something is lost.
         let (hole_grace, hole_deadline) = ("1s", "5m");
         let agents = &[Stock::Edge, Stock::Edge];
-        Self { publishers: 1, agents, hole_grace, hole_deadline, publisher: "" }
+        Self { publishers: 1, agents, hole_grace, hole_deadline, publisher: "", lane: "" }
     }
 }
 
@@ -84,6 +86,7 @@ pub(crate) const PATIENT: Shape = Shape {
     hole_grace: "20s",
     hole_deadline: "60s",
     publisher: "",
+    lane: "",
 };
 
 /// The bus, the town, and what was counted before the case began.
@@ -112,8 +115,9 @@ impl Village {
         for at in 0..shape.publishers {
             bus.start_publisher(&format!("publisher-{at}"), shape.publisher).await;
         }
-        let (grace, deadline) = (shape.hole_grace, shape.hole_deadline);
-        let lane = format!("{LANE}hole_grace = \"{grace}\"\nhole_deadline = \"{deadline}\"");
+        let (grace, deadline, more) = (shape.hole_grace, shape.hole_deadline, shape.lane);
+        let lane =
+            format!("{LANE}hole_grace = \"{grace}\"\nhole_deadline = \"{deadline}\"\n{more}");
         for (at, place) in town.places.iter().enumerate() {
             bus.start_agent(place.name(), &format!("region-{at}"), place.settings(&lane)).await;
         }
