@@ -21,8 +21,10 @@ use crate::progress::Progress;
 
 /// An idle agent reports this often, so that silence means that it is gone.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
-/// A busy agent reports at most this often; an idle one at once.
+/// A busy agent reports at most this often, over time; an idle one at once.
 const AT_MOST_EVERY: Duration = Duration::from_millis(20);
+/// So many reports follow each other at once after a pause: news do not wait because a lane has just said that it lives.
+const AT_ONCE: u32 = 3;
 /// However many agents there are: one that is silent for longer counts as gone.
 const SELDOM: Duration = Duration::from_secs(5);
 /// All agents together send about so many reports a second, however many they are.
@@ -80,19 +82,32 @@ impl Fleet {
     }
 }
 
+/// When the next report may leave, once there was one.
+#[derive(Debug, Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    /// One leaves `now`; over time they shall leave a `pause` apart. Answers when another may.
+    fn leaves(&mut self, now: Instant, pause: Duration) -> Instant {
+        let earliest = now.checked_sub(pause * (AT_ONCE - 1)).unwrap_or(now);
+        *self.0.insert(self.0.map_or(earliest, |next| next.max(earliest)) + pause)
+    }
+}
+
 impl Reporter {
     /// Reports until stopped, and a last time then.
     pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
         // Rises over restarts too, without being stored.
         let started = self.clock.now().as_microsecond();
         let mut sequence = u64::try_from(started).unwrap_or(0);
+        let mut pace = Pace::default();
         while !stop.is_requested() {
             let sent = Instant::now();
             sequence += 1;
             self.report(sequence).await;
             tokio::select! {
                 () = stop.requested() => {}
-                () = sleep_until(sent + self.fleet.pause()) => {}
+                () = sleep_until(pace.leaves(sent, self.fleet.pause())) => {}
             }
             tokio::select! {
                 () = stop.requested() => {}
@@ -161,6 +176,24 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_pause_a_few_leave_at_once_and_then_each_in_its_turn() {
+        let (mut pace, pause) = (Pace::default(), Duration::from_millis(20));
+        let mut leave = |mut now: Instant| {
+            let begun = now;
+            let waits = std::array::from_fn(|_| {
+                now = now.max(pace.leaves(now, pause));
+                now - begun
+            });
+            (now, waits)
+        };
+        let few = [0, 0, 1, 2, 3].map(|pauses| pause * pauses);
+        let (busy_until, waits) = leave(Instant::now());
+        assert_eq!(waits, few);
+        assert_eq!(leave(busy_until).1, [1, 2, 3, 4, 5].map(|pauses| pause * pauses));
+        assert_eq!(leave(busy_until + Duration::from_secs(1)).1, few);
+    }
 
     #[test]
     fn a_large_fleet_shares_what_the_board_can_carry() {
