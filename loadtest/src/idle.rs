@@ -1,5 +1,6 @@
 //! `idle`: one invalidation at a time, from accepted to applied, against the raw parts one after the other: fdatasync,
-//! publish and pull where there is a broker, PURGE.
+//! publish and pull where there is a broker, PURGE; and the same with what tells the publisher of it, one more publish
+//! and pull.
 
 use std::fs;
 use std::io::Write;
@@ -54,18 +55,21 @@ impl Idle {
         };
         let ours = Ours::start(log.as_ref(), cache).await;
         let mut parts = Parts::open(varnish.address(), log.as_ref()).await?;
-        let (mut applied, mut raw) = (Latencies::new()?, Latencies::new()?);
+        let (mut applied, mut raw, mut told) =
+            (Latencies::new()?, Latencies::new()?, Latencies::new()?);
         let mut next = Instant::now();
         for sample in 0..WARM_UP + self.count {
             let counts = sample >= WARM_UP;
             sleep_until(next).await;
-            raw.record_if(counts, parts.once().await?);
+            let Times { purged, reported } = parts.once().await?;
+            raw.record_if(counts, purged);
+            told.record_if(counts, reported);
             next += EVERY;
             sleep_until(next).await;
             applied.record_if(counts, ours.once().await?);
             next += EVERY;
         }
-        let (ours, raw) = (applied.percentiles(), raw.percentiles());
+        let (ours, raw, told) = (applied.percentiles(), raw.percentiles(), told.percentiles());
         Ok(json!({
             "scenario": "idle",
             "broker": self.broker.map_or("embedded", Kind::name),
@@ -73,9 +77,14 @@ impl Idle {
             "baseline": raw,
             "ratio": ratio(ours.p50_us, raw.p50_us),
             "ratio_p99": ratio(ours.p99_us, raw.p99_us),
+            "baseline_reported": told,
+            "ratio_reported": ratio(ours.p50_us, told.p50_us),
+            "ratio_reported_p99": ratio(ours.p99_us, told.p99_us),
             "notes": [
-                "ours: accepted to report received, on the publisher's clock",
+                "ours: accepted to report received, on the publisher's clock: with a broker, the report travels over it too",
+                "ours syncs twice: the journal's store first writes what is new, then that it counts",
                 "baseline: one fdatasync of 512 bytes, then, where there is a broker, one publish until a waiting consumer has it, then one PURGE by key on a kept connection",
+                "baseline_reported: the same, and then, where there is a broker, one more publish until a waiting consumer has it",
             ],
         }))
     }
@@ -113,6 +122,14 @@ impl Ours {
     }
 }
 
+/// How long the raw parts took.
+struct Times {
+    /// Until the PURGE was answered.
+    purged: Duration,
+    /// Until whoever published could know.
+    reported: Duration,
+}
+
 /// The raw parts: a file, perhaps a broker, and a connection to Varnish.
 struct Parts {
     file: NamedTempFile,
@@ -135,13 +152,26 @@ impl Parts {
         Ok(Self { file: NamedTempFile::new()?, broker, varnish })
     }
 
-    async fn once(&mut self) -> anyhow::Result<Duration> {
+    async fn once(&mut self) -> anyhow::Result<Times> {
         let began = Instant::now();
         self.file.write_all(&[b'x'; RECORD_BYTES])?;
         self.file.as_file().sync_data()?;
+        self.hop().await?;
+        self.purge().await?;
+        let purged = began.elapsed();
+        self.hop().await?;
+        Ok(Times { purged, reported: began.elapsed() })
+    }
+
+    /// From the publish until the consumer has it, where there is a broker.
+    async fn hop(&mut self) -> anyhow::Result<()> {
         if let Some((listener, body)) = &mut self.broker {
             listener.hop(body).await?;
         }
+        Ok(())
+    }
+
+    async fn purge(&mut self) -> anyhow::Result<()> {
         let page = fastrand::u32(..);
         let request = format!(
             "PURGE / HTTP/1.1\r\nHost: www.example.com\r\n\
@@ -151,6 +181,6 @@ impl Parts {
         let mut answer = [0; 4_096];
         let length = self.varnish.read(&mut answer).await?;
         ensure!(answer[..length].starts_with(b"HTTP/1.1 200"), "the baseline's PURGE failed");
-        Ok(began.elapsed())
+        Ok(())
     }
 }
