@@ -11,7 +11,7 @@ use std::sync::Arc;
 use daemon::{Admin, BoxError, Clock, Crew, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use publisher::Publisher;
+use publisher::{JournalStore, Publisher};
 
 use self::parts::Surroundings;
 use self::seat::Seat;
@@ -28,6 +28,7 @@ pub(crate) struct Installation {
     publisher: Option<Publisher>,
     agent: Option<Seat>,
     admins: Vec<Admin>,
+    journal: Option<JournalStore>,
 }
 
 impl Installation {
@@ -61,7 +62,7 @@ impl Installation {
             Some(publisher) => Some(publisher.bind().await.map_err(Failure::failed)?),
             None => None,
         };
-        Ok(Self { api, publisher, agent, admins })
+        Ok(Self { api, publisher, agent, admins, journal: log.store })
     }
 
     /// Where it listens, by what for.
@@ -77,6 +78,11 @@ impl Installation {
             tokens: self.publisher.as_ref().and_then(Publisher::tokens),
             caches: self.agent.as_ref().map(Seat::switch),
         }
+    }
+
+    /// The journal, where there is one: to be told when all that uses it has ended in order.
+    pub(crate) fn journal(&self) -> Option<JournalStore> {
+        self.journal.clone()
     }
 
     /// Sets all parts to work, until `stop`.

@@ -20,6 +20,7 @@ mod pack;
 mod receipts;
 mod recent;
 mod retention;
+mod seal;
 mod standing;
 mod stream;
 mod table;

@@ -211,6 +211,35 @@ async fn damaged_files_are_refused_by_name_with_the_way_out() {
     }
 }
 
+/// All of a journal is read at a start, unless it is as it was left in order.
+#[tokio::test]
+async fn only_a_journal_that_was_not_left_in_order_is_read_as_a_whole() {
+    const READ: &str = "reading all of it";
+    let house = House::start().await;
+    let mut serve = Serve::start_ready(house.settings()).await;
+    let seal = serve.home().journal().join("journal.seal");
+    let read = |serve: &Serve| serve.log().matches(READ).count();
+    assert_eq!(read(&serve), 1, "it is new");
+    let accepted = serve.api().publish_until("final", &wish("first")).await.facts.id;
+
+    serve.terminate().await;
+    assert!(seal.exists());
+    serve.restart().await;
+    assert_eq!((read(&serve), seal.exists()), (1, false), "left in order");
+    assert!(serve.api().try_status(accepted).await.is_ok(), "it is known");
+
+    serve.kill();
+    serve.restart().await;
+    assert_eq!(read(&serve), 2, "killed");
+
+    serve.terminate().await;
+    let saved = serve.save();
+    serve.put_back(&saved);
+    serve.restart().await;
+    assert_eq!(read(&serve), 3, "a copy");
+    serve.api().publish_until("final", &wish("again")).await;
+}
+
 #[tokio::test]
 async fn on_an_older_copy_of_its_journal_it_goes_on_with_numbers_of_their_own() {
     let house = House::start().await;

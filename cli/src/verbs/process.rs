@@ -39,7 +39,7 @@ impl Process {
         let stop = Stop::new();
         let mut impatient = pin!(stop_on_signals(stop.clone())?);
         let hangups = Hangups::listen()?;
-        // Opening reads all of the journal, and waits for room on its disk.
+        // Opening may read all of the journal, and waits for room on its disk.
         let installation = tokio::select! {
             opened = Installation::open(config) => opened?,
             second = &mut impatient => return Err(Failure::failed(second)),
@@ -48,12 +48,18 @@ impl Process {
         for (what, address) in installation.ports() {
             announce(format, what, address);
         }
-        let changeable = installation.changeable();
+        let (changeable, journal) = (installation.changeable(), installation.journal());
         let mut crew = installation.crew(stop);
         let reloader = Reloader { file: self.config, role, in_force, changeable, volume, hangups };
         crew.spawn("reload", reloader.run(crew.stop()));
         tokio::select! {
-            ended = crew.run(grace) => ended.map(|()| Exit::Done).map_err(Failure::failed),
+            ended = crew.run(grace) => {
+                ended.map_err(Failure::failed)?;
+                if let Some(journal) = journal {
+                    journal.end_in_order();
+                }
+                Ok(Exit::Done)
+            }
             second = impatient => Err(Failure::failed(second)),
         }
     }

@@ -13,6 +13,8 @@ use redb::{BackendError, StorageBackend};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::seal::Seal;
+
 /// How often a full disk is tried again.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
@@ -47,11 +49,20 @@ impl Stall {
 pub(super) struct PatientFile<B = FileBackend> {
     inner: B,
     stall: Stall,
+    seal: Option<Arc<Seal>>,
 }
 
 impl<B> PatientFile<B> {
-    pub(super) fn new(inner: B, stall: Stall) -> Self {
-        Self { inner, stall }
+    pub(super) fn new(inner: B, stall: Stall, seal: Option<Arc<Seal>>) -> Self {
+        Self { inner, stall, seal }
+    }
+
+    /// What has failed leaves a file of which nothing is known.
+    fn noted<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        if let (Err(_), Some(seal)) = (&done, &self.seal) {
+            seal.broken();
+        }
+        done
     }
 
     fn patiently(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
@@ -82,23 +93,27 @@ impl<B: StorageBackend> StorageBackend for PatientFile<B> {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)
+        self.noted(self.inner.read(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.patiently(|| self.inner.set_len(len))
+        self.noted(self.patiently(|| self.inner.set_len(len)))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.inner.sync_data()
+        self.noted(self.inner.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.patiently(|| self.inner.write(offset, data))
+        self.noted(self.patiently(|| self.inner.write(offset, data)))
     }
 
     fn close(&self) -> io::Result<()> {
-        self.inner.close()
+        self.noted(self.inner.close())?;
+        if let Some(seal) = &self.seal {
+            seal.put();
+        }
+        Ok(())
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
@@ -179,7 +194,7 @@ mod tests {
     async fn a_write_waits_for_room_and_says_so_and_a_sync_is_tried_once() {
         let (inner, stall) = (InMemoryBackend::new(), Stall::none());
         let crowded = Crowded { inner, refuses: 3.into(), syncs: 0.into() };
-        let file = PatientFile::new(crowded, stall.clone());
+        let file = PatientFile::new(crowded, stall.clone(), None);
         file.set_len(4).unwrap();
         let writing = tokio::task::spawn_blocking(move || {
             file.write(0, b"page").unwrap();

@@ -1,5 +1,5 @@
-//! Opens the file of a journal, for this process alone, and reads all of it: a page that is damaged is found now, and
-//! not when it is needed.
+//! Opens the file of a journal, for this process alone. Unless it is as a process left it that ended in order, all of it
+//! is read: a page that is damaged is found now, and not when it is needed.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, Error, StorageError};
+use tracing::info;
 
 use super::JournalError;
 use super::disk::Disk;
 use super::file::{PatientFile, Stall};
+use super::seal::Seal;
 
 /// The file in the journal's folder.
 const FILE: &str = "journal.redb";
@@ -25,11 +27,12 @@ const CACHE_BYTES: usize = 16 << 20;
 pub struct JournalStore {
     pub(super) database: Arc<Database>,
     pub(super) disk: Arc<Disk>,
+    seal: Option<Arc<Seal>>,
 }
 
 impl JournalStore {
-    /// Opens the store in `folder`, making both where they are missing. Blocks on the disk for as long as it takes to
-    /// read the file.
+    /// Opens the store in `folder`, making both where they are missing. Blocks on the disk, for as long as it takes
+    /// to read the file where that is not as it was left in order.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         let path = folder.join(FILE);
         let failed =
@@ -38,11 +41,19 @@ impl JournalStore {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let (file, stall) = (file.map_err(failed)?, Stall::none());
+        let (seal, unbroken) = Seal::take(folder, &file).map_err(failed)?;
+        let seal = Arc::new(seal);
         let open = || {
-            let file = PatientFile::new(FileBackend::new(file)?, stall.clone());
+            let file = FileBackend::new(file)?;
+            let file = PatientFile::new(file, stall.clone(), Some(seal.clone()));
             let mut database =
                 Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
-            database.check_integrity()?;
+            if !unbroken {
+                info!(
+                    "the journal was not closed in order, or was touched since: reading all of it"
+                );
+                database.check_integrity()?;
+            }
             Ok(database)
         };
         // What is read may be anything; the store means to refuse it with an error, and a panic of it is one too.
@@ -52,7 +63,7 @@ impl JournalStore {
         match opened {
             Ok(database) => {
                 let disk = Disk::of(folder.to_owned(), stall);
-                Ok(Self { database: Arc::new(database), disk: Arc::new(disk) })
+                Ok(Self { database: Arc::new(database), disk: Arc::new(disk), seal: Some(seal) })
             }
             Err(error) => Err(refusal(path, error)),
         }
@@ -63,7 +74,15 @@ impl JournalStore {
         let database = Database::builder()
             .create_with_backend(InMemoryBackend::new())
             .map_err(|error| JournalError::Store(Arc::new(error.into())))?;
-        Ok(Self { database: Arc::new(database), disk: Arc::new(Disk::boundless()) })
+        let (database, disk) = (Arc::new(database), Arc::new(Disk::boundless()));
+        Ok(Self { database, disk, seal: None })
+    }
+
+    /// Whoever used it has ended without an error: once its last clone is gone, the next start need not read all of it.
+    pub fn end_in_order(&self) {
+        if let Some(seal) = &self.seal {
+            seal.sound();
+        }
     }
 
     /// Where the embedded log may have its tables too.

@@ -69,7 +69,7 @@ impl Drop for LastWord {
 impl JournalSetup {
     /// The journal, and the component that it needs running. Blocks on the disk.
     pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
-        let JournalStore { database, disk } = self.store;
+        let JournalStore { database, disk, .. } = self.store;
         table::create(&database, Stream::all(self.partitions))?;
         let streams = Arc::new(Streams::new(lookup::reaches(&database)?));
         let ended = lookup::lines(&database)?.into_iter().map(|(line, _)| line).collect();
