@@ -41,7 +41,10 @@ impl Kind {
     pub(crate) async fn start(self) -> Log {
         match self {
             Self::Nats => Log::Nats(servers::nats::Nats::start().await),
-            Self::Kafka => Log::Kafka(servers::kafka::Kafka::start().await),
+            Self::Kafka => {
+                let setup = servers::kafka::Setup::default().works_hard();
+                Log::Kafka(servers::kafka::Kafka::start_with(setup).await)
+            }
         }
     }
 

@@ -72,7 +72,7 @@ impl Kafka {
                 let ports = ports_beside(&ports, port, setup.listeners.len() + 1);
                 let properties = setup.properties(folder, port, &ports);
                 fs::write(folder.join("server.properties"), properties).expect("a config");
-                jars::broker_arguments(&jars, folder)
+                jars::broker_arguments(&jars, folder, &setup)
             }
         };
         let server = Server::start("sh", prepare, arguments).await;

@@ -15,6 +15,8 @@ use super::Setup;
 const INSTALLATION_PATIENCE: Duration = Duration::from_mins(10);
 /// Longest time one of its tools may take.
 const TOOL_PATIENCE: Duration = Duration::from_mins(1);
+/// A tool ends before a better compiler would have paid, and so does a broker that has little to do.
+const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 /// Any cluster; two brokers never meet.
 const CLUSTER: &str = "cHVyZ2VidXMtdGVzdHMtMQ";
 
@@ -72,7 +74,7 @@ pub(super) fn copy(from: &Path, to: &Path) {
 }
 
 /// What `sh` is told to be the broker of this folder. Broker and folder go with this process, however that ends.
-pub(super) fn broker_arguments(jars: &Path, folder: &Path) -> Vec<String> {
+pub(super) fn broker_arguments(jars: &Path, folder: &Path, setup: &Setup) -> Vec<String> {
     let script = r#"folder=$1; shift
         (tail --pid="$0" -f /dev/null; kill -KILL $$; rm -rf "$folder") &
         exec java "$@""#;
@@ -84,6 +86,7 @@ pub(super) fn broker_arguments(jars: &Path, folder: &Path) -> Vec<String> {
         "-Xms128m".to_owned(),
         "-Xmx512m".to_owned(),
         "-XX:+UseSerialGC".to_owned(),
+        if setup.works_hard { "-XX:+TieredCompilation" } else { QUICK_COMPILER }.to_owned(),
         format!("-Dlog4j2.configurationFile={}", folder.join("log4j2.properties").display()),
         "-cp".to_owned(),
         class_path(jars),
@@ -97,8 +100,7 @@ pub(super) fn broker_arguments(jars: &Path, folder: &Path) -> Vec<String> {
 /// # Panics
 /// When it fails; with what it printed.
 pub(super) async fn run(jars: &Path, class: &str, arguments: &[&str]) -> String {
-    // A tool ends before a better compiler would have paid.
-    let quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m", "-cp"];
+    let quick = [QUICK_COMPILER, "-XX:+UseSerialGC", "-Xmx128m", "-cp"];
     let tool = Command::new("java")
         .args(quick)
         .args([&class_path(jars), class])

@@ -33,6 +33,7 @@ pub struct Setup {
     pub(super) listeners: Vec<(String, Protocol)>,
     pub(super) scram: Vec<String>,
     lines: String,
+    pub(super) works_hard: bool,
     /// The controller that a further broker takes part under; by default the broker is its own controller.
     pub(super) under: Option<u16>,
 }
@@ -43,6 +44,12 @@ impl Setup {
     pub fn property(mut self, name: &str, value: &str) -> Self {
         writeln!(self.lines, "{name}={value}").expect("a string takes it");
         self
+    }
+
+    /// It is measured: it starts more slowly, and is faster after a while.
+    #[must_use]
+    pub fn works_hard(self) -> Self {
+        Self { works_hard: true, ..self }
     }
 
     /// Adds a listener; its name is upper-case, its own properties begin with `listener.name.` and that name in
