@@ -12,11 +12,14 @@ mod log;
 mod measure;
 mod memory;
 mod noop;
+mod outage;
+mod passes;
 mod publish;
 mod raw;
 mod record;
 mod replay;
 mod usage;
+mod watched;
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +39,8 @@ Examples:
   cargo run --release -p loadtest -- varnish
   cargo run --release -p loadtest -- keys --batch 500
   cargo run --release -p loadtest -- redis
+  cargo run --release -p loadtest -- passes --broker nats
+  cargo run --release -p loadtest -- outage --broker nats --count 86400000
   cargo run --release -p loadtest -- backlog --count 1000000")]
 struct Command {
     #[command(subcommand)]
@@ -60,6 +65,10 @@ enum Scenario {
     Redis(caches::Options),
     /// Memory of `agent`, idle and with a backlog on the log
     Memory(memory::Memory),
+    /// Memory of `agent` while more waits for later passes than it holds
+    Passes(passes::Passes),
+    /// Memory and state of `agent` while a cache is down for long, and latency of the other one
+    Outage(outage::Outage),
     /// Memory of `serve`, idle and with a backlog for a cache that is down
     Backlog(backlog::Backlog),
     /// What other scenarios measure in a process of its own
@@ -78,6 +87,8 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Keys(options) => caches::run(caches::Kind::Tags, &options).await?,
         Scenario::Redis(options) => caches::run(caches::Kind::Keys, &options).await?,
         Scenario::Memory(memory) => memory.run().await?,
+        Scenario::Passes(passes) => passes.run().await?,
+        Scenario::Outage(outage) => outage.run().await?,
         Scenario::Backlog(backlog) => backlog.run().await?,
         Scenario::Serving(serving) => return serving.run().await,
     };

@@ -4,23 +4,16 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::ensure;
-use broker_adapter::Topic;
 use clap::Args;
-use schemas::{LineId, Priority};
 use serde_json::{Value, json};
-use tests::bus::Bus;
-use tests::eventually;
 use tests::serve::Settings;
 use tests::servers::origin::Origin;
 use tests::servers::varnish::{Varnish, shipped_vcl};
 use tokio::time::{Instant, sleep};
 
 use crate::log::Kind;
-use crate::record;
-use crate::usage::resident;
+use crate::watched::{SETTLE, Watched};
 
-/// Time to settle before memory is read.
-const SETTLE: Duration = Duration::from_secs(5);
 /// How often it is read.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long it is watched while it catches up: longer than it takes to fill all that it may hold.
@@ -41,47 +34,27 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) async fn run(&self) -> anyhow::Result<Value> {
-        let log = self.broker.start().await;
-        let raw = log.raw().await?;
-        let mut bus = Bus::on(log.wire());
-        let broker = log.broker(bus.wire.prefix()).await?;
-        let topic = Topic::log(Priority::Normal.as_str());
         let origin = Origin::start().await;
         let include = format!("include \"{}\";\n", fs::canonicalize(shipped_vcl())?.display());
         let mut varnish = Varnish::start(origin.address(), &include).await;
         let cache = Settings::default().varnish(varnish.address(), "");
-        bus.start_agent("edge-1", "local", cache).await;
-        let agent = &bus.agents[0];
-        let settled = async || agent.admin().count("purgebus_settled_total", &[]).await;
-        let (line, place) = (LineId::random(), log.place(bus.wire.prefix(), topic));
-        // What comes before the lane has joined it does not owe.
-        let mut last = 0;
-        eventually("a number is settled", async || {
-            last += 1;
-            let next = record::frames(line, last, 1).skip(skipped(last - 1));
-            raw.publish_all(&place, next).await.is_ok() && settled().await > 0
-        })
-        .await;
-        sleep(SETTLE).await;
-        let (before, all) = (settled().await, last + self.count);
-        let idle = resident(agent.process())?;
+        let mut agent = Watched::start(self.broker, cache).await?;
+        let (before, idle) = (agent.settled().await, agent.resident()?);
 
         varnish.stop().await;
-        let frames = record::frames(line, all, 1).skip(skipped(last));
-        raw.publish_all(&place, frames.chain([record::heartbeat(line, all)])).await?;
+        agent.publish(self.count, 1).await?;
         sleep(SETTLE).await;
-        let backlog = resident(agent.process())?;
+        let backlog = agent.resident()?;
         let unsettled = agent.admin().count("purgebus_unsettled", &[]).await;
-        let kept = broker.bounds(topic).await?;
-        let kept: u64 = kept.values().map(|kept| kept.end.0 - kept.first.0).sum();
+        let kept = agent.kept().await?;
         ensure!(kept >= self.count, "the log holds {kept} records only");
         ensure!(unsettled > 0, "the agent has nothing to do");
 
         varnish.restart().await;
         let began = Instant::now();
         let mut peak = backlog;
-        while began.elapsed() < CATCH_UP && settled().await < before + self.count {
-            peak = peak.max(resident(agent.process())?);
+        while began.elapsed() < CATCH_UP && agent.settled().await < before + self.count {
+            peak = peak.max(agent.resident()?);
             sleep(LOOK_EVERY).await;
         }
         Ok(json!({
@@ -92,7 +65,7 @@ impl Memory {
                 "backlog_bytes": backlog,
                 "above_idle_bytes": backlog.saturating_sub(idle),
                 "catching_up_peak_bytes": peak,
-                "catching_up_settled": settled().await - before,
+                "catching_up_settled": agent.settled().await - before,
                 "unsettled_in_memory": unsettled,
             },
             "baseline": {"idle_bytes": ALLOWED, "above_idle_bytes": ALLOWED},
@@ -106,8 +79,4 @@ impl Memory {
             ],
         }))
     }
-}
-
-fn skipped(frames: u64) -> usize {
-    usize::try_from(frames).unwrap_or(usize::MAX)
 }

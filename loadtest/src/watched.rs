@@ -1,0 +1,106 @@
+//! An agent in a process of its own, on a real broker whose log is written without a publisher, and what it costs.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker_adapter::{Broker, Topic};
+use schemas::{LineId, LogMessage, Number, Priority, wire};
+use tests::bus::Bus;
+use tests::process::Admin;
+use tests::serve::Settings;
+use tokio::time::sleep;
+
+use crate::log::{Kind, Log};
+use crate::raw::{Place, Raw};
+use crate::record;
+use crate::usage::resident;
+
+/// Time to settle before memory is read.
+pub(crate) const SETTLE: Duration = Duration::from_secs(5);
+
+/// The agent and its log.
+pub(crate) struct Watched {
+    raw: Raw,
+    bus: Bus,
+    line: LineId,
+    place: Place,
+    topic: Topic,
+    /// The last number on the log.
+    pub(crate) last: Number,
+    broker: Arc<dyn Broker>,
+    _log: Log,
+}
+
+impl Watched {
+    /// An agent before these caches, which has settled a number.
+    pub(crate) async fn start(broker: Kind, caches: Settings) -> anyhow::Result<Self> {
+        let log = broker.start().await;
+        let raw = log.raw().await?;
+        let mut bus = Bus::on(log.wire());
+        let broker = log.broker(bus.wire.prefix()).await?;
+        let topic = Topic::log(Priority::Normal.as_str());
+        bus.start_agent("edge-1", "local", caches).await;
+        let place = log.place(bus.wire.prefix(), topic);
+        let line = LineId::random();
+        let mut watched = Self { raw, bus, line, place, topic, last: 0, broker, _log: log };
+        // What comes before a lane has joined it does not owe.
+        while watched.settled().await == 0 {
+            watched.publish(1, 1).await?;
+            sleep(Duration::from_millis(100)).await;
+        }
+        sleep(SETTLE).await;
+        Ok(watched)
+    }
+
+    /// So many more numbers in frames of `each`, and a heartbeat.
+    pub(crate) async fn publish(&mut self, count: u64, each: u64) -> anyhow::Result<()> {
+        let (line, first, last) = (self.line, self.last + 1, self.last + count);
+        let step = usize::try_from(each)?;
+        let frames = (first..=last).step_by(step).map(move |first| {
+            let frame = record::frame(line, first, each.min(last + 1 - first));
+            wire::encode_log(&LogMessage::Frame(frame))
+        });
+        self.raw.publish_all(&self.place, frames.chain([record::heartbeat(line, last)])).await?;
+        self.last = last;
+        Ok(())
+    }
+
+    /// Messages that the log keeps.
+    pub(crate) async fn kept(&self) -> anyhow::Result<u64> {
+        let kept = self.broker.bounds(self.topic).await?;
+        Ok(kept.values().map(|kept| kept.end.0 - kept.first.0).sum())
+    }
+
+    /// Its resident memory in bytes.
+    pub(crate) fn resident(&self) -> anyhow::Result<u64> {
+        resident(self.bus.agents[0].process())
+    }
+
+    /// The size of all that it keeps on disk, in bytes.
+    pub(crate) fn state_bytes(&self) -> anyhow::Result<u64> {
+        let mut bytes = 0;
+        for file in fs::read_dir(self.bus.agents[0].home().state())? {
+            // One that is written anew may be gone.
+            bytes += file?.metadata().map_or(0, |known| known.len());
+        }
+        Ok(bytes)
+    }
+
+    /// Its admin port.
+    pub(crate) fn admin(&self) -> &Admin {
+        self.bus.agents[0].admin()
+    }
+
+    /// What a metric adds up to, over all lanes.
+    pub(crate) async fn sum(&self, name: &str) -> f64 {
+        let text = self.admin().metrics().await;
+        let rows = text.lines().filter(|row| row.split(['{', ' ']).next() == Some(name));
+        rows.filter_map(|row| row.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Numbers that it has settled, in all lanes.
+    pub(crate) async fn settled(&self) -> u64 {
+        self.admin().count("purgebus_settled_total", &[]).await
+    }
+}
