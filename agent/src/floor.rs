@@ -31,6 +31,12 @@ impl Floor {
         if first > numbers.last {
             return;
         }
+        let next = numbers.last.saturating_add(1);
+        let apart = self.above.first().is_none_or(|range| *range.start() > next);
+        if apart && first == self.floor.saturating_add(1) {
+            self.floor = numbers.last;
+            return;
+        }
         self.above.insert(first..=numbers.last);
         if let Some(next) = self.above.first().filter(|range| *range.start() == self.floor + 1) {
             let next = next.clone();

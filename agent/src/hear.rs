@@ -47,6 +47,10 @@ impl Hearing {
     /// Takes `numbers` from the log and answers which of them are new.
     pub(crate) fn hear(&mut self, numbers: NumberRange, now: Moment) -> Vec<NumberRange> {
         let NumberRange { first, last } = numbers;
+        if first.checked_sub(1) == Some(self.head) && last >= first {
+            self.head = last;
+            return vec![numbers];
+        }
         let mut new: Vec<NumberRange> = self
             .missing
             .overlapping(first..=last)

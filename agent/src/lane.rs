@@ -9,10 +9,10 @@ mod standing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, Delivery, Topic};
+use broker_adapter::{Broker, Topic};
 use daemon::{BoxError, Clock, Condition, Stop};
 use futures::StreamExt;
-use schemas::{Cursor, LogMessage, wire};
+use schemas::{Cursor, LogMessage};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
@@ -21,7 +21,6 @@ use crate::board::PublishersBoard;
 use crate::clocks::Clocks;
 use crate::driver::Driver;
 use crate::errand::{self, Flights, Landed};
-use crate::ledger::Located;
 use crate::machine::{Failure, Machine, Purpose};
 use crate::metrics::LaneMetrics;
 use crate::order::Inner;
@@ -33,7 +32,7 @@ use crate::{Moment, error_chain};
 
 use following::Following;
 use inside::Inside;
-use reading::Reading;
+use reading::{Read, Reading};
 
 pub(crate) use standing::Budget;
 
@@ -192,15 +191,15 @@ impl Lane {
             self.machine.doubt(now);
         }
         while self.machine.room() > 0
-            && let Some(delivery) = reading.next()
+            && let Some(read) = reading.next()
         {
-            self.hear(&delivery, now);
+            self.hear(read, now);
         }
         while self.machine.room() > 0
-            && let Some(delivery) = reading.next_found()
+            && let Some(Read { at, message }) = reading.next_found()
         {
-            if let Ok(message) = wire::decode_log(&delivery.body)
-                && !self.machine.find(message, located(&delivery), now)
+            if let Ok(message) = message
+                && !self.machine.find(message, at, now)
             {
                 reading.end_search();
             }
@@ -226,10 +225,9 @@ impl Lane {
             reading.read_again(from);
         }
         while self.machine.wants_again()
-            && let Some(delivery) = reading.next_again()
+            && let Some(Read { at, message }) = reading.next_again()
         {
-            let message = wire::decode_log(&delivery.body).ok();
-            self.machine.hear_again(message, located(&delivery), now);
+            self.machine.hear_again(message.ok(), at, now);
         }
         if !self.machine.reads_again() {
             reading.end_again();
@@ -276,9 +274,8 @@ impl Lane {
         [machine, show].into_iter().flatten().fold(glance, Instant::min)
     }
 
-    fn hear(&mut self, delivery: &Delivery, now: Moment) {
-        let at = located(delivery);
-        let (word, reason) = match wire::decode_log(&delivery.body) {
+    fn hear(&mut self, Read { at, message }: Read, now: Moment) {
+        let (word, reason) = match message {
             Ok(message) => {
                 if let LogMessage::Heartbeat(heartbeat) = &message {
                     self.clocks.hear(&heartbeat.publisher, heartbeat.at, self.clock.now());
@@ -372,11 +369,6 @@ impl Lane {
         }
         info!(lane = self.name, "lane ended");
     }
-}
-
-fn located(delivery: &Delivery) -> Located {
-    let Delivery { partition, position, time, .. } = *delivery;
-    Located { partition, position, time }
 }
 
 async fn moved(inner: &mut Option<watch::Receiver<()>>) {

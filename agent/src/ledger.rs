@@ -1,7 +1,7 @@
 //! The books of a lane: what is heard, settled and final on every line, and where to resume.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use broker_adapter::{Partition, Position, Positions};
@@ -13,6 +13,7 @@ use schemas::{
 
 use crate::Moment;
 use crate::line::Line;
+use crate::map::Map;
 use crate::stretch::{Need, Numbers, Stretches};
 
 /// Where a message was read.
@@ -41,8 +42,8 @@ struct Account {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// The lines it knows.
-    pub(crate) lines: HashMap<LineId, Line>,
-    accounts: HashMap<Place, Account>,
+    pub(crate) lines: Map<LineId, Line>,
+    accounts: Map<Place, Account>,
     heard: VecDeque<(Moment, Place)>,
     unsettled: usize,
     selectors: usize,

@@ -21,6 +21,7 @@ mod ledger;
 mod line;
 mod lookup;
 mod machine;
+mod map;
 mod metrics;
 mod opening;
 mod order;

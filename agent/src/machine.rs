@@ -12,6 +12,7 @@ mod hearing;
 mod holes;
 mod lines;
 mod ordered;
+mod settled;
 mod start;
 mod takeback;
 mod telling;
@@ -22,8 +23,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Cursor, Host, Invalidation, LineId, NumberRange, Priority, PublisherName, Region,
-    SiteName, Sites,
+    Abilities, Cursor, Host, Invalidation, Priority, PublisherName, Region, SiteName, Sites,
 };
 use uuid::Uuid;
 
@@ -34,6 +34,7 @@ use crate::driver::{Batch, Purge};
 use crate::flush::{Cause, Extent, Flush};
 use crate::ledger::Ledger;
 use crate::lookup::Lookup;
+use crate::map::Map;
 use crate::order::{Finals, Floors, Held, Inner};
 use crate::rebound::Rebounds;
 use crate::recent::Recent;
@@ -41,6 +42,7 @@ use crate::retry::Retry;
 use crate::standing_orders::FlushBidding;
 use crate::stretch::Stretches;
 
+use settled::Settled;
 use start::Start;
 
 pub(crate) use telling::{Sizes, WAITS_FOR_HUMAN};
@@ -141,7 +143,7 @@ pub(crate) struct Machine {
     abilities: Option<Abilities>,
     acquaintance: Acquaintance,
     ledger: Ledger,
-    newest: HashMap<PublisherName, Timestamp>,
+    newest: Map<PublisherName, Timestamp>,
     held: Held<Arc<Invalidation>>,
     queue: Queue,
     flights: HashMap<u64, Flight>,
@@ -168,7 +170,7 @@ pub(crate) struct Machine {
     start: Start,
     last_error: Option<String>,
     parked_error: Option<(Moment, String)>,
-    settled: Vec<(LineId, NumberRange)>,
+    settled: Settled,
     flushes_begun: Vec<Cause>,
     jitter: fastrand::Rng,
 }
@@ -184,7 +186,7 @@ impl Machine {
     ) -> Self {
         let ledger = cursor.map_or_else(Ledger::default, |cursor| Ledger::resumed(cursor, now));
         let resumed_at = cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).min());
-        let settled = ledger.applied_ranges();
+        let settled = Settled::new(ledger.applied_ranges());
         // A fence keeps nothing stale out that comes from an inner cache which still has its own passes before it.
         let fenced = purpose.fenced_rebound.filter(|_| inner.is_none());
         let rebounds = Rebounds::new(purpose.rebounds.clone(), fenced);
@@ -194,7 +196,7 @@ impl Machine {
             abilities: None,
             acquaintance: Acquaintance::Due,
             ledger,
-            newest: HashMap::new(),
+            newest: Map::default(),
             held: Held::default(),
             queue: Queue::default(),
             flights: HashMap::new(),

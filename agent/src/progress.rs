@@ -1,6 +1,6 @@
 //! What one lane shows to others: its report for the reporter, and what it has settled for a lane that comes after it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::floor::Floor;
+use crate::map::Map;
 use crate::order::{Floors, Inner};
 
 /// Most returns remembered for an outer lane: each takes a new connection, and it follows at once.
@@ -21,7 +22,7 @@ const CURSORS_MAX: usize = 8;
 /// The public face of one lane.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    applied: RwLock<HashMap<LineId, Floor>>,
+    applied: RwLock<Map<LineId, Floor>>,
     broken: AtomicBool,
     flushes: Mutex<Flushes>,
     latest: Mutex<(LaneReport, Option<Abilities>)>,

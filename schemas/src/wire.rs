@@ -3,11 +3,13 @@
 //! `docs/wire.md` publishes the layout for readers in other languages.
 
 mod envelope;
+mod known;
 mod v1;
 
 use bytes::Bytes;
 
 use self::envelope::{Envelope, kind};
+use self::known::Known;
 use crate::{BoardMessage, Cursor, Frame, LogMessage, Refusal};
 
 /// Largest body, and most memory that decoding one may claim.
@@ -68,19 +70,34 @@ pub fn frame_bytes(frame: &Frame) -> usize {
 
 /// The log message in these bytes, all of them.
 pub fn decode_log(bytes: &[u8]) -> Result<LogMessage, WireError> {
-    let envelope = Envelope::open(bytes)?;
-    match (envelope.kind, envelope.schema) {
-        (kind::FRAME, v1::SCHEMA) => {
-            Ok(LogMessage::Frame(envelope.body::<v1::Frame>()?.try_into()?))
+    LogDecoder::default().decode(bytes)
+}
+
+/// Decodes one log message after the other; names that they have in common share their memory.
+#[derive(Debug, Default)]
+pub struct LogDecoder {
+    known: Known,
+}
+
+impl LogDecoder {
+    /// The log message in these bytes, all of them.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<LogMessage, WireError> {
+        let envelope = Envelope::open(bytes)?;
+        match (envelope.kind, envelope.schema) {
+            (kind::FRAME, v1::SCHEMA) => {
+                Ok(LogMessage::Frame(envelope.body::<v1::Frame>()?.read(&mut self.known)?))
+            }
+            (kind::HEARTBEAT, v1::SCHEMA) => {
+                Ok(LogMessage::Heartbeat(envelope.body::<v1::Heartbeat>()?.try_into()?))
+            }
+            (kind::LOST, v1::SCHEMA) => {
+                Ok(LogMessage::Lost(envelope.body::<v1::Lost>()?.try_into()?))
+            }
+            (kind::FRAME | kind::HEARTBEAT | kind::LOST, schema) => {
+                Err(WireError::unknown("schema", schema))
+            }
+            (kind, _) => Err(WireError::unknown("kind of log message", kind)),
         }
-        (kind::HEARTBEAT, v1::SCHEMA) => {
-            Ok(LogMessage::Heartbeat(envelope.body::<v1::Heartbeat>()?.try_into()?))
-        }
-        (kind::LOST, v1::SCHEMA) => Ok(LogMessage::Lost(envelope.body::<v1::Lost>()?.try_into()?)),
-        (kind::FRAME | kind::HEARTBEAT | kind::LOST, schema) => {
-            Err(WireError::unknown("schema", schema))
-        }
-        (kind, _) => Err(WireError::unknown("kind of log message", kind)),
     }
 }
 

@@ -6,14 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker_adapter::{Bounds, Broker, Delivery, Partition, Position, Positions, Topic};
-use schemas::Cursor;
+use schemas::wire::{LogDecoder, WireError};
+use schemas::{Cursor, LogMessage};
 use tokio::sync::watch;
 
 use crate::feed::Feed;
+use crate::ledger::Located;
 use crate::lookup::SearchFrom;
 use crate::opening::Opening;
 use crate::reporter::Registration;
 use crate::search::Search;
+
+/// A message of the log, or why it was not understood.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) at: Located,
+    pub(super) message: Result<LogMessage, WireError>,
+}
 
 /// What a lane reads.
 #[derive(Debug)]
@@ -30,6 +39,7 @@ pub(super) struct Reading {
     found: VecDeque<Delivery>,
     searched: bool,
     again: Option<Feed>,
+    decoder: LogDecoder,
 }
 
 impl Reading {
@@ -57,6 +67,7 @@ impl Reading {
             found: VecDeque::new(),
             searched: false,
             again: None,
+            decoder: LogDecoder::default(),
         }
     }
 
@@ -141,14 +152,22 @@ impl Reading {
         before > 0 && times > before
     }
 
-    /// The next delivery of the log.
-    pub(super) fn next(&mut self) -> Option<Delivery> {
-        self.feed.as_mut()?.next()
+    /// The next message of the log.
+    pub(super) fn next(&mut self) -> Option<Read> {
+        let delivery = self.feed.as_mut()?.next()?;
+        Some(self.read(&delivery))
     }
 
-    /// The next delivery that a search has met.
-    pub(super) fn next_found(&mut self) -> Option<Delivery> {
-        self.found.pop_front()
+    /// The next message that a search has met.
+    pub(super) fn next_found(&mut self) -> Option<Read> {
+        let delivery = self.found.pop_front()?;
+        Some(self.read(&delivery))
+    }
+
+    fn read(&mut self, delivery: &Delivery) -> Read {
+        let Delivery { partition, position, time, .. } = *delivery;
+        let at = Located { partition, position, time };
+        Read { at, message: self.decoder.decode(&delivery.body) }
     }
 
     /// Reads the log again from these positions on, beside reading on.
@@ -157,9 +176,10 @@ impl Reading {
         self.again = Some(Feed::new(self.broker.clone(), self.topic, from, jitter));
     }
 
-    /// The next delivery that was read again.
-    pub(super) fn next_again(&mut self) -> Option<Delivery> {
-        self.again.as_mut()?.next()
+    /// The next message that was read again.
+    pub(super) fn next_again(&mut self) -> Option<Read> {
+        let delivery = self.again.as_mut()?.next()?;
+        Some(self.read(&delivery))
     }
 
     /// Enough was read again.

@@ -231,7 +231,7 @@ impl Machine {
             let Some(line) = self.ledger.lines.get_mut(&line_id) else { continue };
             for numbers in line.hearing.forgive(head) {
                 self.ledger.flushed(line_id, numbers);
-                self.settled.push((line_id, numbers));
+                self.settled.push(line_id, numbers);
                 made_up_for.push((line_id, numbers));
             }
         }
@@ -284,7 +284,7 @@ impl Machine {
     fn settle(&mut self, place: Place, outcome: Outcome) {
         if self.ledger.settle(place, outcome) {
             let number = NumberRange { first: place.number, last: place.number };
-            self.settled.push((place.line, number));
+            self.settled.push(place.line, number);
         }
     }
 }

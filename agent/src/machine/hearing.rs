@@ -155,7 +155,7 @@ impl Machine {
         let base = if self.start.begins_at(at) { numbers.first.saturating_sub(1) } else { 0 };
         let settled = &mut self.settled;
         let line = self.ledger.lines.entry(id).or_insert_with(|| {
-            settled.push((id, NumberRange { first: 0, last: base }));
+            settled.push(id, NumberRange { first: 0, last: base });
             Line::from_base(base)
         });
         line.publisher.get_or_insert_with(|| publisher.clone());
@@ -177,11 +177,15 @@ impl Machine {
         let region = &self.purpose.region;
         if !invalidation.audience.includes(region) || !self.may_hold(&invalidation) {
             self.ledger.pass_over(place.line, number);
-            self.settled.push((place.line, number));
+            self.settled.push(place.line, number);
             return;
         }
         let selectors = u32::try_from(invalidation.selectors.len()).unwrap_or(u32::MAX);
         self.ledger.open(place, selectors, at, now);
+        // Nothing has been held since the cache has answered.
+        if self.inner.is_none() && self.abilities.is_some() {
+            return self.enqueue(place, &invalidation, now);
+        }
         self.held.hold(place, Arc::new(invalidation), now);
     }
 

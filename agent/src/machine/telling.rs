@@ -101,7 +101,7 @@ impl Machine {
 
     /// What was settled since this was last asked.
     pub(crate) fn drain_settled(&mut self) -> Vec<(LineId, NumberRange)> {
-        std::mem::take(&mut self.settled)
+        self.settled.take()
     }
 
     /// Which flushes began since this was last asked.

@@ -15,6 +15,10 @@ pub(super) fn canonical<'a>(
     text: &'a str,
     always_encoded: &[u8],
 ) -> Result<Cow<'a, str>, Refusal> {
+    if text.bytes().all(is_plain) {
+        check_length(what, text.len())?;
+        return Ok(text.into());
+    }
     refuse_raw(what, text)?;
     let encoded = text.bytes().any(|byte| byte == b'%' || always_encoded.contains(&byte));
     let canonical =
@@ -22,6 +26,12 @@ pub(super) fn canonical<'a>(
     refuse_encoded(what, &canonical)?;
     check_length(what, canonical.len())?;
     Ok(canonical)
+}
+
+/// Whether a byte is its own and only spelling in every part of an address: most are.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+        && !matches!(byte, b'%' | b'#' | b'\\' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'^')
 }
 
 pub(super) fn check_length(what: &'static str, bytes: usize) -> Result<(), Refusal> {

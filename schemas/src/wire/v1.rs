@@ -43,5 +43,18 @@ fn ascending<T, K: Ord>(what: &str, items: &[T], key: impl Fn(&T) -> K) -> Resul
 
 /// Converts each item; the first refusal is the answer.
 fn each<T, U: TryFrom<T, Error = WireError>>(items: Vec<T>) -> Result<Vec<U>, WireError> {
-    items.into_iter().map(U::try_from).collect()
+    each_by(items, U::try_from)
+}
+
+/// The same by a function.
+fn each_by<T, U>(
+    items: Vec<T>,
+    mut convert: impl FnMut(T) -> Result<U, WireError>,
+) -> Result<Vec<U>, WireError> {
+    // Collecting results would not know how many there are, and most lists hold one.
+    let mut converted = Vec::with_capacity(items.len());
+    for item in items {
+        converted.push(convert(item)?);
+    }
+    Ok(converted)
 }

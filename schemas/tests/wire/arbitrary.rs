@@ -20,14 +20,20 @@ use crate::message::Message;
 
 pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        frame().prop_map(LogMessage::Frame).prop_map(Message::Log),
-        heartbeat().prop_map(LogMessage::Heartbeat).prop_map(Message::Log),
-        lost().prop_map(LogMessage::Lost).prop_map(Message::Log),
-        report().prop_map(|report| Message::Board(BoardMessage::Report(Box::new(report)))),
-        incarnation().prop_map(BoardMessage::Incarnation).prop_map(Message::Board),
-        retirement().prop_map(BoardMessage::Retirement).prop_map(Message::Board),
-        orders().prop_map(BoardMessage::Orders).prop_map(Message::Board),
-        cursor().prop_map(Message::Cursor),
+        3 => log_message().prop_map(Message::Log),
+        1 => report().prop_map(|report| Message::Board(BoardMessage::Report(Box::new(report)))),
+        1 => incarnation().prop_map(BoardMessage::Incarnation).prop_map(Message::Board),
+        1 => retirement().prop_map(BoardMessage::Retirement).prop_map(Message::Board),
+        1 => orders().prop_map(BoardMessage::Orders).prop_map(Message::Board),
+        1 => cursor().prop_map(Message::Cursor),
+    ]
+}
+
+pub(crate) fn log_message() -> impl Strategy<Value = LogMessage> {
+    prop_oneof![
+        frame().prop_map(LogMessage::Frame),
+        heartbeat().prop_map(LogMessage::Heartbeat),
+        lost().prop_map(LogMessage::Lost),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! What is encoded decodes to itself, however large.
 
 use proptest::prelude::*;
-use schemas::wire::{self, BODY_BYTES_MAX};
+use schemas::wire::{self, BODY_BYTES_MAX, LogDecoder};
 use schemas::{BoardMessage, Cursor, LogMessage, NumberRange, QueryMatch, Scheme, Selector};
 
 use crate::arbitrary;
@@ -17,6 +17,40 @@ proptest! {
         }
         prop_assert_eq!(decode(&bytes), Ok(message));
     }
+}
+
+proptest! {
+    #[test]
+    fn a_decoder_tells_names_apart_whatever_it_decoded_before(
+        messages in proptest::collection::vec(arbitrary::log_message(), 1..9),
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let mut decoder = LogDecoder::default();
+        for index in order {
+            let message = index.get(&messages);
+            let bytes = wire::encode_log(message);
+            prop_assert!(decoder.decode(&bytes[..bytes.len() - 1]).is_err());
+            let decoded = decoder.decode(&bytes);
+            prop_assert_eq!(decoded.as_ref(), Ok(message));
+        }
+    }
+}
+
+#[test]
+fn names_said_again_share_their_memory() {
+    let mut frame = samples::frame();
+    frame.invalidations.truncate(1);
+    frame.invalidations.push(frame.invalidations[0].clone());
+    let bytes = wire::encode_log(&LogMessage::Frame(frame));
+    let mut decoder = LogDecoder::default();
+    let sites: Vec<*const u8> = (0..2)
+        .flat_map(|_| match decoder.decode(&bytes) {
+            Ok(LogMessage::Frame(frame)) => frame.invalidations,
+            other => panic!("{other:?}"),
+        })
+        .map(|invalidation| invalidation.site.as_str().as_ptr())
+        .collect();
+    assert_eq!(sites, vec![sites[0]; 4]);
 }
 
 /// The worst order to settle a window in: every second number.

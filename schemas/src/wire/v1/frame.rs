@@ -5,9 +5,10 @@ use bincode::{BorrowDecode, Encode};
 use super::invalidation::Invalidation;
 use super::line::Line;
 use super::time::Time;
-use super::{Ext, each};
+use super::{Ext, each_by};
 use crate::wire::WireError;
-use crate::{Number, PublisherName, SIGNATURE_BYTES};
+use crate::wire::known::Known;
+use crate::{Number, SIGNATURE_BYTES};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Frame<'a> {
@@ -35,24 +36,21 @@ impl<'a> From<&'a crate::Frame> for Frame<'a> {
     }
 }
 
-impl TryFrom<Frame<'_>> for crate::Frame {
-    type Error = WireError;
-
-    fn try_from(frame: Frame<'_>) -> Result<Self, WireError> {
-        let Frame { publisher, line, first, committed_at, invalidations, signature, ext: _ } =
-            frame;
+impl Frame<'_> {
+    pub(in crate::wire) fn read(self, known: &mut Known) -> Result<crate::Frame, WireError> {
+        let Frame { publisher, line, first, committed_at, invalidations, signature, ext: _ } = self;
         if invalidations.is_empty() {
             return Err(WireError::Invalid("a frame without invalidations".into()));
         }
         if first == 0 || first.checked_add(invalidations.len() as Number - 1).is_none() {
             return Err(WireError::Invalid(format!("a frame whose first number is {first}")));
         }
-        Ok(Self {
-            publisher: PublisherName::from_canonical(publisher)?,
+        Ok(crate::Frame {
+            publisher: known.publisher(publisher)?,
             line: line.into(),
             first,
             committed_at: committed_at.try_into()?,
-            invalidations: each(invalidations)?,
+            invalidations: each_by(invalidations, |invalidation| invalidation.read(known))?,
             signature,
         })
     }

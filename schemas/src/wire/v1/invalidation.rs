@@ -6,10 +6,11 @@ use uuid::Uuid;
 use super::selector::Selector;
 use super::time::{Duration, Time};
 use super::word::{Mode, Priority};
-use super::{Ext, ascending, each};
+use super::{Ext, ascending, each_by};
 use crate::api::SELECTORS_MAX;
 use crate::wire::WireError;
-use crate::{Audience, Region, SiteName};
+use crate::wire::known::Known;
+use crate::{Audience, Region};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(super) struct Invalidation<'a> {
@@ -69,30 +70,28 @@ impl<'a> From<&'a crate::Invalidation> for Invalidation<'a> {
     }
 }
 
-impl TryFrom<Invalidation<'_>> for crate::Invalidation {
-    type Error = WireError;
-
-    fn try_from(invalidation: Invalidation<'_>) -> Result<Self, WireError> {
-        let selectors = invalidation.selectors;
+impl Invalidation<'_> {
+    pub(super) fn read(self, known: &mut Known) -> Result<crate::Invalidation, WireError> {
+        let selectors = self.selectors;
         if !(1..=SELECTORS_MAX).contains(&selectors.len()) {
             return Err(WireError::Invalid(format!(
                 "{} selectors; there are 1 to {SELECTORS_MAX}",
                 selectors.len()
             )));
         }
-        ascending("labels", &invalidation.labels, |(name, _)| *name)?;
-        Ok(Self {
-            id: Uuid::from_bytes(invalidation.id),
-            site: SiteName::from_canonical(invalidation.site)?,
-            selectors: each(selectors)?,
-            mode: invalidation.mode.into(),
-            priority: invalidation.priority.into(),
-            audience: audience(invalidation.regions)?,
-            accepted_at: invalidation.accepted_at.try_into()?,
-            expires_in: invalidation.expires_in.map(TryInto::try_into).transpose()?,
-            after: invalidation.after.map(crate::Gate::from),
-            reason: invalidation.reason.map(ToOwned::to_owned),
-            labels: invalidation
+        ascending("labels", &self.labels, |(name, _)| *name)?;
+        Ok(crate::Invalidation {
+            id: Uuid::from_bytes(self.id),
+            site: known.site(self.site)?,
+            selectors: each_by(selectors, |selector| selector.read(known))?,
+            mode: self.mode.into(),
+            priority: self.priority.into(),
+            audience: audience(self.regions)?,
+            accepted_at: self.accepted_at.try_into()?,
+            expires_in: self.expires_in.map(TryInto::try_into).transpose()?,
+            after: self.after.map(crate::Gate::from),
+            reason: self.reason.map(ToOwned::to_owned),
+            labels: self
                 .labels
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))

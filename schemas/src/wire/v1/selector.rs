@@ -4,6 +4,7 @@ use bincode::{BorrowDecode, Encode};
 
 use super::word::Scheme;
 use crate::wire::WireError;
+use crate::wire::known::Known;
 use crate::{Host, Key, Path, Query, Tag, Url};
 
 #[derive(Debug, Encode, BorrowDecode)]
@@ -45,26 +46,26 @@ impl<'a> From<&'a crate::Selector> for Selector<'a> {
     }
 }
 
-impl TryFrom<Selector<'_>> for crate::Selector {
-    type Error = WireError;
-
-    fn try_from(selector: Selector<'_>) -> Result<Self, WireError> {
-        Ok(match selector {
-            Selector::Url { scheme, host, path, query } => url(scheme, host, path, &query)?,
-            Selector::Prefix { host, path } => Self::Prefix {
-                host: Host::from_canonical(host)?,
+impl Selector<'_> {
+    pub(super) fn read(self, known: &mut Known) -> Result<crate::Selector, WireError> {
+        Ok(match self {
+            Selector::Url { scheme, host, path, query } => {
+                url(scheme, known.host(host)?, path, &query)?
+            }
+            Selector::Prefix { host, path } => crate::Selector::Prefix {
+                host: known.host(host)?,
                 path: Path::from_canonical(path)?,
             },
-            Selector::Tag(tag) => Self::Tag(Tag::from_canonical(tag)?),
-            Selector::Key(key) => Self::Key(Key::from_canonical(key)?),
-            Selector::Everything => Self::Everything,
+            Selector::Tag(tag) => crate::Selector::Tag(Tag::from_canonical(tag)?),
+            Selector::Key(key) => crate::Selector::Key(Key::from_canonical(key)?),
+            Selector::Everything => crate::Selector::Everything,
         })
     }
 }
 
 fn url(
     scheme: Scheme,
-    host: &str,
+    host: Host,
     path: &str,
     query: &QueryMatch<'_>,
 ) -> Result<crate::Selector, WireError> {
@@ -72,12 +73,8 @@ fn url(
         QueryMatch::Exact(query) => query.map(Query::from_canonical).transpose()?,
         QueryMatch::Any => None,
     };
-    let Url { scheme, host, path, query: exact } = Url::from_canonical_parts(
-        scheme.into(),
-        Host::from_canonical(host)?,
-        Path::from_canonical(path)?,
-        exact,
-    )?;
+    let Url { scheme, host, path, query: exact } =
+        Url::from_canonical_parts(scheme.into(), host, Path::from_canonical(path)?, exact)?;
     let query = match query {
         QueryMatch::Exact(_) => crate::QueryMatch::Exact(exact),
         QueryMatch::Any => crate::QueryMatch::Any,
