@@ -18,6 +18,7 @@ use crate::clocks::Clocks;
 use crate::config::{AgentConfig, CacheConfig, LaneConfig};
 use crate::driver::{self, Driver, Surroundings};
 use crate::lane::{Budget, Lane, LaneSetup};
+use crate::letter_folder::LetterFolder;
 use crate::machine::Purpose;
 use crate::metrics::Metrics;
 use crate::order::delays_after;
@@ -286,6 +287,7 @@ fn lane(
         driver: (cache.open)(&surroundings),
         broker: setup.broker.clone(),
         shelf: Shelf::new(&setup.config.state, &cache.name, priority),
+        letters: LetterFolder::new(&setup.config.state, &cache.name, priority),
         progress: of(&cache.name)
             .unwrap_or_else(|| Arc::new(Progress::new(priority, Arc::new(Notify::new())))),
         inner,
@@ -311,5 +313,10 @@ fn addressee(setup: &AgentSetup, cache: &Cache) -> Addressee {
         let found = setup.caches.iter().find(|cache| cache.name == *inner);
         next = found.and_then(|found| found.lane.after.as_ref());
     }
-    Addressee { region: setup.config.region.clone(), cache: cache.name.clone(), behind }
+    Addressee {
+        region: setup.config.region.clone(),
+        agent: setup.name.clone(),
+        cache: cache.name.clone(),
+        behind,
+    }
 }

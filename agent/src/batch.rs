@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
 use schemas::{Mode, Place, SelectorKind};
+use uuid::Uuid;
 
 use crate::Moment;
 use crate::driver::{Batch, Purge};
@@ -23,6 +24,13 @@ pub(crate) enum Waiter {
     Flush(u64),
     /// A later pass of a number that was read again.
     Again(Place),
+    /// A dead letter that was refused so often before.
+    Letter {
+        /// Its name.
+        id: Uuid,
+        /// How often.
+        tries: u32,
+    },
 }
 
 /// One selector on its way: its own waiters, and the narrower entries that it covers.
@@ -199,8 +207,8 @@ impl Queue {
     }
 }
 
-/// Whether it may cover another: a wider selector, or one whose softer twin may wait.
-fn is_broad(purge: &Purge) -> bool {
+/// Whether it may cover another by a wider selector, or be covered by its harder twin.
+pub(crate) fn is_broad(purge: &Purge) -> bool {
     let wide = matches!(
         purge.selector.kind(),
         SelectorKind::UrlAnyQuery | SelectorKind::Prefix | SelectorKind::Everything
@@ -209,7 +217,7 @@ fn is_broad(purge: &Purge) -> bool {
 }
 
 /// What would purge all that `purge` does, widest first: wider or equal, and at least as hard.
-fn coverers(purge: &Purge) -> impl Iterator<Item = Purge> {
+pub(crate) fn coverers(purge: &Purge) -> impl Iterator<Item = Purge> {
     let same = purge.selector.clone();
     let (site, mode) = (purge.site.clone(), purge.mode);
     let with = move |selector, mode| Purge { site: site.clone(), selector, mode };

@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::driver::{Driver, Fetches, PurgeError, Session, Shelved};
 use crate::error_chain;
+use crate::letter_folder::LetterFolder;
+use crate::letters::LetterChanges;
 use crate::machine::{Failure, Job};
 use crate::shelf::{Shelf, ShelfError};
 
@@ -21,7 +23,7 @@ const DRIVER_WITHIN: Duration = Duration::from_mins(1);
 pub(crate) enum Landed {
     Purged { id: u64, selectors: usize, took: Duration, result: Result<Fetches, Failure> },
     Asked(Result<Abilities, Failure>),
-    Stored(Box<Cursor>, Result<(), ShelfError>),
+    Stored(Box<Cursor>, LetterChanges, Result<(), ShelfError>),
     Recalled(Result<Shelved, Failure>),
     Looked(Result<(), Failure>),
 }
@@ -83,20 +85,38 @@ fn failure(error: PurgeError) -> Failure {
     }
 }
 
-/// Stores a cursor; one that lies inside the cache there first, and then its copy.
-pub(crate) async fn store(shelf: Shelf, inward: Option<Inward>, cursor: Cursor) -> Landed {
+/// Where a lane keeps what it remembers.
+pub(crate) struct Keeping {
+    pub(crate) shelf: Shelf,
+    pub(crate) inward: Option<Inward>,
+    pub(crate) folder: LetterFolder,
+}
+
+/// Stores a cursor; one that lies inside the cache there first, and then its copy. Dead letters are written before it,
+/// and removed after it.
+pub(crate) async fn store(keeping: Keeping, cursor: Cursor, changes: LetterChanges) -> Landed {
+    let result = store_all(keeping, cursor.clone(), changes.clone()).await;
+    Landed::Stored(Box::new(cursor), changes, result)
+}
+
+async fn store_all(
+    Keeping { shelf, inward, folder }: Keeping,
+    cursor: Cursor,
+    changes: LetterChanges,
+) -> Result<(), ShelfError> {
+    let (writing, written) = (folder.clone(), changes.clone());
+    blocking(move || writing.write(&written)).await?;
     let server = match inward {
-        Some(inward) => match store_inside(&inward, &cursor).await {
-            Ok(()) => inward.server,
-            Err(error) => return Landed::Stored(Box::new(cursor), Err(ShelfError::Inside(error))),
-        },
+        Some(inward) => {
+            store_inside(&inward, &cursor).await.map_err(ShelfError::Inside)?;
+            inward.server
+        }
         None => None,
     };
     blocking(move || {
-        let stored = shelf.store(&cursor);
-        let noted = || server.map_or(Ok(()), |server| shelf.note_server(&server));
-        let result = stored.and_then(|()| noted());
-        Landed::Stored(Box::new(cursor), result)
+        shelf.store(&cursor)?;
+        server.map_or(Ok(()), |server| shelf.note_server(&server))?;
+        folder.remove(&changes)
     })
     .await
 }

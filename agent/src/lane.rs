@@ -4,6 +4,7 @@ mod following;
 mod inside;
 mod listening;
 mod reading;
+mod remembering;
 mod standing;
 
 use std::sync::Arc;
@@ -12,15 +13,17 @@ use std::time::Duration;
 use broker_adapter::{Broker, Topic};
 use daemon::{BoxError, Clock, Condition, Stop};
 use futures::StreamExt;
-use schemas::{Cursor, LogMessage};
+use schemas::{Cursor, KeptLetter, LogMessage};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use crate::Moment;
 use crate::board::PublishersBoard;
 use crate::clocks::Clocks;
 use crate::driver::Driver;
 use crate::errand::{self, Flights, Landed};
+use crate::letter_folder::LetterFolder;
 use crate::machine::{Failure, Machine, Purpose};
 use crate::metrics::LaneMetrics;
 use crate::order::Inner;
@@ -28,7 +31,6 @@ use crate::progress::Progress;
 use crate::reporter::{Fleet, Registration};
 use crate::shelf::Shelf;
 use crate::standing_orders::Addressee;
-use crate::{Moment, error_chain};
 
 use following::Following;
 use inside::Inside;
@@ -55,6 +57,7 @@ pub(crate) struct LaneSetup {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) shelf: Shelf,
+    pub(crate) letters: LetterFolder,
     pub(crate) progress: Arc<Progress>,
     pub(crate) inner: Option<Arc<Progress>>,
     pub(crate) clock: Clock,
@@ -75,6 +78,7 @@ pub(crate) struct Lane {
     machine: Machine,
     driver: Arc<dyn Driver>,
     shelf: Shelf,
+    folder: LetterFolder,
     progress: Arc<Progress>,
     clock: Clock,
     condition: Condition,
@@ -105,20 +109,28 @@ impl Lane {
         stop: Stop,
     ) -> Result<(), BoxError> {
         let stored = setup.shelf.load()?;
+        let letters = setup.letters.load()?;
         let topic = Topic::log(setup.purpose.priority.as_str());
         let (broker, jitter) = (setup.broker.clone(), setup.jitter.fork());
         let inner = setup.inner.as_ref().map(|inner| inner.watch());
         let reading = Reading::new(broker, topic, registered, stored.as_ref(), jitter);
         let server = setup.shelf.server()?;
-        Self::new(setup, stored, server).work(reading, inner, stop).await;
+        Self::new(setup, stored, letters, server).work(reading, inner, stop).await;
         Ok(())
     }
 
-    fn new(setup: LaneSetup, stored: Option<Cursor>, server: Option<String>) -> Self {
+    fn new(
+        setup: LaneSetup,
+        stored: Option<Cursor>,
+        letters: Vec<KeptLetter>,
+        server: Option<String>,
+    ) -> Self {
         let following = setup.inner.clone().map(Following::new);
         let inner = setup.inner.map(|inner| inner as Arc<dyn Inner>);
-        let machine =
-            Machine::new(setup.purpose, stored.as_ref(), inner, setup.jitter, Moment::ZERO);
+        let cursor = remembering::gone_on_from(&setup.name, stored.clone(), &letters);
+        let mut machine =
+            Machine::new(setup.purpose, cursor.as_ref(), inner, setup.jitter, Moment::ZERO);
+        machine.adopt(letters);
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
         let inside = setup.driver.shelf().is_some().then(|| Inside::new(server, begun));
@@ -127,6 +139,7 @@ impl Lane {
             machine,
             driver: setup.driver,
             shelf: setup.shelf,
+            folder: setup.letters,
             progress: setup.progress,
             clock: setup.clock,
             condition: setup.condition,
@@ -242,6 +255,7 @@ impl Lane {
     fn advance(&mut self, flights: &Flights, reading: &Reading) {
         let now = self.now();
         self.follow(now);
+        self.machine.time_is(self.clock.now());
         self.machine.tick(now);
         self.tend(flights, now);
         let in_session = self.in_session();
@@ -258,12 +272,14 @@ impl Lane {
         let settled = self.machine.drain_settled();
         self.unshown |= !settled.is_empty();
         self.progress.settle(settled);
+        self.tell_ended_letters();
         self.show_flushes(now);
         self.show(reading);
         self.tidy();
         if let Some(cursor) = self.cursor_to_store() {
             self.storing = true;
-            flights.push(Box::pin(errand::store(self.shelf.clone(), self.inward(), cursor)));
+            let changes = self.machine.take_letter_changes();
+            flights.push(Box::pin(errand::store(self.keeping(), cursor, changes)));
         }
     }
 
@@ -315,34 +331,8 @@ impl Lane {
             }
             Landed::Recalled(result) => self.recalled(result),
             Landed::Looked(result) => self.looked(result),
-            Landed::Stored(cursor, result) => {
-                self.storing = false;
-                match result {
-                    Ok(()) => self.stored = Some((*cursor, Instant::now())),
-                    Err(error) => {
-                        warn!(lane = self.name, error = error_chain(&error), "cursor not stored");
-                        self.not_stored = Some(Instant::now());
-                    }
-                }
-            }
+            Landed::Stored(cursor, changes, result) => self.was_stored(*cursor, changes, result),
         }
-    }
-
-    /// The cursor, if it has changed and it is time to store it.
-    fn cursor_to_store(&self) -> Option<Cursor> {
-        if self.storing || !self.machine.has_cursor() || !self.in_session() {
-            return None;
-        }
-        let tried = self.stored.as_ref().map(|(_, at)| *at).max(self.not_stored);
-        if tried.is_some_and(|at| at.elapsed() < STORE_EVERY) {
-            return None;
-        }
-        let cursor = self.machine.cursor();
-        let due = self.stored.as_ref().is_none_or(|(stored, at)| {
-            let hints_only = Cursor { hints: stored.hints.clone(), ..cursor.clone() } == *stored;
-            !hints_only || at.elapsed() >= STORE_HINT_EVERY && cursor != *stored
-        });
-        due.then_some(cursor)
     }
 
     /// Reading has stopped: lets what is under way come back, and stores the cursor.
@@ -363,8 +353,8 @@ impl Lane {
         self.show(&reading);
         drop(reading);
         if self.machine.has_cursor() && self.in_session() {
-            let (copy, inward) = (self.shelf.clone(), self.inward());
-            let stored = errand::store(copy, inward, self.machine.cursor()).await;
+            let changes = self.machine.take_letter_changes();
+            let stored = errand::store(self.keeping(), self.machine.cursor(), changes).await;
             self.land(stored);
         }
         info!(lane = self.name, "lane ended");

@@ -217,11 +217,27 @@ impl Ledger {
         }
     }
 
-    /// Why `place` became a dead letter; part of the cursor before that passes it.
-    pub(crate) fn refuse(&mut self, place: Place, reason: &str) {
+    /// One more dead letter stands for `place`; part of the cursor before that passes it.
+    pub(crate) fn refuse(&mut self, place: Place) {
         if let Some(line) = self.lines.get_mut(&place.line) {
-            line.refused.entry(place.number).or_insert_with(|| reason.to_owned());
+            *line.refused.entry(place.number).or_default() += 1;
         }
+    }
+
+    /// A dead letter that stood for these numbers is no more: those for which no other stands have ended so.
+    pub(crate) fn make_up_for(&mut self, numbers: &Numbers, outcome: Outcome) {
+        for (line, ranges) in numbers {
+            let Some(line) = self.lines.get_mut(line) else { continue };
+            for number in ranges.iter().flat_map(std::clone::Clone::clone) {
+                line.absolve(number, outcome);
+            }
+        }
+    }
+
+    /// The numbers of a range that ended as dead letters.
+    pub(crate) fn refused(&self, line: LineId, numbers: NumberRange) -> Vec<Number> {
+        let Some(line) = self.lines.get(&line) else { return Vec::new() };
+        line.refused.range(numbers.first..=numbers.last).map(|(number, _)| *number).collect()
     }
 
     /// One selector of `place` has had its last pass.
@@ -279,11 +295,6 @@ impl Ledger {
     /// How many selectors they have that are not settled.
     pub(crate) fn selectors(&self) -> usize {
         self.selectors
-    }
-
-    /// How many numbers ended as dead letters that nobody has decided upon.
-    pub(crate) fn dead_letters(&self) -> usize {
-        self.lines.values().map(|line| line.refused.len()).sum()
     }
 
     /// Since when the oldest of them waits.

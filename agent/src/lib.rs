@@ -18,6 +18,8 @@ mod flush;
 mod hear;
 mod lane;
 mod ledger;
+mod letter_folder;
+mod letters;
 mod line;
 mod lookup;
 mod machine;

@@ -30,8 +30,8 @@ pub(crate) struct Line {
     /// What has had its last pass.
     pub(crate) finished: Floor,
     notes: RangeInclusiveMap<Number, Outcome>,
-    /// Dead letters, with the reason.
-    pub(crate) refused: BTreeMap<Number, String>,
+    /// Numbers that ended as dead letters, and how many letters stand for each.
+    pub(crate) refused: BTreeMap<Number, u32>,
     /// When it was last heard of, in this life.
     pub(crate) heard: Moment,
     /// Whether its publisher has gone on to others.
@@ -68,7 +68,7 @@ impl Line {
             applied,
             finished,
             notes: RangeInclusiveMap::new(),
-            refused: cursor.refused.iter().cloned().collect(),
+            refused: cursor.refused.iter().map(|(number, _)| (*number, 0)).collect(),
             heard: now,
             closed: None,
         };
@@ -105,6 +105,19 @@ impl Line {
         }
     }
 
+    /// One dead letter less stands for `number`, which has ended so if it was the last.
+    pub(crate) fn absolve(&mut self, number: Number, outcome: Outcome) {
+        let Some(letters) = self.refused.get_mut(&number) else { return };
+        *letters = letters.saturating_sub(1);
+        if *letters > 0 {
+            return;
+        }
+        self.refused.remove(&number);
+        if outcome != Outcome::Purged {
+            self.note(NumberRange { first: number, last: number }, outcome);
+        }
+    }
+
     fn exceptions(&self) -> Vec<(NumberRange, Outcome)> {
         let notes = self.notes.iter().map(|(range, outcome)| {
             (NumberRange { first: *range.start(), last: *range.end() }, *outcome)
@@ -120,7 +133,7 @@ impl Line {
             base: self.base,
             floor: self.finished.number(),
             settled: self.finished.above().collect(),
-            refused: self.refused.iter().map(|(n, reason)| (*n, reason.clone())).collect(),
+            refused: self.refused.keys().map(|number| (*number, String::new())).collect(),
         }
     }
 

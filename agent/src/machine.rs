@@ -10,6 +10,7 @@ mod again;
 mod dispatch;
 mod hearing;
 mod holes;
+mod letters;
 mod lines;
 mod ordered;
 mod settled;
@@ -33,22 +34,22 @@ use crate::config::LaneConfig;
 use crate::driver::{Batch, Purge};
 use crate::flush::{Cause, Extent, Flush};
 use crate::ledger::Ledger;
+use crate::letters::{Ended, Letters};
 use crate::lookup::Lookup;
 use crate::map::Map;
 use crate::order::{Finals, Floors, Held, Inner};
 use crate::rebound::Rebounds;
 use crate::recent::Recent;
 use crate::retry::Retry;
-use crate::standing_orders::FlushBidding;
+use crate::standing_orders::Bidding;
 use crate::stretch::Stretches;
 
 use settled::Settled;
 use start::Start;
 
+pub(crate) use takeback::without_numbers;
 pub(crate) use telling::{Sizes, WAITS_FOR_HUMAN};
 
-/// At so many dead letters the lane stops: something is wrong that no purging repairs.
-const DEAD_LETTERS_MAX: usize = 10_000;
 /// Due passes moved to the queue at once; more wait their turn.
 const REBOUNDS_AT_ONCE: usize = 1_000;
 
@@ -157,9 +158,16 @@ pub(crate) struct Machine {
     finals: Finals,
     flush: Flush,
     /// What humans have ordered and is in force.
-    bidden: Vec<FlushBidding>,
+    bidden: Vec<Bidding>,
     /// The orders carried out, and when they expire.
     obeyed: BTreeMap<Uuid, Timestamp>,
+    /// Those of them that a stored cursor tells: a crash forgets no more of these.
+    remembered: BTreeSet<Uuid>,
+    /// What the cache refused.
+    letters: Letters,
+    letters_ended: Vec<Ended>,
+    /// What the wall clock showed last.
+    time: Timestamp,
     /// Up to which of the inner lane's flushes this one has flushed too,
     followed: u64,
     /// unless an earlier life has left that undone.
@@ -213,6 +221,12 @@ impl Machine {
             obeyed: cursor
                 .map(|cursor| cursor.obeyed.iter().copied().collect())
                 .unwrap_or_default(),
+            remembered: cursor
+                .map(|cursor| cursor.obeyed.iter().map(|(id, _)| *id).collect())
+                .unwrap_or_default(),
+            letters: Letters::default(),
+            letters_ended: Vec::new(),
+            time: Timestamp::UNIX_EPOCH,
             // Whatever the inner lane has flushed before this one began, it did so in the same process.
             followed: 0,
             behind: cursor.is_some_and(|cursor| cursor.behind),
@@ -288,7 +302,8 @@ impl Machine {
     pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
         let joined = self.start.joined_at();
         let able = self.abilities.is_some();
-        let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| able);
+        let releases = able && !self.letters.is_full();
+        let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| releases);
         let flush = self.flush_at().filter(|_| able);
         let again = self.again_due(now).filter(|_| able);
         [joined, flush, barrier, self.rebounds.next_due(), again, self.dispatch_at()]
@@ -304,7 +319,7 @@ impl Machine {
         let selectors_max = self.purpose.config.rebound_selectors.min(window.saturating_mul(2));
         let full = self.ledger.selectors() >= selectors_max.max(1)
             || self.ledger.ranges() + self.stretches.ranges() > window
-            || self.ledger.dead_letters() >= DEAD_LETTERS_MAX;
+            || self.letters.is_full();
         if full {
             return 0;
         }

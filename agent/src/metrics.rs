@@ -130,7 +130,8 @@ impl Metrics {
         registry.register("circuit_open", "1 while the cache is known not to work", circuit);
         registry.register("retries", "Batches that failed and were tried again", retries);
         registry.register("parked", "Messages of the log not understood, by reason", parked);
-        registry.register("dead_letters", "Numbers that are dead letters", dead_letters);
+        let help = "Selectors that the healthy cache refused, and nobody has decided upon";
+        registry.register("dead_letters", help, dead_letters);
         registry.register("purge_seconds", "Time the cache took for a batch", purge);
         registry.register("batch_selectors", "Selectors in a batch", batch);
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use schemas::{
-    Abilities, CircuitState, Cursor, LaneReport, LineId, Number, NumberRange, OutcomeCounts, Place,
-    Priority,
+    Abilities, CircuitState, Cursor, DeadLetters, LaneReport, LineId, Number, NumberRange,
+    OutcomeCounts, Place, Priority,
 };
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
@@ -60,6 +60,7 @@ impl Progress {
             outcomes: OutcomeCounts::default(),
             lines: Vec::new(),
             obeyed: Vec::new(),
+            dead_letters: DeadLetters::default(),
         };
         Self {
             applied: RwLock::default(),

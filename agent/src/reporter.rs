@@ -8,7 +8,8 @@ use std::time::Duration;
 use broker_adapter::{Broker, Message, Partition, Topic};
 use daemon::{BoxError, Clock, Stop};
 use schemas::{
-    AgentName, BoardMessage, CacheName, CacheReport, REPORTS_BOARD, Region, Report, SiteName, wire,
+    AgentName, BoardMessage, CacheName, CacheReport, DeadLetter, DeadLetters, REPORTS_BOARD,
+    Region, Report, SiteName, wire,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -29,6 +30,10 @@ const AT_ONCE: u32 = 3;
 const SELDOM: Duration = Duration::from_secs(5);
 /// All agents together send about so many reports a second, however many they are.
 const FLEET_REPORTS_PER_SECOND: u32 = 10_000;
+/// All dead letters told in one report take about so much: brokers carry messages of 1 MiB.
+const LETTERS_BYTES_MAX: usize = 128 * 1_024;
+/// One takes so much beside its texts.
+const LETTER_BYTES: usize = 150;
 /// Longest wait for the broker.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
 
@@ -150,9 +155,14 @@ impl Reporter {
     }
 
     fn compose(&self, sequence: u64) -> Report {
+        let lanes = self.caches.iter().map(|cache| cache.lanes.len()).sum::<usize>();
+        let room = LETTERS_BYTES_MAX / lanes.max(1);
         let caches = self.caches.iter().map(|cache| {
-            let (lanes, abilities): (Vec<_>, Vec<_>) =
+            let (mut lanes, abilities): (Vec<_>, Vec<_>) =
                 cache.lanes.iter().map(|lane| lane.latest()).unzip();
+            for lane in &mut lanes {
+                shorten(&mut lane.dead_letters, room);
+            }
             CacheReport {
                 cache: cache.cache.clone(),
                 driver: cache.driver.clone(),
@@ -171,6 +181,17 @@ impl Reporter {
             clocks: self.clocks.readings(),
         }
     }
+}
+
+/// Leaves the newest letters, in about so many bytes.
+fn shorten(letters: &mut DeadLetters, bytes_max: usize) {
+    let mut bytes = 0;
+    let fits = |letter: &DeadLetter| {
+        bytes += LETTER_BYTES + letter.reason.len() + letter.selector.to_string().len();
+        bytes <= bytes_max
+    };
+    let told = letters.newest.iter().map(fits).take_while(|fits| *fits).count();
+    letters.newest.truncate(told);
 }
 
 #[cfg(test)]

@@ -128,11 +128,17 @@ impl Shelf {
 /// Replaces a file at once: a crash leaves the old one or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    replace_in(folder, path, bytes)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The same, durable once `folder`, which holds it, is synced.
+pub(crate) fn replace_in(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    Ok(())
 }
 
 /// The agent's identity, made at its first start and kept in `folder`.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use schemas::{CacheName, Mode, Order, Ordered, Orders, PublisherName, Region};
+use schemas::{
+    AgentName, CacheName, ChosenLetters, Mode, Order, Ordered, Orders, PublisherName, Region,
+};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -18,17 +20,39 @@ pub(crate) struct StandingOrders {
     changed: watch::Sender<()>,
 }
 
-/// An order to flush, as a lane must take it.
+/// An order, as a lane must take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FlushBidding {
+pub(crate) struct Bidding {
     /// Its name.
     pub(crate) id: Uuid,
     /// Until when it counts.
     pub(crate) expires_at: Timestamp,
-    /// Whether objects are removed, or marked stale.
-    pub(crate) mode: Mode,
-    /// Whether the lane that it comes after is bidden too, and goes first.
-    pub(crate) inner_too: bool,
+    /// What the lane must do.
+    pub(crate) what: Bidden,
+}
+
+/// What a lane must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bidden {
+    /// Flush.
+    Flush {
+        /// Whether objects are removed, or marked stale.
+        mode: Mode,
+        /// Whether the lane that it comes after is bidden too, and goes first.
+        inner_too: bool,
+    },
+    /// Purge dead letters again.
+    Retry {
+        /// Which.
+        letters: ChosenLetters,
+    },
+    /// Give up dead letters.
+    Drop {
+        /// Which.
+        letters: ChosenLetters,
+        /// When the human said so.
+        before: Timestamp,
+    },
 }
 
 /// Whom an order must name to concern a lane.
@@ -36,6 +60,8 @@ pub(crate) struct FlushBidding {
 pub(crate) struct Addressee {
     /// The agent's region.
     pub(crate) region: Region,
+    /// The agent.
+    pub(crate) agent: AgentName,
     /// The lane's cache.
     pub(crate) cache: CacheName,
     /// The caches that it comes after, directly or not: what is flushed behind it may still lie in it.
@@ -58,8 +84,8 @@ impl StandingOrders {
         self.changed.subscribe()
     }
 
-    /// What is to be flushed by `addressee`, at that `time`.
-    pub(crate) fn flushes(&self, addressee: &Addressee, time: Timestamp) -> Vec<FlushBidding> {
+    /// What is to be done by `addressee`, at that `time`.
+    pub(crate) fn of(&self, addressee: &Addressee, time: Timestamp) -> Vec<Bidding> {
         let known = self.by.lock();
         let in_force = known.values().flatten().filter(|order| order.expires_at > time);
         in_force.filter_map(|order| addressee.bidden(order)).collect()
@@ -67,20 +93,31 @@ impl StandingOrders {
 }
 
 impl Addressee {
-    fn bidden(&self, order: &Order) -> Option<FlushBidding> {
-        let Ordered::Flush { region, cache, mode } = &order.what;
+    fn bidden(&self, order: &Order) -> Option<Bidding> {
+        let concerns =
+            |letters: &ChosenLetters| letters.concerns(&self.region, &self.agent, &self.cache);
+        let what = match &order.what {
+            Ordered::Flush { region, cache, mode } if *region == self.region => {
+                self.flush(cache.as_ref(), *mode)?
+            }
+            Ordered::Retry { letters } if concerns(letters) => {
+                Bidden::Retry { letters: letters.clone() }
+            }
+            Ordered::Drop { letters, .. } if concerns(letters) => {
+                Bidden::Drop { letters: letters.clone(), before: order.at }
+            }
+            Ordered::Flush { .. } | Ordered::Retry { .. } | Ordered::Drop { .. } => return None,
+        };
+        Some(Bidding { id: order.id, expires_at: order.expires_at, what })
+    }
+
+    fn flush(&self, cache: Option<&CacheName>, mode: Mode) -> Option<Bidden> {
         let inner_too = match cache {
             None => !self.behind.is_empty(),
             Some(cache) => self.behind.contains(cache),
         };
-        let named = cache.as_ref().is_none_or(|cache| *cache == self.cache);
-        let (id, expires_at, mode) = (order.id, order.expires_at, *mode);
-        (*region == self.region && (named || inner_too)).then_some(FlushBidding {
-            id,
-            expires_at,
-            mode,
-            inner_too,
-        })
+        let named = cache.is_none_or(|cache| *cache == self.cache);
+        (named || inner_too).then_some(Bidden::Flush { mode, inner_too })
     }
 }
 
@@ -90,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    fn flushes(region: &str, cache: Option<&str>, seconds: u64) -> Vec<FlushBidding> {
+    fn flushes(region: &str, cache: Option<&str>, seconds: u64) -> Vec<Bidding> {
         let orders = StandingOrders::default();
         let expires_at = Timestamp::UNIX_EPOCH + Duration::from_secs(100);
         orders.learn(Orders {
@@ -108,15 +145,20 @@ mod tests {
         });
         let addressee = Addressee {
             region: "eu-west".parse().expect("a name"),
+            agent: "edge-1".parse().expect("a name"),
             cache: "varnish".parse().expect("a name"),
             behind: ["redis".parse().expect("a name")].into(),
         };
-        orders.flushes(&addressee, Timestamp::UNIX_EPOCH + Duration::from_secs(seconds))
+        orders.of(&addressee, Timestamp::UNIX_EPOCH + Duration::from_secs(seconds))
     }
 
     #[test]
     fn a_lane_is_bidden_what_names_it_or_what_lies_behind_it() {
-        let inner_too = |cache| flushes("eu-west", cache, 0).first().map(|order| order.inner_too);
+        let inner_too = |cache| match flushes("eu-west", cache, 0).first().map(|order| &order.what)
+        {
+            Some(Bidden::Flush { inner_too, .. }) => Some(*inner_too),
+            _ => None,
+        };
         assert_eq!(inner_too(None), Some(true));
         assert_eq!(inner_too(Some("redis")), Some(true));
         assert_eq!(inner_too(Some("varnish")), Some(false));

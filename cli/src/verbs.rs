@@ -6,6 +6,7 @@ mod asking;
 mod caches;
 mod check;
 mod completions;
+mod dead_letters;
 mod demo;
 mod dry_run;
 mod flush;
@@ -49,6 +50,8 @@ pub(crate) enum Verb {
     Agents(agents::Agents),
     Publishers(publishers::Publishers),
     Flush(flush::Flush),
+    #[command(visible_alias = "dlq")]
+    DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
     Completions(completions::Completions),
     Man(man::Man),
@@ -71,6 +74,7 @@ impl Verb {
             Self::Agents(verb) => verb.run().await,
             Self::Publishers(verb) => verb.run().await,
             Self::Flush(verb) => verb.run().await,
+            Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
             Self::Completions(verb) => verb.run(),
             Self::Man(verb) => verb.run(),

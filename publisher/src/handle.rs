@@ -1,5 +1,6 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
+mod dead_letters;
 mod flush;
 mod list;
 mod listener;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
+pub(crate) use self::dead_letters::{Decision, LettersRequest};
 pub(crate) use self::flush::FlushError;
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::listener::EventId;

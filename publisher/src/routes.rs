@@ -4,6 +4,7 @@ mod agents;
 mod auth;
 mod body;
 mod caches;
+mod dead_letters;
 mod events;
 mod flushes;
 mod gate;
@@ -55,6 +56,22 @@ fn resources() -> Vec<Resource> {
         resource("/v1/latency", latency::methods(), latency::describe),
         resource("/v1/events", events::methods(), events::describe),
         resource("/v1/flushes", flushes::methods(), flushes::describe),
+        resource("/v1/dead-letters", dead_letters::methods(), dead_letters::describe),
+        resource(
+            "/v1/dead-letters/{id}",
+            dead_letters::methods_of_one(),
+            dead_letters::describe_one,
+        ),
+        resource(
+            "/v1/dead-letters/retry",
+            dead_letters::methods_of_retry(),
+            dead_letters::describe_retry,
+        ),
+        resource(
+            "/v1/dead-letters/drop",
+            dead_letters::methods_of_drop(),
+            dead_letters::describe_drop,
+        ),
         resource("/v1/agents", agents::methods(), agents::describe),
         resource("/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
         resource("/v1/publishers", publishers::methods(), publishers::describe),

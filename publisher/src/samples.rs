@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, CacheReport, CircuitState, LaneReport, LineReport, OutcomeCounts, Priority,
-    Report,
+    Abilities, Ability, CacheReport, CircuitState, DeadLetters, LaneReport, LineReport,
+    OutcomeCounts, Priority, Report,
 };
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ pub(crate) fn lane_report(lines: Vec<LineReport>) -> LaneReport {
         outcomes: OutcomeCounts::default(),
         lines,
         obeyed: Vec::new(),
+        dead_letters: DeadLetters::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod agent;
+mod dead_letter;
 mod event;
 mod flush;
 mod latency;
@@ -14,6 +15,9 @@ mod summary;
 
 pub use self::accepted::{Accepted, DryRun, DryRunCache, Durable};
 pub use self::agent::{AgentCache, AgentInstance, AgentState, AgentSummary, ClockOffset};
+pub use self::dead_letter::{
+    DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest,
+};
 pub use self::event::{
     BlockedEvent, CacheEvent, Event, FlushEvent, InvalidationEvent, LaggedEvent, ReachedEvent,
 };

@@ -67,7 +67,7 @@ pub struct LineCursor {
     pub floor: Number,
     /// What is finally settled above the floor.
     pub settled: Vec<NumberRange>,
-    /// Numbers that ended as dead letters, with the reason.
+    /// Numbers that ended as dead letters; the reason stands in the letters, and here only where an older release wrote.
     pub refused: Vec<(Number, String)>,
 }
 

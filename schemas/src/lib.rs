@@ -5,6 +5,7 @@
 pub mod api;
 mod board;
 mod cursor;
+mod dead_letter;
 mod frame;
 mod invalidation;
 mod line;
@@ -22,6 +23,9 @@ pub mod wire;
 
 pub use board::{BoardMessage, LogMessage, PUBLISHERS_BOARD, REPORTS_BOARD};
 pub use cursor::{ClosedLine, Cursor, Flushed, LineCursor, ResumeHint};
+pub use dead_letter::{
+    CHOSEN_LETTERS_MAX, ChosenLetters, DeadLetter, DeadLetters, KeptLetter, LetterState,
+};
 pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost, SIGNATURE_BYTES};
 pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority};
 pub use line::{LineId, Number, NumberRange, Place};

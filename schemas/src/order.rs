@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{CacheName, Mode, PublisherName, Region};
+use crate::{CacheName, ChosenLetters, Mode, PublisherName, Region};
 
 /// Most orders of one publisher at a time.
 pub const ORDERS_MAX: usize = 1_000;
@@ -41,5 +41,19 @@ pub enum Ordered {
         cache: Option<CacheName>,
         /// Whether objects are removed, or marked stale.
         mode: Mode,
+    },
+    /// Dead letters are purged again.
+    Retry {
+        /// Which.
+        letters: ChosenLetters,
+    },
+    /// Dead letters that were there when it was ordered are given up: a human answers for what the caches still hold.
+    Drop {
+        /// Which.
+        letters: ChosenLetters,
+        /// Why.
+        reason: String,
+        /// Who says so.
+        by: String,
     },
 }

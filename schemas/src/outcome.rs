@@ -19,7 +19,7 @@ pub enum Outcome {
     Flushed,
     /// Older than its `expires_in` when its turn came.
     Expired,
-    /// Stopped by a human before this lane began it.
+    /// Stopped by a human: before this lane began it, or as a dead letter that was dropped.
     Cancelled,
     /// Handed on to another broker; never counts as applied.
     Bridged,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AgentName, CacheName, LineId, Mode, Number, NumberRange, Outcome, Priority, PublisherName,
-    Region, SelectorKind, SiteName,
+    AgentName, CacheName, DeadLetters, LineId, Mode, Number, NumberRange, Outcome, Priority,
+    PublisherName, Region, SelectorKind, SiteName,
 };
 
 /// One agent's latest word.
@@ -79,6 +79,8 @@ pub struct LaneReport {
     pub lines: Vec<LineReport>,
     /// Orders in force that it has carried out; ascending.
     pub obeyed: Vec<Uuid>,
+    /// What its cache refused.
+    pub dead_letters: DeadLetters,
 }
 
 /// Progress on one line.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use self::envelope::{Envelope, kind};
 use self::known::Known;
-use crate::{BoardMessage, Cursor, Frame, LogMessage, Refusal};
+use crate::{BoardMessage, Cursor, Frame, KeptLetter, LogMessage, Refusal};
 
 /// Largest body, and most memory that decoding one may claim.
 ///
@@ -140,6 +140,21 @@ pub fn decode_board(bytes: &[u8]) -> Result<BoardMessage, WireError> {
             Err(WireError::unknown("schema", schema))
         }
         (kind, _) => Err(WireError::unknown("kind of board message", kind)),
+    }
+}
+
+/// The bytes of a dead letter's file.
+pub fn encode_letter(letter: &KeptLetter) -> Bytes {
+    envelope::seal(kind::LETTER, v1::SCHEMA, &v1::KeptLetter::from(letter))
+}
+
+/// The dead letter in these bytes, all of them.
+pub fn decode_letter(bytes: &[u8]) -> Result<KeptLetter, WireError> {
+    let envelope = Envelope::open(bytes)?;
+    match (envelope.kind, envelope.schema) {
+        (kind::LETTER, v1::SCHEMA) => envelope.body::<v1::KeptLetter>()?.try_into(),
+        (kind::LETTER, schema) => Err(WireError::unknown("schema", schema)),
+        (kind, _) => Err(WireError::unknown("kind of dead letter", kind)),
     }
 }
 

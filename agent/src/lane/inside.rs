@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Lane;
+use super::remembering::gone_on_from;
 use crate::Moment;
 use crate::driver::{Content, Session, Shelved};
 use crate::errand::{self, Flights, Inward};
@@ -24,7 +25,7 @@ use crate::machine::Failure;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Beyond every number that publishers give, and far from where counting ends.
 const NUMBER_MAX: Number = Number::MAX / 2;
-/// Most lines, partitions, or dead letters of a line in a cursor.
+/// Most lines or partitions in a cursor.
 const ROWS_MAX: usize = 10_000;
 
 /// The state of a lane whose cursor lies inside its cache.
@@ -163,7 +164,9 @@ impl Lane {
 
     pub(super) fn go_back(&mut self, cursor: Option<Cursor>, now: Moment) {
         self.tell_return(cursor.as_ref());
-        self.machine.begin_again(cursor.as_ref(), now);
+        let kept = self.machine.kept_letters();
+        let going_on = gone_on_from(&self.name, cursor.clone(), &kept);
+        self.machine.begin_again(going_on.as_ref(), now);
         self.progress.begin_again(self.machine.drain_settled());
         self.stored = cursor.map(|cursor| (cursor, Instant::now()));
         self.returned = true;
@@ -210,7 +213,6 @@ fn is_sound(cursor: &Cursor) -> bool {
             line.base <= line.floor
                 && line.floor <= NUMBER_MAX
                 && line.settled.iter().all(|numbers| numbers.last <= NUMBER_MAX)
-                && line.refused.len() <= ROWS_MAX
                 && line.refused.iter().all(|(number, _)| *number <= NUMBER_MAX)
         })
 }
@@ -269,12 +271,11 @@ mod tests {
 
     #[test]
     fn bytes_that_no_lane_has_written_are_no_cursor() {
-        let hostile: [fn(&mut LineCursor); 5] = [
+        let hostile: [fn(&mut LineCursor); 4] = [
             |line| line.floor = Number::MAX,
             |line| line.base = 8,
             |line| line.settled[0].last = Number::MAX,
             |line| line.refused[0].0 = Number::MAX,
-            |line| line.refused = vec![(1, String::new()); ROWS_MAX + 1],
         ];
         let mut contents: Vec<_> =
             hostile.into_iter().map(|change| held(&cursor(change))).collect();

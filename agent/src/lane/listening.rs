@@ -13,7 +13,7 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 impl Lane {
     /// Hears what humans have ordered.
     pub(super) fn heed(&mut self) {
-        self.machine.heed(self.board.orders.flushes(&self.addressee, self.clock.now()));
+        self.machine.heed(self.board.orders.of(&self.addressee, self.clock.now()));
     }
 
     /// Forgets lines on which nothing will be asked again.

@@ -87,6 +87,7 @@ impl Lane {
             let held = held.unwrap_or_default();
             troubles.push(format!("a flush is due: {}{held}", cause.reason()));
         }
+        troubles.extend(self.machine.too_many_letters());
         troubles.extend(reading.trouble(TROUBLE_TOLD_AFTER));
         if troubles.is_empty() {
             Readiness::Ready

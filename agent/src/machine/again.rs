@@ -129,7 +129,7 @@ impl Machine {
             let Some((since, last)) = self.stretches.meet(place) else { continue };
             for selector in &invalidation.selectors {
                 let able = self.ability(selector) == Ability::Supported;
-                if !able || self.belongs(invalidation, selector).is_err() {
+                if !able || self.belongs(&invalidation.site, selector).is_err() {
                     continue;
                 }
                 let purge = self.purge_for(invalidation, selector);

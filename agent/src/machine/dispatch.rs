@@ -61,7 +61,9 @@ impl Machine {
                 .get(&place.line)
                 .and_then(|line| newest.get(line.publisher.as_ref()?))
                 .is_some_and(|newest| newest > expires_at),
-            Waiter::Number { .. } | Waiter::Flush(_) | Waiter::Again(_) => false,
+            Waiter::Number { .. } | Waiter::Flush(_) | Waiter::Again(_) | Waiter::Letter { .. } => {
+                false
+            }
         });
         let batch = taken.batch();
         for waiter in taken.expired {
@@ -119,6 +121,12 @@ impl Machine {
                 self.failed(after, error, now);
                 self.queue.restore(entries);
             }
+            Err(Failure::Refused { error })
+                if entries.iter().any(|entry| self.must_wait(entry)) =>
+            {
+                self.failed(None, error, now);
+                self.queue.restore(entries);
+            }
             Err(Failure::Refused { error }) if entries.len() == 1 => {
                 self.retry.succeeded();
                 for entry in entries {
@@ -154,7 +162,7 @@ impl Machine {
             self.finish_after_inner(&waiter, begun);
         }
         self.remember_purge(&entry.purge, begun.at);
-        let mut settled = Vec::with_capacity(entry.waiters.len());
+        let mut settled = self.make_up_for_letters(&entry, begun);
         for waiter in entry.waiters {
             match &waiter {
                 Waiter::Number { place, .. } => {
@@ -175,6 +183,8 @@ impl Machine {
                     self.stretches.landed();
                     continue;
                 }
+                // Its letter counts whoever waits.
+                Waiter::Letter { .. } => continue,
             }
             settled.push(waiter);
         }
@@ -208,6 +218,7 @@ impl Machine {
                 }
             }
             Waiter::Again(_) => {}
+            Waiter::Letter { id, tries } => self.finish_letter(*id, *tries),
         }
     }
 
@@ -241,39 +252,42 @@ impl Machine {
     /// Nobody will purge this entry: its numbers end here, its riders try by themselves.
     fn give_up(&mut self, entry: Entry, outcome: Outcome, reason: &str, now: Moment) {
         self.queue.restore(entry.riders);
+        let (mut places, mut later, mut retried) = (Vec::new(), Vec::new(), false);
         for waiter in entry.waiters {
             match waiter {
-                Waiter::Number { place, .. } if outcome == Outcome::Refused => {
-                    self.refuse(place, &format!("{}: {reason}", entry.purge.selector));
+                Waiter::Number { place, .. } => {
+                    if outcome == Outcome::Refused {
+                        places.push(place);
+                    }
+                    self.settle_finally(place, outcome);
                 }
-                Waiter::Number { place, .. } => self.settle_finally(place, outcome),
                 Waiter::Flush(id) => {
                     self.flush.refused(id, now);
                     self.last_error = Some(format!("cannot flush: {reason}"));
                 }
                 Waiter::Again(place) => {
                     if outcome == Outcome::Refused {
-                        self.refuse_later(place, &entry.purge, reason);
+                        later.push(place);
                     }
                     self.stretches.landed();
                 }
+                Waiter::Letter { .. } => retried = true,
             }
         }
         for waiter in self.rebounds.abandon(&entry.purge) {
-            if let Waiter::Number { place, .. } = &waiter {
-                self.refuse_later(*place, &entry.purge, reason);
+            match &waiter {
+                Waiter::Number { place, .. } => later.push(*place),
+                Waiter::Letter { .. } => retried = true,
+                Waiter::Flush(_) | Waiter::Again(_) => {}
             }
             self.finish(&waiter);
         }
-    }
-
-    fn refuse_later(&mut self, place: Place, purge: &Purge, reason: &str) {
-        self.ledger.refuse(place, &format!("{}, later pass: {reason}", purge.selector));
-    }
-
-    pub(super) fn refuse(&mut self, place: Place, reason: &str) {
-        self.ledger.refuse(place, reason);
-        self.settle_finally(place, Outcome::Refused);
+        let only_later = places.is_empty() && !later.is_empty();
+        places.append(&mut later);
+        if retried || !places.is_empty() {
+            let pass = if only_later { "at a later pass: " } else { "" };
+            self.refuse(&entry.purge, &places, &format!("{pass}{reason}"), now);
+        }
     }
 
     pub(super) fn settle_finally(&mut self, place: Place, outcome: Outcome) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemas::{
     Ability, Frame, Invalidation, LineId, LogMessage, Number, NumberRange, Outcome, Place,
-    PublisherName, Selector,
+    PublisherName, Selector, SiteName,
 };
 
 use super::Machine;
@@ -200,8 +200,9 @@ impl Machine {
         let inner = self.inner.clone();
         if self.abilities.is_some() {
             let barrier = Some(self.purpose.config.barrier);
-            while let Some((place, invalidation)) =
-                self.held.release(inner.as_deref(), barrier, now)
+            while !self.letters.is_full()
+                && let Some((place, invalidation)) =
+                    self.held.release(inner.as_deref(), barrier, now)
             {
                 self.enqueue(place, &invalidation, now);
             }
@@ -217,8 +218,10 @@ impl Machine {
             .expires_in
             .and_then(|after| invalidation.accepted_at.checked_add(after).ok());
         for selector in &invalidation.selectors {
-            if let Err(reason) = self.belongs(invalidation, selector) {
-                self.refuse(place, &reason);
+            if let Err(reason) = self.belongs(&invalidation.site, selector) {
+                let purge = self.purge_for(invalidation, selector);
+                self.refuse(&purge, &[place], &reason, now);
+                self.settle_finally(place, Outcome::Refused);
                 continue;
             }
             match self.ability(selector) {
@@ -242,13 +245,9 @@ impl Machine {
     }
 
     /// No event of one site touches an object of another, whatever the log says.
-    pub(super) fn belongs(
-        &self,
-        invalidation: &Invalidation,
-        selector: &Selector,
-    ) -> Result<(), String> {
-        let Some(site) = self.purpose.sites.get(&invalidation.site) else {
-            return Err(format!("site {} is not in this agent's configuration", invalidation.site));
+    pub(super) fn belongs(&self, site: &SiteName, selector: &Selector) -> Result<(), String> {
+        let Some(site) = self.purpose.sites.get(site) else {
+            return Err(format!("site {site} is not in this agent's configuration"));
         };
         match selector.host() {
             Some(host) if !site.hosts.contains(host) => {

@@ -10,7 +10,7 @@ use super::Machine;
 use crate::Moment;
 use crate::config::OnGap;
 use crate::flush::{Cause, Extent, Plan};
-use crate::standing_orders::FlushBidding;
+use crate::standing_orders::{Bidden, Bidding};
 
 /// Most orders remembered as carried out; those that expire first make room.
 const OBEYED_MAX: usize = 10_000;
@@ -19,15 +19,14 @@ const TOLD_LONGER: Duration = Duration::from_hours(24);
 
 impl Machine {
     /// Everything that humans have ordered of this lane and that is in force.
-    pub(crate) fn heed(&mut self, orders: Vec<FlushBidding>) {
+    pub(crate) fn heed(&mut self, orders: Vec<Bidding>) {
         self.bidden = orders;
     }
 
     /// Takes the orders that are new, once it has a base: before, it owes a flush anyway.
     pub(super) fn take_orders(&mut self, now: Moment) {
-        for (id, expires_at) in self.flush.drain_obeyed() {
-            self.obeyed.insert(id, expires_at);
-        }
+        self.obeyed.extend(self.flush.drain_obeyed());
+        self.obeyed.extend(self.letters.drain_obeyed());
         if self.start.joining() {
             return;
         }
@@ -37,14 +36,19 @@ impl Machine {
             self.obeyed.remove(&first);
         }
         let sites = self.sites();
-        for FlushBidding { id, expires_at, mode, .. } in &self.bidden {
-            if self.obeyed.contains_key(id) || self.flush.has_order(*id) {
-                continue;
-            }
-            if sites.is_empty() {
-                self.obeyed.insert(*id, *expires_at);
-            } else {
-                self.flush.order(now, sites.clone(), *mode, (*id, *expires_at));
+        let under_way = |id| self.flush.has_order(id) || self.letters.has_order(id);
+        let new = |order: &&Bidding| !self.obeyed.contains_key(&order.id) && !under_way(order.id);
+        let new: Vec<Bidding> = self.bidden.iter().filter(new).cloned().collect();
+        for order in new {
+            let Bidding { id, expires_at, what } = &order;
+            match what {
+                Bidden::Flush { .. } if sites.is_empty() => {
+                    self.obeyed.insert(*id, *expires_at);
+                }
+                Bidden::Flush { mode, .. } => {
+                    self.flush.order(now, sites.clone(), *mode, (*id, *expires_at));
+                }
+                Bidden::Retry { .. } | Bidden::Drop { .. } => self.decide(&order, now),
             }
         }
     }
@@ -62,6 +66,11 @@ impl Machine {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+
+    /// Those of them that a crash does not forget any more: only these are told to publishers, who then forget them.
+    pub(super) fn remembered_orders(&self) -> Vec<Uuid> {
+        self.obeyed().into_iter().filter(|id| self.remembered.contains(id)).collect()
     }
 
     /// The lane has to flush these sites at `at`: as far as its configuration lets it do so by itself.
@@ -96,7 +105,9 @@ impl Machine {
     pub(super) fn flush_at(&self) -> Option<Moment> {
         let at = self.flush.due_at()?;
         let waits = self.inner.as_ref().is_some_and(|inner| {
-            let orders = self.bidden.iter().filter(|order| order.inner_too);
+            let inner_too =
+                |order: &&Bidding| matches!(order.what, Bidden::Flush { inner_too: true, .. });
+            let orders = self.bidden.iter().filter(inner_too);
             let mut ordered = orders.filter(|order| self.flush.has_order(order.id));
             !inner.broken()
                 && (inner.flushing() || ordered.any(|order| !inner.has_obeyed(order.id)))

@@ -155,6 +155,9 @@ impl Machine {
         self.bidden = last.bidden;
         self.followed = last.followed;
         self.behind |= last.behind;
+        self.time = last.time;
+        let kept = self.letters.succeed(last.letters);
+        self.adopt(kept);
     }
 
     /// Whether nothing is under way to the cache, and it need not be left alone any more.

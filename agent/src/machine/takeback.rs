@@ -32,13 +32,32 @@ fn line_taken_back(line: &LineCursor, own: &Cursor, inner: &Cursor) -> LineCurso
     }
     let held =
         known.map_or_else(Floor::default, |known| Floor::restored(known.floor, &known.settled));
-    let mut kept = RangeInclusiveSet::new();
-    kept.insert(0..=line.floor);
-    kept.extend(line.settled.iter().map(|numbers| numbers.first..=numbers.last));
+    let mut kept = settled(line);
     let highest = kept.last().map_or(0, |range| *range.end());
     for gap in held.gaps(highest) {
         kept.remove(gap.first..=gap.last);
     }
+    settled_as(line, kept)
+}
+
+/// The line without these numbers: they are not settled.
+pub(crate) fn without_numbers(line: &LineCursor, numbers: &[Number]) -> LineCursor {
+    let mut kept = settled(line);
+    for number in numbers {
+        kept.remove(*number..=*number);
+    }
+    settled_as(line, kept)
+}
+
+fn settled(line: &LineCursor) -> RangeInclusiveSet<Number> {
+    let mut settled = RangeInclusiveSet::new();
+    settled.insert(0..=line.floor);
+    settled.extend(line.settled.iter().map(|numbers| numbers.first..=numbers.last));
+    settled
+}
+
+/// The line where `kept` is settled, and nothing else but what lies up to its base.
+fn settled_as(line: &LineCursor, mut kept: RangeInclusiveSet<Number>) -> LineCursor {
     kept.insert(0..=line.base);
     let mut ranges = kept.into_iter();
     let floor = ranges.next().map_or(0, |range: std::ops::RangeInclusive<Number>| *range.end());

@@ -25,7 +25,7 @@ pub(crate) struct Sizes {
     pub(crate) deferred: u64,
     /// Whether nothing more may be read now.
     pub(crate) full: bool,
-    /// Numbers that are dead letters.
+    /// What the cache refused.
     pub(crate) dead_letters: usize,
     /// Whether a flush waits for a human.
     pub(crate) held: bool,
@@ -88,7 +88,8 @@ impl Machine {
             oldest_unsettled_us: age.map(|us| u64::try_from(us).unwrap_or(u64::MAX)),
             outcomes: self.ledger.outcomes(),
             lines,
-            obeyed: self.obeyed(),
+            obeyed: self.remembered_orders(),
+            dead_letters: self.letters.tell(),
         }
     }
 
@@ -96,7 +97,9 @@ impl Machine {
     fn trouble(&self, now: Moment) -> Option<String> {
         let held = self.flush.held();
         let held = held.map(|cause| format!("{}: {WAITS_FOR_HUMAN}", cause.reason()));
-        held.or_else(|| self.last_error.clone()).or_else(|| self.parked_lately(now))
+        held.or_else(|| self.too_many_letters())
+            .or_else(|| self.last_error.clone())
+            .or_else(|| self.parked_lately(now))
     }
 
     /// What was settled since this was last asked.
@@ -138,7 +141,7 @@ impl Machine {
             rebounds: self.rebounds.len() + self.parked.len(),
             deferred: self.stretches.numbers(),
             full: self.room() == 0,
-            dead_letters: self.ledger.dead_letters(),
+            dead_letters: self.letters.len(),
             held: self.flush.held().is_some(),
         }
     }

@@ -187,6 +187,11 @@ impl Bench {
         ended.expect("it ran").expect("it ended well");
     }
 
+    /// The agent's state folder.
+    pub(crate) fn state(&self) -> &std::path::Path {
+        self.state.path()
+    }
+
     /// Keeps a copy of a cache's cursor, or puts that in its place.
     pub(crate) fn keep_or_restore_cursor(&self, cache: &str, keep: bool) {
         let cursor = self.state.path().join(format!("{cache}.normal.cursor"));

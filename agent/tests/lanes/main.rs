@@ -1,6 +1,7 @@
 //! Lanes at work on a real embedded log, in front of model caches, under paused time.
 
 mod bench;
+mod dead_letters;
 mod gate;
 mod orders;
 mod outage;
@@ -114,7 +115,8 @@ async fn a_cache_that_refuses_its_own_probe_makes_no_dead_letters() {
     bench.until(|lane| lane.circuit == CircuitState::Open).await;
     bench.pass(600 * SECOND).await;
     let lane = bench.report("web", Priority::Normal).await;
-    assert_eq!(lane.outcomes.of(Outcome::Refused), 0);
+    assert_eq!(lane.circuit, CircuitState::Open);
+    assert_eq!((lane.outcomes.of(Outcome::Refused), lane.dead_letters.count), (0, 0));
     assert!(lane.last_error.is_some_and(|error| error.contains("misconfigured")));
     bench.behave("web", Behaviour::Works);
     bench.until(|lane| lane.line().applied == last).await;

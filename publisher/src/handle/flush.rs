@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use schemas::api::{FlushOrdered, FlushRequest, Mistake};
 use schemas::{CacheName, Ordered, Region};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{PublisherHandle, Repeatable, idempotency};
 use crate::tracker::OrderError;
 
-/// Why no flush was ordered.
+/// Why nothing was ordered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FlushError {
     /// It is wrong: fix all of these.
@@ -28,10 +29,10 @@ impl PublisherHandle {
         repeatable: Option<Repeatable<'_>>,
     ) -> Result<FlushOrdered, FlushError> {
         let (region, cache) = self.whom(request).map_err(FlushError::Invalid)?;
-        let what = Ordered::Flush { region, cache, mode: request.mode };
+        let mode = request.mode;
+        let what = Ordered::Flush { region: region.clone(), cache: cache.clone(), mode };
         let id = repeatable.map_or_else(|| self.new_id(), |key| repeated_id(key, request));
         let order = self.0.tracker.order(id, what).await?;
-        let Ordered::Flush { region, cache, mode } = order.what;
         Ok(FlushOrdered {
             id,
             caches: self.0.tracker.ordered_caches(&region, cache.as_ref()),
@@ -75,7 +76,7 @@ fn words<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// The name of an order that may be given again: of who asks under which key for what.
-fn repeated_id(repeatable: Repeatable<'_>, request: &FlushRequest) -> Uuid {
+pub(super) fn repeated_id(repeatable: Repeatable<'_>, request: &impl Serialize) -> Uuid {
     let digests = idempotency(repeatable, request);
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&digests.key[..8]);

@@ -76,10 +76,7 @@ fn read(uri: &Uri, publisher: &PublisherHandle) -> Result<ListRequest, Refused> 
     if let Some(url) = parameters.validated("url") {
         filter.purging_url(&url, publisher.sites());
     }
-    let limit = parameters.value("limit", "give 1 to 200").unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        parameters.mistake("limit", "is out of range; give 1 to 200");
-    }
+    let limit = parameters.limit(LIMIT, LIMIT_MAX);
     let before = parameters.text("cursor").map(place_of);
     if before == Some(None) {
         parameters.mistake("cursor", "is none that this API gives; begin without one");

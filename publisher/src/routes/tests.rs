@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod dead_letters;
 mod events;
 mod good_input;
 mod members;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, CircuitState, LaneReport, LineId, LineReport, Number, OutcomeCounts, Place,
-    Priority, SiteName,
+    Abilities, CircuitState, DeadLetters, LaneReport, LineId, LineReport, Number, OutcomeCounts,
+    Place, Priority, SiteName,
 };
 use uuid::Uuid;
 
@@ -60,6 +60,8 @@ pub(super) struct Lane {
     pub(super) outcomes: OutcomeCounts,
     /// Orders in force that it has carried out.
     pub(super) obeyed: Vec<Uuid>,
+    /// What its cache refused.
+    pub(super) dead_letters: DeadLetters,
     /// When its agent last named it.
     pub(super) heard_at: Timestamp,
     /// Whether its agent reports without naming it any more.
@@ -98,6 +100,7 @@ impl Lane {
             oldest_unsettled_us: None,
             outcomes: OutcomeCounts::default(),
             obeyed: Vec::new(),
+            dead_letters: DeadLetters::default(),
             heard_at: at,
             departed: false,
             descent: Descent::First,
@@ -130,6 +133,7 @@ impl Lane {
         self.oldest_unsettled_us = report.oldest_unsettled_us;
         self.outcomes = report.outcomes;
         self.obeyed = report.obeyed;
+        self.dead_letters = report.dead_letters;
         self.heard_at = at;
         self.departed = false;
         if relapsed {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::api::OrderedCache;
-use schemas::{BoardMessage, CacheName, ORDERS_MAX, Order, Ordered, Orders, PublisherName, Region};
+use schemas::api::{DeadLetterSummary, OrderedCache};
+use schemas::{
+    BoardMessage, CacheName, ChosenLetters, DeadLetter, DeadLetters, ORDERS_MAX, Order, Ordered,
+    Orders, PublisherName, Region,
+};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -75,6 +78,26 @@ impl Tracker {
         caches.filter(|row| cache.is_none_or(|cache| row.cache == *cache)).collect()
     }
 
+    /// Whether we have ordered that, and it may not be carried out yet.
+    fn has_ordered(&self, id: Uuid) -> bool {
+        self.standing_orders.of(&self.name).iter().any(|order| order.id == id)
+    }
+
+    /// The dead letters that are meant, as far as agents tell of them; and how many more the caches that may be meant
+    /// have.
+    fn dead_letters(&self, chosen: &ChosenLetters) -> (Vec<DeadLetterSummary>, u64) {
+        let (mut rows, mut more) = (Vec::new(), 0_u64);
+        for registered in self.registry.lanes() {
+            let Registered { agent_name, agent, cache_name, lane, .. } = registered;
+            if chosen.concerns(&agent.region, agent_name, cache_name) {
+                more = more.saturating_add(untold(&lane.dead_letters));
+                let letters = lane.dead_letters.newest.iter().filter(|it| chosen.names(it));
+                rows.extend(letters.map(|letter| summary(&registered, letter)));
+            }
+        }
+        (rows, more)
+    }
+
     /// Our own orders that somebody may still have to carry out.
     fn open_orders(&self, now: Timestamp) -> Vec<Order> {
         let own = self.standing_orders.of(&self.name).iter();
@@ -85,19 +108,65 @@ impl Tracker {
     /// Whether all whom it is for say so.
     fn carried_out(&self, order: &Order) -> bool {
         let mut lanes = self.registry.lanes().filter(|lane| is_for(&order.what, lane)).peekable();
-        lanes.peek().is_some() && lanes.all(|registered| registered.lane.obeyed.contains(&order.id))
+        // A region without caches may get some; a letter that nobody tells of any more is over.
+        let somebody = lanes.peek().is_some() || !matches!(order.what, Ordered::Flush { .. });
+        somebody && lanes.all(|registered| registered.lane.obeyed.contains(&order.id))
     }
 }
 
-fn is_for(what: &Ordered, Registered { agent, cache_name, .. }: &Registered<'_>) -> bool {
+fn is_for(what: &Ordered, registered: &Registered<'_>) -> bool {
+    let Registered { agent_name, agent, cache_name, lane, .. } = registered;
     match what {
         Ordered::Flush { region, cache, mode: _ } => {
             agent.region == *region && cache.as_ref().is_none_or(|cache| cache == *cache_name)
         }
+        Ordered::Retry { letters } | Ordered::Drop { letters, .. } => {
+            letters.concerns(&agent.region, agent_name, cache_name)
+                && (letters.ids.is_empty()
+                    || untold(&lane.dead_letters) > 0
+                    || lane.dead_letters.newest.iter().any(|letter| letters.names(letter)))
+        }
+    }
+}
+
+fn untold(letters: &DeadLetters) -> u64 {
+    letters.count.saturating_sub(letters.newest.len() as u64)
+}
+
+fn summary(registered: &Registered<'_>, letter: &DeadLetter) -> DeadLetterSummary {
+    let Registered { agent_name, agent, cache_name, priority, .. } = *registered;
+    DeadLetterSummary {
+        id: letter.id,
+        region: agent.region.clone(),
+        agent: agent_name.clone(),
+        cache: cache_name.clone(),
+        priority,
+        site: letter.site.clone(),
+        selector: letter.selector.to_string(),
+        mode: letter.mode,
+        reason: letter.reason.clone(),
+        first_seen: letter.first_seen,
+        last_tried: letter.last_tried,
+        tries: letter.tries,
+        state: letter.state,
+        invalidations: letter.invalidations,
+        line: letter.place.line.to_string(),
+        number: letter.place.number,
     }
 }
 
 impl TrackerHandle {
+    /// Whether we have ordered that, and it may not be carried out yet.
+    pub(crate) fn has_ordered(&self, id: Uuid) -> bool {
+        self.0.tracker.lock().has_ordered(id)
+    }
+
+    /// The dead letters that are meant, as far as agents tell of them; and how many more the caches that may be meant
+    /// have.
+    pub(crate) fn dead_letters(&self, chosen: &ChosenLetters) -> (Vec<DeadLetterSummary>, u64) {
+        self.0.tracker.lock().dead_letters(chosen)
+    }
+
     /// The caches of that name in a region, or all there.
     pub(crate) fn ordered_caches(
         &self,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::{
-    AgentName, CacheName, CacheReport, Incarnation, LaneReport, LineId, LineReport, Number,
-    NumberRange, Priority, PublisherName, Report, Retirement,
+    AgentName, CacheName, CacheReport, DeadLetters, Incarnation, LaneReport, LineId, LineReport,
+    Number, NumberRange, Priority, PublisherName, Report, Retirement,
 };
 
 use super::lane::Lane;
@@ -238,6 +238,7 @@ fn lane_row(registered: &Registered<'_>) -> LaneRow {
         outcomes: lane.outcomes,
         lines: Vec::new(),
         obeyed: Vec::new(),
+        dead_letters: DeadLetters::default(),
     };
     LaneRow {
         key: LaneKey { agent: agent_name.clone(), cache: cache_name.clone(), priority },

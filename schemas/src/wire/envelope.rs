@@ -28,6 +28,7 @@ pub(super) mod kind {
     pub(in crate::wire) const RETIREMENT: u8 = 18;
     pub(in crate::wire) const ORDERS: u8 = 19;
     pub(in crate::wire) const CURSOR: u8 = 32;
+    pub(in crate::wire) const LETTER: u8 = 33;
 }
 
 const MAGIC: [u8; 2] = *b"PB";

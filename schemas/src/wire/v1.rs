@@ -8,6 +8,7 @@ mod cursor;
 mod fact;
 mod frame;
 mod invalidation;
+mod letter;
 mod line;
 mod order;
 mod report;
@@ -18,6 +19,7 @@ mod word;
 
 pub(super) use self::cursor::Cursor;
 pub(super) use self::frame::Frame;
+pub(super) use self::letter::KeptLetter;
 pub(super) use self::line::{Heartbeat, Incarnation, Lost};
 pub(super) use self::order::Orders;
 pub(super) use self::report::Report;

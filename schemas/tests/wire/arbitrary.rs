@@ -8,11 +8,11 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
-    ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
-    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered,
-    Orders, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement,
-    Selector, Url,
+    Abilities, Ability, Audience, BoardMessage, CacheReport, ChosenLetters, CircuitState,
+    ClockReading, ClosedLine, Cursor, DeadLetter, DeadLetters, Flushed, Frame, Gate, Heartbeat,
+    Incarnation, Invalidation, KeptLetter, LaneReport, LetterState, LineCursor, LineId, LineReport,
+    LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered, Orders, Outcome, OutcomeCounts,
+    Place, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, Selector, Url,
 };
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         1 => retirement().prop_map(BoardMessage::Retirement).prop_map(Message::Board),
         1 => orders().prop_map(BoardMessage::Orders).prop_map(Message::Board),
         1 => cursor().prop_map(Message::Cursor),
+        1 => kept_letter().prop_map(|letter| Message::Letter(Box::new(letter))),
     ]
 }
 
@@ -182,8 +183,11 @@ fn retirement() -> impl Strategy<Value = Retirement> {
 
 fn orders() -> impl Strategy<Value = Orders> {
     let mode = select(&[Mode::Soft, Mode::Hard][..]);
-    let what = (name(), option::of(name()), mode)
+    let flush = (name(), option::of(name()), mode)
         .prop_map(|(region, cache, mode)| Ordered::Flush { region, cache, mode });
+    let drop = (chosen(), any::<String>(), any::<String>())
+        .prop_map(|(letters, reason, by)| Ordered::Drop { letters, reason, by });
+    let what = prop_oneof![flush, chosen().prop_map(|letters| Ordered::Retry { letters }), drop];
     let orders = btree_map(any::<u128>(), (time(), time(), what), 0..3);
     (name(), orders).prop_map(|(by, orders)| Orders {
         by,
@@ -197,6 +201,59 @@ fn orders() -> impl Strategy<Value = Orders> {
             })
             .collect(),
     })
+}
+
+fn chosen() -> impl Strategy<Value = ChosenLetters> {
+    let ids = btree_set(any::<u128>().prop_map(Uuid::from_u128), 0..3);
+    let whose = (option::of(name()), option::of(name()), option::of(name()), option::of(name()));
+    (ids, whose, option::of(any::<String>())).prop_map(
+        |(ids, (region, agent, cache, site), text)| ChosenLetters {
+            ids: ids.into_iter().collect(),
+            region,
+            agent,
+            cache,
+            site,
+            text,
+        },
+    )
+}
+
+fn dead_letter() -> impl Strategy<Value = DeadLetter> {
+    let states = &[LetterState::Refused, LetterState::Retrying, LetterState::Purged][..];
+    let what = (any::<u128>(), name(), selector(), mode(), any::<String>());
+    let when = (time(), time(), any::<u32>(), select(states));
+    (what, when, line(), any::<u64>(), any::<u64>()).prop_map(
+        |(
+            (id, site, selector, mode, reason),
+            (first_seen, last_tried, tries, state),
+            line,
+            number,
+            invalidations,
+        )| DeadLetter {
+            id: Uuid::from_u128(id),
+            site,
+            selector,
+            mode,
+            reason,
+            first_seen,
+            last_tried,
+            tries,
+            state,
+            place: Place { line, number },
+            invalidations,
+        },
+    )
+}
+
+fn kept_letter() -> impl Strategy<Value = KeptLetter> {
+    (dead_letter(), vec((line(), range()), 0..3))
+        .prop_map(|(letter, numbers)| KeptLetter { letter, numbers })
+}
+
+fn dead_letters() -> impl Strategy<Value = DeadLetters> {
+    let told = (1..u64::MAX, vec(dead_letter(), 0..3))
+        .prop_map(|(count, newest)| DeadLetters { count, newest });
+    prop_oneof![Just(DeadLetters::default()), told]
 }
 
 fn obeyed() -> impl Strategy<Value = Vec<(Uuid, Timestamp)>> {
@@ -318,12 +375,13 @@ fn lane() -> impl Strategy<Value = LaneReport> {
         option::of(any::<String>()),
     );
     let figures = (any::<u64>(), option::of(any::<u64>()), any::<[u64; 9]>());
-    (state, figures, vec(line_report(), 0..3), obeyed()).prop_map(
+    (state, figures, vec(line_report(), 0..3), obeyed(), dead_letters()).prop_map(
         |(
             (priority, life, ready, circuit, last_error),
             (lag, oldest_unsettled_us, outcomes),
             lines,
             obeyed,
+            dead_letters,
         )| LaneReport {
             priority,
             life,
@@ -335,6 +393,7 @@ fn lane() -> impl Strategy<Value = LaneReport> {
             outcomes: OutcomeCounts::from_array(outcomes),
             lines,
             obeyed: obeyed.into_iter().map(|(id, _)| id).collect(),
+            dead_letters,
         },
     )
 }

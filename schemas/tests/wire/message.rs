@@ -1,7 +1,7 @@
 //! Any message with its encoder, and all decoders at once.
 
 use schemas::wire::{self, WireError};
-use schemas::{BoardMessage, Cursor, LogMessage};
+use schemas::{BoardMessage, Cursor, KeptLetter, LogMessage};
 
 /// Whatever has an envelope.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,6 +9,7 @@ pub(crate) enum Message {
     Log(LogMessage),
     Board(BoardMessage),
     Cursor(Cursor),
+    Letter(Box<KeptLetter>),
 }
 
 impl Message {
@@ -17,17 +18,19 @@ impl Message {
             Self::Log(message) => wire::encode_log(message),
             Self::Board(message) => wire::encode_board(message),
             Self::Cursor(cursor) => wire::encode_cursor(cursor),
+            Self::Letter(letter) => wire::encode_letter(letter),
         }
         .into()
     }
 }
 
-/// What the log, the board and the cursor's shelf say to these bytes.
-pub(crate) fn decode_everywhere(bytes: &[u8]) -> [Result<Message, WireError>; 3] {
+/// What the log, the board, the cursor's shelf and the dead letters' folder say to these bytes.
+pub(crate) fn decode_everywhere(bytes: &[u8]) -> [Result<Message, WireError>; 4] {
     [
         wire::decode_log(bytes).map(Message::Log),
         wire::decode_board(bytes).map(Message::Board),
         wire::decode_cursor(bytes).map(Message::Cursor),
+        wire::decode_letter(bytes).map(|letter| Message::Letter(Box::new(letter))),
     ]
 }
 

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, Audience, BoardMessage, CacheReport, CircuitState, ClockReading,
-    ClosedLine, Cursor, Flushed, Frame, Gate, Heartbeat, Incarnation, Invalidation, LaneReport,
-    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered,
-    Orders, Outcome, OutcomeCounts, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement,
-    SIGNATURE_BYTES, Scheme, Selector,
+    Abilities, Ability, Audience, BoardMessage, CacheReport, ChosenLetters, CircuitState,
+    ClockReading, ClosedLine, Cursor, DeadLetter, DeadLetters, Flushed, Frame, Gate, Heartbeat,
+    Incarnation, Invalidation, KeptLetter, LaneReport, LetterState, LineCursor, LineId, LineReport,
+    LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered, Orders, Outcome, OutcomeCounts,
+    Place, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme,
+    Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 16] {
+pub(crate) fn samples() -> [(&'static str, Message); 19] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
@@ -33,6 +34,9 @@ pub(crate) fn samples() -> [(&'static str, Message); 16] {
         ),
         ("v1-orders", Message::Board(BoardMessage::Orders(orders()))),
         ("v1-report-obeyed", Message::Board(BoardMessage::Report(Box::new(report_of_obeyed())))),
+        ("v1-orders-letters", Message::Board(BoardMessage::Orders(orders_about_letters()))),
+        ("v1-report-letters", Message::Board(BoardMessage::Report(Box::new(report_of_letters())))),
+        ("v1-letter", Message::Letter(Box::new(letter()))),
         ("v1-cursor", Message::Cursor(cursor())),
         ("v1-cursor-obeyed", Message::Cursor(cursor_of_obeyed())),
         ("v1-cursor-behind", Message::Cursor(cursor_behind())),
@@ -251,6 +255,53 @@ fn orders() -> Orders {
     Orders { by: text("publisher-1"), orders }
 }
 
+fn orders_about_letters() -> Orders {
+    let order = |digit, what| Order {
+        id: order(digit),
+        at: time("2026-11-21T10:00:00Z"),
+        expires_at: time("2026-11-22T10:00:00Z"),
+        what,
+    };
+    let retry = ChosenLetters { ids: vec![letter().letter.id], ..ChosenLetters::default() };
+    let dropped = ChosenLetters {
+        ids: Vec::new(),
+        region: Some(text("eu-west")),
+        agent: Some(text("edge-1")),
+        cache: Some(text("varnish")),
+        site: Some(text("main")),
+        text: Some("405".into()),
+    };
+    let (reason, by) = ("the page is gone".into(), "ops".into());
+    let drop = Ordered::Drop { letters: dropped, reason, by };
+    let orders = vec![order(3, Ordered::Retry { letters: retry }), order(4, drop)];
+    Orders { by: text("publisher-1"), orders }
+}
+
+fn report_of_letters() -> Report {
+    let mut report = report_of_obeyed();
+    let newest = vec![letter().letter];
+    report.caches[0].lanes[1].dead_letters = DeadLetters { count: 7, newest };
+    report
+}
+
+fn letter() -> KeptLetter {
+    let letter = DeadLetter {
+        id: Uuid::from_u128(0x5f1d_0000_0000_4000_8000_0000_0000_0002),
+        site: text("main"),
+        selector: selectors().swap_remove(2),
+        mode: Mode::Soft,
+        reason: "the cache answered 405 Not Allowed".into(),
+        first_seen: time("2026-11-21T10:00:00.25Z"),
+        last_tried: time("2026-11-21T10:05:00Z"),
+        tries: 2,
+        state: LetterState::Retrying,
+        place: Place { line: line(0x22), number: 4 },
+        invalidations: 3,
+    };
+    let numbers = vec![(line(0x11), range(69_011, 69_012)), (line(0x22), range(4, 4))];
+    KeptLetter { letter, numbers }
+}
+
 fn cursor_of_flushed_cache() -> Cursor {
     let closed =
         |digit, last| ClosedLine { line: line(digit), last, since: time("2026-11-20T09:58:00.5Z") };
@@ -332,5 +383,6 @@ fn lane(priority: Priority) -> LaneReport {
             holes: vec![range(69_991, 69_991)],
         }],
         obeyed: Vec::new(),
+        dead_letters: DeadLetters::default(),
     }
 }

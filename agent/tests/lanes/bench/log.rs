@@ -50,7 +50,7 @@ impl Bench {
         self.say_on_board(&incarnation).await;
     }
 
-    /// An order of now, for a day.
+    /// An order to flush.
     pub(crate) fn order_flush(
         &self,
         id: u128,
@@ -58,17 +58,16 @@ impl Bench {
         cache: Option<&str>,
         mode: Mode,
     ) -> Order {
+        let region = region.parse().expect("a name");
+        let cache = cache.map(|cache| cache.parse().expect("a name"));
+        self.order_of(id, Ordered::Flush { region, cache, mode })
+    }
+
+    /// An order of now, for a day.
+    pub(crate) fn order_of(&self, id: u128, what: Ordered) -> Order {
         let at = Timestamp::UNIX_EPOCH + self.origin.elapsed();
-        Order {
-            id: uuid::Uuid::from_u128(id),
-            at,
-            expires_at: at + Duration::from_hours(24),
-            what: Ordered::Flush {
-                region: region.parse().expect("a name"),
-                cache: cache.map(|cache| cache.parse().expect("a name")),
-                mode,
-            },
-        }
+        let expires_at = at + Duration::from_hours(24);
+        Order { id: uuid::Uuid::from_u128(id), at, expires_at, what }
     }
 
     /// These are the publisher's orders.

@@ -17,7 +17,7 @@ impl Api {
     }
 
     /// The orders that stand on the board.
-    async fn standing_orders(&self) -> Orders {
+    pub(super) async fn standing_orders(&self) -> Orders {
         let board = Topic::board(PUBLISHERS_BOARD);
         let mut reader = self.log().subscribe(board, Start::Oldest).await.unwrap();
         loop {
@@ -64,7 +64,9 @@ async fn a_flush_is_ordered_on_the_board_until_all_have_carried_it_out() {
     let standing = api.standing_orders().await;
     assert!(standing.orders.iter().all(|order| order.id != first), "it is over");
     assert!(!standing.orders.is_empty());
-    let Ordered::Flush { region, cache, .. } = &standing.orders[0].what;
+    let Ordered::Flush { region, cache, .. } = &standing.orders[0].what else {
+        panic!("{standing:?}")
+    };
     assert_eq!(
         (region.as_str(), cache.as_ref().map(CacheName::as_str)),
         ("eu-west", Some("varnish"))

@@ -9,10 +9,15 @@ use super::time::Time;
 use super::word::Mode;
 use super::{Ext, ascending, fact};
 use crate::wire::WireError;
-use crate::{CacheName, ORDERS_MAX, Ordered, PublisherName, Region};
+use crate::{
+    AgentName, CHOSEN_LETTERS_MAX, CacheName, ChosenLetters, ORDERS_MAX, Ordered, PublisherName,
+    Region, SiteName,
+};
 
 /// The kinds of order; numbers once given are never used again.
 const FLUSH: u16 = 1;
+const RETRY: u16 = 2;
+const DROP: u16 = 3;
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Orders<'a> {
@@ -37,6 +42,29 @@ struct Flush<'a> {
     mode: Mode,
 }
 
+#[derive(Debug, Encode, BorrowDecode)]
+struct Retry<'a> {
+    letters: Letters<'a>,
+}
+
+#[derive(Debug, Encode, BorrowDecode)]
+struct Drop<'a> {
+    letters: Letters<'a>,
+    reason: &'a str,
+    by: &'a str,
+}
+
+/// Which dead letters.
+#[derive(Debug, Encode, BorrowDecode)]
+struct Letters<'a> {
+    ids: Vec<[u8; 16]>,
+    region: Option<&'a str>,
+    agent: Option<&'a str>,
+    cache: Option<&'a str>,
+    site: Option<&'a str>,
+    text: Option<&'a str>,
+}
+
 impl<'a> From<&'a crate::Orders> for Orders<'a> {
     fn from(orders: &'a crate::Orders) -> Self {
         let crate::Orders { by, orders } = orders;
@@ -53,6 +81,10 @@ impl<'a> From<&'a crate::Order> for Order<'a> {
                 let cache = cache.as_ref().map(CacheName::as_str);
                 let (region, mode) = (region.as_str(), (*mode).into());
                 fact::one(FLUSH, &Flush { region, cache, mode })
+            }
+            Ordered::Retry { letters } => fact::one(RETRY, &Retry { letters: letters.into() }),
+            Ordered::Drop { letters, reason, by } => {
+                fact::one(DROP, &Drop { letters: letters.into(), reason, by })
             }
         };
         Self { id: id.into_bytes(), at: (*at).into(), expires_at: (*expires_at).into(), what }
@@ -80,6 +112,15 @@ impl Order<'_> {
         let (kind, body) = &self.what;
         let what = match *kind {
             FLUSH => fact::read::<Flush>(body)?.try_into()?,
+            RETRY => {
+                let Retry { letters } = fact::read(body)?;
+                Ordered::Retry { letters: letters.try_into()? }
+            }
+            DROP => {
+                let Drop { letters, reason, by } = fact::read(body)?;
+                let (reason, by) = (reason.to_owned(), by.to_owned());
+                Ordered::Drop { letters: letters.try_into()?, reason, by }
+            }
             _ => return Ok(None),
         };
         Ok(Some(crate::Order {
@@ -99,6 +140,40 @@ impl TryFrom<Flush<'_>> for Ordered {
             region: Region::from_canonical(region)?,
             cache: cache.map(CacheName::from_canonical).transpose()?,
             mode: mode.into(),
+        })
+    }
+}
+
+impl<'a> From<&'a ChosenLetters> for Letters<'a> {
+    fn from(chosen: &'a ChosenLetters) -> Self {
+        let ChosenLetters { ids, region, agent, cache, site, text } = chosen;
+        Self {
+            ids: ids.iter().map(|id| id.into_bytes()).collect(),
+            region: region.as_ref().map(Region::as_str),
+            agent: agent.as_ref().map(AgentName::as_str),
+            cache: cache.as_ref().map(CacheName::as_str),
+            site: site.as_ref().map(SiteName::as_str),
+            text: text.as_deref(),
+        }
+    }
+}
+
+impl TryFrom<Letters<'_>> for ChosenLetters {
+    type Error = WireError;
+
+    fn try_from(letters: Letters<'_>) -> Result<Self, WireError> {
+        let Letters { ids, region, agent, cache, site, text } = letters;
+        ascending("dead letters", &ids, |id| *id)?;
+        if ids.len() > CHOSEN_LETTERS_MAX {
+            return Err(WireError::Invalid(format!("{} dead letters are too many", ids.len())));
+        }
+        Ok(Self {
+            ids: ids.into_iter().map(Uuid::from_bytes).collect(),
+            region: region.map(Region::from_canonical).transpose()?,
+            agent: agent.map(AgentName::from_canonical).transpose()?,
+            cache: cache.map(CacheName::from_canonical).transpose()?,
+            site: site.map(SiteName::from_canonical).transpose()?,
+            text: text.map(ToOwned::to_owned),
         })
     }
 }

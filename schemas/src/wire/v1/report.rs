@@ -3,6 +3,7 @@
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
+use super::letter::DeadLetters;
 use super::line::{Line, Range};
 use super::time::Time;
 use super::word::{Ability, CircuitState, Outcome, Priority};
@@ -26,8 +27,9 @@ pub(in crate::wire) struct Report<'a> {
 /// The fact of a report's `ext` that holds its clocks.
 const CLOCKS: u16 = 1;
 
-/// The fact of a lane's `ext` that says which orders in force it has carried out.
+/// The facts of a lane's `ext`: which orders in force it has carried out, and what its cache refused.
 const OBEYED: u16 = 1;
+const DEAD_LETTERS: u16 = 2;
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Clocks<'a>(Vec<(&'a str, i64)>);
@@ -204,7 +206,7 @@ impl<'a> From<&'a crate::LaneReport> for LaneReport<'a> {
             oldest_unsettled_us: report.oldest_unsettled_us,
             outcomes: report.outcomes.to_array(),
             lines: report.lines.iter().map(LineReport::from).collect(),
-            ext: obeyed_ext(&report.obeyed),
+            ext: facts_of(report),
         }
     }
 }
@@ -224,13 +226,21 @@ impl TryFrom<LaneReport<'_>> for crate::LaneReport {
             outcomes: OutcomeCounts::from_array(report.outcomes),
             lines: each(report.lines)?,
             obeyed: obeyed(&report.ext)?,
+            dead_letters: fact::find::<DeadLetters>(&report.ext, DEAD_LETTERS)?
+                .map(TryInto::try_into)
+                .transpose()?
+                .unwrap_or_default(),
         })
     }
 }
 
-fn obeyed_ext(obeyed: &[Uuid]) -> Ext<'static> {
+fn facts_of(report: &crate::LaneReport) -> Ext<'_> {
+    let crate::LaneReport { obeyed, dead_letters, .. } = report;
     let ids: Vec<[u8; 16]> = obeyed.iter().map(|id| id.into_bytes()).collect();
-    if ids.is_empty() { Ext::new() } else { fact::of(OBEYED, &ids) }
+    let obeyed = (!ids.is_empty()).then(|| fact::one(OBEYED, &ids));
+    let letters =
+        (dead_letters.count > 0).then(|| fact::one(DEAD_LETTERS, &DeadLetters::from(dead_letters)));
+    obeyed.into_iter().chain(letters).collect()
 }
 
 fn obeyed(ext: &Ext<'_>) -> Result<Vec<Uuid>, WireError> {

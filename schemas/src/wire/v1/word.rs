@@ -29,5 +29,6 @@ words! {
         NotOurs, Purged, Covered, Flushed, Expired, Cancelled, Bridged, Unsupported, Refused,
     }
     CircuitState { Closed, Open }
+    LetterState { Refused, Retrying, Purged }
     Ability { Supported, Unsupported, NotHeld }
 }

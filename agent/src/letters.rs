@@ -1,0 +1,374 @@
+//! The dead letters of a lane: what its healthy cache refused, until it was purged after all or a human drops it.
+//!
+//! ```text
+//! refused --an order--> retrying --the cache takes it--> purged --its later passes--> gone
+//!    ^                      |                              |
+//!    +----------------------+------ refused once more -----+
+//! ```
+
+mod explained;
+mod retries;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use schemas::{
+    ChosenLetters, DeadLetter, DeadLetters, KeptLetter, LetterState, LineId, Mode, Number,
+    NumberRange, Outcome, Place,
+};
+use uuid::Uuid;
+
+use crate::Moment;
+use crate::batch::{coverers, is_broad};
+use crate::driver::Purge;
+use crate::stretch::Numbers;
+
+pub(crate) use explained::{Explained, explained};
+use retries::Retries;
+
+/// At so many dead letters the lane stops: something is wrong that no purging repairs.
+pub(crate) const LETTERS_MAX: usize = 10_000;
+/// So many are told; of others only the count.
+const TOLD_MAX: usize = 100;
+/// So much of what a cache said is kept.
+const REASON_BYTES_MAX: usize = 512;
+
+/// One selector that was refused, for every number that asked for it.
+#[derive(Debug)]
+struct Letter {
+    purge: Purge,
+    reason: String,
+    first_seen: Timestamp,
+    last_tried: Timestamp,
+    tries: u32,
+    state: LetterState,
+    /// How its numbers end once it is gone.
+    outcome: Outcome,
+    latest: Place,
+    numbers: Numbers,
+    /// Only a purge that began then or later has heard of all its numbers.
+    refused_at: Moment,
+}
+
+/// All dead letters of one lane.
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    all: BTreeMap<Uuid, Letter>,
+    ids: HashMap<Purge, Uuid>,
+    by_age: BTreeSet<(Timestamp, Uuid)>,
+    changes: Changes,
+    retries: Retries,
+}
+
+/// What is not stored yet.
+#[derive(Debug, Default)]
+struct Changes {
+    written: BTreeSet<Uuid>,
+    gone: BTreeSet<Uuid>,
+}
+
+/// What has to be stored together with a cursor: the first before it, the second after it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct LetterChanges {
+    /// Letters that are new, or not as they are stored.
+    pub(crate) written: Vec<KeptLetter>,
+    /// Letters that are no more.
+    pub(crate) gone: Vec<Uuid>,
+}
+
+/// What the cache said, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal<'a> {
+    /// In words.
+    pub(crate) reason: &'a str,
+    /// On the wall clock.
+    pub(crate) time: Timestamp,
+    /// On the lane's clock.
+    pub(crate) now: Moment,
+}
+
+/// A letter that is no more: its numbers end so.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) id: Uuid,
+    pub(crate) purge: Purge,
+    pub(crate) outcome: Outcome,
+    pub(crate) numbers: Numbers,
+}
+
+impl Letters {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there may be no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.all.len() >= LETTERS_MAX
+    }
+
+    /// The letter of that purge.
+    pub(crate) fn of(&self, purge: &Purge) -> Option<Uuid> {
+        self.ids.get(purge).copied()
+    }
+
+    /// The cache refused `purge` for these places; `id` names it where it is new. Answers the places that it did not
+    /// stand for yet.
+    pub(crate) fn refuse(
+        &mut self,
+        purge: &Purge,
+        places: &[Place],
+        refusal: Refusal<'_>,
+        id: Uuid,
+    ) -> Vec<Place> {
+        let id = match (self.of(purge), places.last()) {
+            (Some(known), _) => known,
+            (None, Some(latest)) => {
+                self.insert(id, Letter::new(purge.clone(), *latest, refusal));
+                id
+            }
+            (None, None) => return Vec::new(),
+        };
+        let Some(letter) = self.all.get_mut(&id) else { return Vec::new() };
+        let new = letter.refuse(places, refusal);
+        self.changes.written.insert(id);
+        self.retries.came_back(id);
+        new
+    }
+
+    fn insert(&mut self, id: Uuid, letter: Letter) {
+        self.ids.insert(letter.purge.clone(), id);
+        self.by_age.insert((letter.first_seen, id));
+        self.all.insert(id, letter);
+    }
+
+    /// Takes back what was kept, of which only the numbers count that fulfil `refused`; one without any is no more.
+    /// Answers the places that it stands for.
+    pub(crate) fn adopt(
+        &mut self,
+        kept: KeptLetter,
+        refused: impl Fn(LineId, NumberRange) -> Vec<Number>,
+    ) -> Vec<Place> {
+        let KeptLetter { letter, numbers } = kept;
+        let DeadLetter { id, site, selector, mode, .. } = letter;
+        let purge = Purge { site, selector, mode };
+        let mut places = BTreeSet::new();
+        for (line, range) in numbers {
+            let of_line = refused(line, range).into_iter();
+            places.extend(of_line.map(|number| Place { line, number }));
+        }
+        if places.is_empty() || self.all.contains_key(&id) || self.ids.contains_key(&purge) {
+            self.changes.gone.insert(id);
+            return Vec::new();
+        }
+        let mut adopted = Letter {
+            purge,
+            reason: letter.reason,
+            first_seen: letter.first_seen,
+            last_tried: letter.last_tried,
+            tries: letter.tries,
+            state: LetterState::Refused,
+            outcome: Outcome::Purged,
+            latest: letter.place,
+            numbers: Numbers::new(),
+            refused_at: Moment::ZERO,
+        };
+        for place in &places {
+            adopted.add(*place);
+        }
+        self.insert(id, adopted);
+        places.into_iter().collect()
+    }
+
+    /// Those of `others`, a former life's, that are not gone are to be adopted; what that one had not stored is not
+    /// stored yet.
+    pub(crate) fn succeed(&mut self, others: Self) -> Vec<KeptLetter> {
+        self.changes = others.changes;
+        let ids = others.all.iter();
+        ids.map(|(id, letter)| letter.kept(*id)).collect()
+    }
+
+    /// Every letter as it is to be kept.
+    pub(crate) fn kept(&self) -> Vec<KeptLetter> {
+        self.all.iter().map(|(id, letter)| letter.kept(*id)).collect()
+    }
+
+    /// The letters that are meant, of those that were there at `before`, if that is given.
+    pub(crate) fn chosen(&self, chosen: &ChosenLetters, before: Option<Timestamp>) -> Vec<Uuid> {
+        let there = |letter: &Letter| before.is_none_or(|before| letter.first_seen <= before);
+        let all = self.all.iter().filter(|(_, letter)| there(letter));
+        all.filter(|(id, letter)| chosen.names(&letter.told(**id))).map(|(id, _)| *id).collect()
+    }
+
+    /// This letter is to be purged again: answers its purge, unless that is under way.
+    pub(crate) fn retry(&mut self, id: Uuid) -> Option<(Purge, u32)> {
+        let letter = self.all.get_mut(&id)?;
+        if letter.state != LetterState::Refused {
+            return None;
+        }
+        letter.state = LetterState::Retrying;
+        Some((letter.purge.clone(), letter.tries))
+    }
+
+    /// `purge`, which began at `begun`, has succeeded: answers the letters that it made up for, with their tries. They
+    /// are gone after their later passes.
+    pub(crate) fn purged(&mut self, purge: &Purge, flush: bool, begun: Moment) -> Vec<(Uuid, u32)> {
+        if self.all.is_empty() {
+            return Vec::new();
+        }
+        let mut made_up_for = Vec::new();
+        for id in self.included(purge) {
+            let Some(letter) = self.all.get_mut(&id) else { continue };
+            if letter.state == LetterState::Purged || letter.refused_at > begun {
+                continue;
+            }
+            letter.state = LetterState::Purged;
+            letter.outcome = if flush {
+                Outcome::Flushed
+            } else if letter.purge == *purge {
+                Outcome::Purged
+            } else {
+                Outcome::Covered
+            };
+            made_up_for.push((id, letter.tries));
+        }
+        made_up_for
+    }
+
+    /// The letters that a purge includes: its own, and where it is wider or harder those of others.
+    fn included(&self, purge: &Purge) -> Vec<Uuid> {
+        if is_broad(purge) {
+            let of = |letter: &Letter| {
+                letter.purge == *purge || coverers(&letter.purge).any(|wider| wider == *purge)
+            };
+            return self.all.iter().filter(|(_, letter)| of(letter)).map(|(id, _)| *id).collect();
+        }
+        let softer = Purge { mode: Mode::Soft, ..purge.clone() };
+        [purge, &softer].into_iter().filter_map(|purge| self.of(purge)).collect()
+    }
+
+    /// The later passes of a letter are over, or nobody wants them: it is gone, unless it was refused since.
+    pub(crate) fn finish(&mut self, id: Uuid, tries: u32) -> Option<Ended> {
+        let letter = self.all.get(&id)?;
+        let over = letter.state == LetterState::Purged && letter.tries == tries;
+        if over { self.end(id, letter.outcome) } else { None }
+    }
+
+    /// A human gives it up.
+    pub(crate) fn drop(&mut self, id: Uuid) -> Option<Ended> {
+        self.end(id, Outcome::Cancelled)
+    }
+
+    fn end(&mut self, id: Uuid, outcome: Outcome) -> Option<Ended> {
+        let Letter { purge, numbers, first_seen, .. } = self.all.remove(&id)?;
+        self.ids.remove(&purge);
+        self.by_age.remove(&(first_seen, id));
+        self.changes.written.remove(&id);
+        self.changes.gone.insert(id);
+        self.retries.came_back(id);
+        Some(Ended { id, purge, outcome, numbers })
+    }
+
+    /// An order to retry these letters is carried out once all of them have come back.
+    pub(crate) fn retry_for(&mut self, order: (Uuid, Timestamp), letters: Vec<Uuid>) {
+        self.retries.begin(order, letters);
+    }
+
+    /// Whether an order to retry is being carried out.
+    pub(crate) fn has_order(&self, order: Uuid) -> bool {
+        self.retries.has(order)
+    }
+
+    /// The orders to retry that were carried out since this was last asked, and when they expire.
+    pub(crate) fn drain_obeyed(&mut self) -> Vec<(Uuid, Timestamp)> {
+        self.retries.drain_obeyed()
+    }
+
+    /// For the report.
+    pub(crate) fn tell(&self) -> DeadLetters {
+        let newest = self.by_age.iter().rev().take(TOLD_MAX);
+        let newest = newest.filter_map(|(_, id)| Some(self.all.get(id)?.told(*id)));
+        DeadLetters { count: self.all.len() as u64, newest: newest.collect() }
+    }
+
+    /// Whether something is not stored.
+    pub(crate) fn unstored(&self) -> bool {
+        !self.changes.written.is_empty() || !self.changes.gone.is_empty()
+    }
+
+    /// What is not stored; counts as stored from now on.
+    pub(crate) fn take_changes(&mut self) -> LetterChanges {
+        let Changes { written, gone } = std::mem::take(&mut self.changes);
+        let written = written.iter().filter_map(|id| Some(self.all.get(id)?.kept(*id)));
+        LetterChanges { written: written.collect(), gone: gone.into_iter().collect() }
+    }
+
+    /// These changes were not stored.
+    pub(crate) fn put_back(&mut self, changes: LetterChanges) {
+        let LetterChanges { written, gone } = changes;
+        let written = written.into_iter().map(|kept| kept.letter.id);
+        self.changes.written.extend(written.filter(|id| self.all.contains_key(id)));
+        self.changes.gone.extend(gone.into_iter().filter(|id| !self.all.contains_key(id)));
+    }
+}
+
+impl Letter {
+    fn new(purge: Purge, latest: Place, Refusal { time, now, .. }: Refusal<'_>) -> Self {
+        Self {
+            purge,
+            reason: String::new(),
+            first_seen: time,
+            last_tried: time,
+            tries: 0,
+            state: LetterState::Refused,
+            outcome: Outcome::Purged,
+            latest,
+            numbers: Numbers::new(),
+            refused_at: now,
+        }
+    }
+
+    fn refuse(&mut self, places: &[Place], refusal: Refusal<'_>) -> Vec<Place> {
+        let end = refusal.reason.floor_char_boundary(REASON_BYTES_MAX);
+        refusal.reason[..end].clone_into(&mut self.reason);
+        self.last_tried = refusal.time;
+        self.tries = self.tries.saturating_add(1);
+        self.state = LetterState::Refused;
+        self.refused_at = refusal.now;
+        self.latest = places.last().copied().unwrap_or(self.latest);
+        places.iter().copied().filter(|place| self.add(*place)).collect()
+    }
+
+    fn add(&mut self, Place { line, number }: Place) -> bool {
+        let of_line = self.numbers.entry(line).or_default();
+        let new = !of_line.contains(&number);
+        of_line.insert(number..=number);
+        new
+    }
+
+    fn told(&self, id: Uuid) -> DeadLetter {
+        let Purge { site, selector, mode } = self.purge.clone();
+        let ranges = self.numbers.values().flat_map(|ranges| ranges.iter());
+        DeadLetter {
+            id,
+            site,
+            selector,
+            mode,
+            reason: self.reason.clone(),
+            first_seen: self.first_seen,
+            last_tried: self.last_tried,
+            tries: self.tries,
+            state: self.state,
+            place: self.latest,
+            invalidations: ranges.map(|range| range.end() - range.start() + 1).sum(),
+        }
+    }
+
+    fn kept(&self, id: Uuid) -> KeptLetter {
+        let numbers = self.numbers.iter().flat_map(|(line, ranges)| {
+            let range = |first: &Number, last: &Number| NumberRange { first: *first, last: *last };
+            ranges.iter().map(move |numbers| (*line, range(numbers.start(), numbers.end())))
+        });
+        KeptLetter { letter: self.told(id), numbers: numbers.collect() }
+    }
+}
