@@ -44,6 +44,11 @@ impl Retry {
         self.again_at = Moment::ZERO;
     }
 
+    /// The cache answers: whether it works is to be tried at once.
+    pub(crate) fn answered(&mut self) {
+        self.again_at = Moment::ZERO;
+    }
+
     /// When the next attempt may begin.
     pub(crate) fn again_at(&self) -> Moment {
         self.again_at

@@ -35,9 +35,14 @@ impl Machine {
         for entry in unable {
             self.give_up(entry, Outcome::Unsupported, "the cache can no longer do this", now);
         }
-        self.retry.succeeded();
-        self.last_error = None;
         self.release(now);
+        // It answers, which is not yet that it purges: what waits will show that.
+        if self.queue.len() == 0 {
+            self.retry.succeeded();
+            self.last_error = None;
+        } else {
+            self.retry.answered();
+        }
     }
 
     /// The cache did not tell its abilities.

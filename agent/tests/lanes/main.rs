@@ -115,6 +115,7 @@ async fn a_cache_that_refuses_its_own_probe_makes_no_dead_letters() {
     bench.until(|lane| lane.circuit == CircuitState::Open).await;
     bench.pass(600 * SECOND).await;
     let lane = bench.report("web", Priority::Normal).await;
+    assert_eq!(lane.circuit, CircuitState::Open);
     assert_eq!((lane.outcomes.of(Outcome::Refused), lane.dead_letters.count), (0, 0));
     assert!(lane.last_error.is_some_and(|error| error.contains("misconfigured")));
     bench.behave("web", Behaviour::Works);
