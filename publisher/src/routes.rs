@@ -72,6 +72,16 @@ fn resources() -> Vec<Resource> {
             dead_letters::methods_of_drop(),
             dead_letters::describe_drop,
         ),
+        resource(
+            "/v1/dead-letters/{id}/retry",
+            dead_letters::methods_of_retry_one(),
+            dead_letters::describe_retry_one,
+        ),
+        resource(
+            "/v1/dead-letters/{id}/drop",
+            dead_letters::methods_of_drop_one(),
+            dead_letters::describe_drop_one,
+        ),
         resource("/v1/agents", agents::methods(), agents::describe),
         resource("/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
         resource("/v1/publishers", publishers::methods(), publishers::describe),

@@ -120,6 +120,6 @@ fn summary(progress: Progress, invalidation: &Invalidation) -> InvalidationSumma
         final_ms,
         clock,
         missing: missing.len(),
-        reason: invalidation.reason.as_ref().map(ToString::to_string),
+        reason: invalidation.reason.clone(),
     }
 }

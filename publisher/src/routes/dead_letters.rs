@@ -1,4 +1,5 @@
-//! `GET /v1/dead-letters`, `GET /v1/dead-letters/{id}`, `POST /v1/dead-letters/retry`, `POST /v1/dead-letters/drop`.
+//! `GET /v1/dead-letters` and `GET /v1/dead-letters/{id}`; `POST .../{id}/retry` and `.../{id}/drop` for one,
+//! `POST /v1/dead-letters/retry` and `/v1/dead-letters/drop` for several.
 
 use axum::Json;
 use axum::body::Body;
@@ -9,16 +10,18 @@ use axum::routing::{MethodRouter, get, post};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use schemas::api::{DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest};
+use schemas::api::{
+    DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest, DropRequest,
+};
 use schemas::{AgentName, CacheName, ChosenLetters, Region, SiteName};
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body;
 use super::invalidations::idempotency_key;
-use super::openapi::At;
+use super::openapi::{At, Operation};
 use super::parameters::Parameters;
-use crate::handle::{Decision, LettersRequest, PublisherHandle, Repeatable};
+use crate::handle::{Decision, FlushError, LettersRequest, PublisherHandle, Repeatable};
 use crate::problem::{Kind, Refused};
 
 /// Rows of a page where no `limit` is given, and at most.
@@ -47,6 +50,14 @@ pub(super) fn methods_of_drop() -> MethodRouter<PublisherHandle> {
     post(give_up)
 }
 
+pub(super) fn methods_of_retry_one() -> MethodRouter<PublisherHandle> {
+    post(retry_one)
+}
+
+pub(super) fn methods_of_drop_one() -> MethodRouter<PublisherHandle> {
+    post(give_up_one)
+}
+
 pub(super) fn describe(mut at: At<'_>) {
     at.get("list_dead_letters", "What healthy caches refused, newest first")
         .query::<Region>("region", "of agents there")
@@ -66,18 +77,29 @@ pub(super) fn describe_one(mut at: At<'_>) {
         .refuses(&[Kind::Malformed, Kind::NotFound]);
 }
 
-pub(super) fn describe_retry(at: At<'_>) {
-    describe_order(at, "retry_dead_letters", "Orders that dead letters are purged again");
+pub(super) fn describe_retry(mut at: At<'_>) {
+    let operation = at.post("retry_dead_letters", "Orders that dead letters are purged again");
+    describe_order(operation.takes::<DeadLettersRequest>());
 }
 
-pub(super) fn describe_drop(at: At<'_>) {
-    describe_order(at, "drop_dead_letters", "Orders that dead letters are given up");
+pub(super) fn describe_drop(mut at: At<'_>) {
+    let operation = at.post("drop_dead_letters", "Orders that dead letters are given up");
+    describe_order(operation.takes::<DeadLettersRequest>());
 }
 
-fn describe_order(mut at: At<'_>, id: &'static str, summary: &'static str) {
-    at.post(id, summary)
+pub(super) fn describe_retry_one(mut at: At<'_>) {
+    let operation = at.post("retry_dead_letter", "Orders that a dead letter is purged again");
+    describe_order(operation.refuses(&[Kind::NotFound]));
+}
+
+pub(super) fn describe_drop_one(mut at: At<'_>) {
+    let operation = at.post("drop_dead_letter", "Orders that a dead letter is given up");
+    describe_order(operation.takes::<DropRequest>().refuses(&[Kind::NotFound]));
+}
+
+fn describe_order(operation: Operation<'_>) {
+    operation
         .header("Idempotency-Key", "the same key with the same request is the same order")
-        .takes::<DeadLettersRequest>()
         .answers::<DeadLettersOrdered>(202, "It is ordered, and whom it is for")
         .refuses(&[Kind::Malformed, Kind::TooSlow, Kind::TooLarge, Kind::MediaType, Kind::Invalid]);
 }
@@ -113,11 +135,57 @@ async fn one(
 ) -> Result<Json<DeadLetterSummary>, Refused> {
     Parameters::read(&uri, &[]).finish()?;
     let letter = id.ok().and_then(|Path(id)| publisher.dead_letter(id));
-    letter.map(Json).ok_or_else(|| {
-        let detail = "there is no dead letter of that name, or no agent tells of it; \
-                      GET /v1/dead-letters lists them";
-        Refused::new(Kind::NotFound, detail)
-    })
+    letter.map(Json).ok_or_else(unknown)
+}
+
+fn unknown() -> Refused {
+    let detail = "there is no dead letter of that name, or no agent tells of it; \
+                  GET /v1/dead-letters lists them";
+    Refused::new(Kind::NotFound, detail)
+}
+
+async fn retry_one(
+    State(publisher): State<PublisherHandle>,
+    Extension(Caller(caller)): Extension<Caller>,
+    id: Result<Path<Uuid>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
+    Parameters::read(&uri, &[]).finish()?;
+    let Path(id) = id.map_err(|_| unknown())?;
+    decide_one(Decision::Retry, &publisher, &caller, id, None, &headers).await
+}
+
+async fn give_up_one(
+    State(publisher): State<PublisherHandle>,
+    Extension(Caller(caller)): Extension<Caller>,
+    id: Result<Path<Uuid>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
+    Parameters::read(&uri, &[]).finish()?;
+    let DropRequest { reason } = body::typed(&headers, body).await?;
+    let Path(id) = id.map_err(|_| unknown())?;
+    decide_one(Decision::Drop, &publisher, &caller, id, Some(reason), &headers).await
+}
+
+async fn decide_one(
+    decision: Decision,
+    publisher: &PublisherHandle,
+    caller: &str,
+    id: Uuid,
+    reason: Option<String>,
+    headers: &HeaderMap,
+) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
+    let repeatable = idempotency_key(headers)?.map(|key| Repeatable { caller, key });
+    let request = DeadLettersRequest { ids: vec![id], reason, ..DeadLettersRequest::default() };
+    match publisher.decide(decision, &request, caller, repeatable).await {
+        Err(FlushError::Invalid(mistakes)) if mistakes.iter().all(|it| it.pointer == "/ids") => {
+            Err(unknown())
+        }
+        ordered => Ok((StatusCode::ACCEPTED, Json(ordered?))),
+    }
 }
 
 async fn retry(

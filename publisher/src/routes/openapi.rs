@@ -15,7 +15,7 @@ use super::parameters::Parameters;
 use crate::handle::PublisherHandle;
 use crate::problem::{Kind, Refused};
 
-pub(super) use document::{At, Document};
+pub(super) use document::{At, Document, Operation};
 
 /// The whole document.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| whole().to_string());

@@ -87,7 +87,15 @@ pub struct DeadLettersRequest {
     pub reason: Option<String>,
 }
 
-/// Answer to `POST /v1/dead-letters/retry` and `.../drop`: the order, and whom it is for.
+/// Body of `POST /v1/dead-letters/{id}/drop`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DropRequest {
+    /// Why it is dropped, for the record.
+    pub reason: String,
+}
+
+/// Answer to a retry or a drop, of one or of several: the order, and whom it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLettersOrdered {
     /// The order's name.

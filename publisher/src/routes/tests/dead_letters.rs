@@ -162,3 +162,29 @@ async fn what_is_not_meant_well_is_named_and_nothing_ordered() {
     }
     api.end().await;
 }
+
+#[tokio::test]
+async fn one_letter_is_decided_on_by_its_path() {
+    let api = Api::hear_of_letters().await;
+    let one = Uuid::from_u128(1);
+    let ordered = api.send(&format!("POST /v1/dead-letters/{one}/retry"), "", b"").await;
+    assert_eq!((ordered.status, &ordered.json()["letters"]), (202, &json!(1)));
+    let reason = json!({"reason": "gone"});
+    let ordered = api.decide(&format!("{one}/drop"), "k", &reason).await;
+    assert_eq!(ordered.status, 202, "{}", ordered.body);
+    let letters = ChosenLetters { ids: vec![one], ..ChosenLetters::default() };
+    let (reason_told, by) = ("gone".to_owned(), "anyone".to_owned());
+    let standing: Vec<_> =
+        api.standing_orders().await.orders.into_iter().map(|it| it.what).collect();
+    assert!(standing.contains(&Ordered::Retry { letters: letters.clone() }), "{standing:?}");
+    assert!(standing.contains(&Ordered::Drop { letters, reason: reason_told, by }), "{standing:?}");
+
+    let unknown = Uuid::from_u128(9);
+    api.decide(&format!("{unknown}/drop"), "l", &reason).await.problem(404, "not_found");
+    api.send(&format!("POST /v1/dead-letters/{unknown}/retry"), "", b"")
+        .await
+        .problem(404, "not_found");
+    api.decide("9/drop", "m", &reason).await.problem(404, "not_found");
+    api.decide(&format!("{one}/drop"), "n", &json!({})).await.problem(422, "invalid");
+    api.end().await;
+}
