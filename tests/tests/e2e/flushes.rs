@@ -1,13 +1,8 @@
 //! Flushes of real caches: those that a human orders, and those of lanes that cannot know what they missed.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use daemon::Clock;
-use schemas::{
-    Audience, Frame, Invalidation, LineId, LogMessage, Mode, Number, Outcome, Priority, Selector,
-    wire,
-};
+use schemas::{Frame, Invalidation, LineId, LogMessage, Number, Outcome, Selector, wire};
 use serde_json::Value;
 use tests::eventually;
 use tests::serve::{DATA, PAGES, Settings};
@@ -66,19 +61,12 @@ async fn flushes(house: &House, cache: &str, cause: &str) -> u64 {
 /// A frame of a publisher that nobody knows, with one number of its only line.
 fn frame(line: LineId, number: Number) -> Bytes {
     let now = Clock::system().now();
-    let invalidation = Invalidation {
-        id: Uuid::now_v7(),
-        site: "main".parse().unwrap(),
-        selectors: vec![Selector::Key(format!("stranger-{number}").parse().unwrap())],
-        mode: Mode::Hard,
-        priority: Priority::Normal,
-        audience: Audience::All,
-        accepted_at: now,
-        expires_in: None,
-        after: None,
-        reason: None,
-        labels: BTreeMap::new(),
-    };
+    let invalidation = Invalidation::new(
+        Uuid::now_v7(),
+        "main".parse().unwrap(),
+        vec![Selector::Key(format!("stranger-{number}").parse().unwrap())],
+        now,
+    );
     wire::encode_log(&LogMessage::Frame(Frame {
         publisher: "stranger".parse().unwrap(),
         line,

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use schemas::api::ProgressState;
 use schemas::{
-    Audience, Frame, Invalidation, LineId, LogMessage, Mode, Outcome, Path, Priority, QueryMatch,
-    Scheme, Selector, wire,
+    Frame, Invalidation, LineId, LogMessage, Outcome, Path, QueryMatch, Scheme, Selector, wire,
 };
 use tests::eventually;
 use tests::serve::DATA;
@@ -15,19 +14,7 @@ use crate::house::{House, REBOUNDS, tag, varnish_key};
 /// A whole message of one invalidation, on a line of its own.
 fn message(selectors: Vec<Selector>) -> Bytes {
     let now = daemon::Clock::system().now();
-    let invalidation = Invalidation {
-        id: Uuid::new_v4(),
-        site: "main".parse().unwrap(),
-        selectors,
-        mode: Mode::Hard,
-        priority: Priority::Normal,
-        audience: Audience::All,
-        accepted_at: now,
-        expires_in: None,
-        after: None,
-        reason: None,
-        labels: [].into(),
-    };
+    let invalidation = Invalidation::new(Uuid::new_v4(), "main".parse().unwrap(), selectors, now);
     wire::encode_log(&LogMessage::Frame(Frame {
         publisher: "stranger".parse().unwrap(),
         line: LineId::random(),
