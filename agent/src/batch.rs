@@ -1,7 +1,7 @@
 //! What waits to be purged: equal selectors once, narrower ones riding on wider ones, packed into batches.
 
 use std::collections::hash_map::Entry::{Occupied, Vacant};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use schemas::{Mode, Place, SelectorKind};
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Moment;
 use crate::driver::{Batch, Purge};
+use crate::map::Map;
 
 /// Who waits for a purge.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,8 +67,8 @@ impl Taken {
 /// Everything that waits, in the order heard.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    entries: HashMap<Purge, Entry>,
-    turns: BTreeMap<u64, Purge>,
+    waiting: BTreeMap<u64, Entry>,
+    turns: Map<Purge, u64>,
     halves: VecDeque<Vec<Entry>>,
     next_turn: u64,
     broad: usize,
@@ -75,46 +76,46 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// `waiter` waits for `purge` from `now` on.
-    pub(crate) fn add(&mut self, purge: &Purge, waiter: Waiter, now: Moment) {
-        self.entry(purge, now).waiters.push(waiter);
+    pub(crate) fn add(&mut self, purge: Purge, waiter: Waiter, now: Moment) {
+        if let Some(entry) = self.entry(purge, now) {
+            entry.waiters.push(waiter);
+        }
     }
 
     /// A later pass of `purge` is due.
-    pub(crate) fn add_rebound(&mut self, purge: &Purge, now: Moment) {
-        self.entry(purge, now).rebound = true;
+    pub(crate) fn add_rebound(&mut self, purge: Purge, now: Moment) {
+        if let Some(entry) = self.entry(purge, now) {
+            entry.rebound = true;
+        }
     }
 
-    fn entry(&mut self, purge: &Purge, now: Moment) -> &mut Entry {
-        match self.entries.entry(purge.clone()) {
-            Occupied(entry) => entry.into_mut(),
+    /// The entry of `purge`, which is always there.
+    fn entry(&mut self, purge: Purge, now: Moment) -> Option<&mut Entry> {
+        match self.turns.entry(purge) {
+            Occupied(turn) => self.waiting.get_mut(turn.get()),
             Vacant(place) => {
                 let turn = self.next_turn;
                 self.next_turn += 1;
-                self.broad += usize::from(is_broad(purge));
-                self.turns.insert(turn, purge.clone());
-                place.insert(Entry {
-                    purge: purge.clone(),
-                    waiters: Vec::new(),
-                    riders: Vec::new(),
-                    turn,
-                    since: now,
-                    rebound: false,
-                })
+                let purge = place.key().clone();
+                self.broad += usize::from(is_broad(&purge));
+                place.insert(turn);
+                let (waiters, riders) = (Vec::with_capacity(1), Vec::new());
+                let entry = Entry { purge, waiters, riders, turn, since: now, rebound: false };
+                Some(self.waiting.entry(turn).or_insert(entry))
             }
         }
     }
 
     fn insert(&mut self, entry: Entry) {
         self.broad += usize::from(is_broad(&entry.purge));
-        self.turns.insert(entry.turn, entry.purge.clone());
-        self.entries.insert(entry.purge.clone(), entry);
+        self.turns.insert(entry.purge.clone(), entry.turn);
+        self.waiting.insert(entry.turn, entry);
     }
 
     fn remove(&mut self, purge: &Purge) -> Option<Entry> {
-        let entry = self.entries.remove(purge)?;
-        self.turns.remove(&entry.turn);
+        let turn = self.turns.remove(purge)?;
         self.broad -= usize::from(is_broad(purge));
-        Some(entry)
+        self.waiting.remove(&turn)
     }
 
     /// Takes the next batch of at most `max` selectors; what a wider one includes rides on it.
@@ -124,39 +125,39 @@ impl Queue {
             taken.entries = half;
             return taken;
         }
-        // Where nothing is broad nothing rides, and nobody need know what is taken already.
-        let broad = self.broad > 0;
-        let mut places: HashMap<Purge, usize> = HashMap::new();
-        while let Some(first) = self.turns.first_key_value().map(|(_, purge)| purge.clone()) {
-            let here =
-                |wider: &Purge| places.contains_key(wider) || self.entries.contains_key(wider);
-            let coverer = if broad { coverers(&first).find(here) } else { None };
-            let next = coverer.unwrap_or_else(|| first.clone());
-            if let Some(place) = places.get(&next).filter(|_| broad) {
-                let rider = self.remove_live(&first, expired, &mut taken.expired);
+        if self.broad == 0 {
+            self.take_plain(max, expired, &mut taken);
+            return taken;
+        }
+        let mut places: Map<Purge, usize> = Map::default();
+        while let Some(first) = self.waiting.first_key_value().map(|(_, entry)| &entry.purge) {
+            let first = first.clone();
+            let here = |wider: &Purge| places.contains_key(wider) || self.turns.contains_key(wider);
+            let next = coverers(&first).find(here).unwrap_or_else(|| first.clone());
+            if let Some(place) = places.get(&next) {
+                let rider = self.remove(&first);
+                let rider = rider.and_then(|rider| alive(rider, expired, &mut taken.expired));
                 taken.entries[*place].riders.extend(rider);
             } else if taken.entries.len() == max {
                 break;
-            } else if let Some(entry) = self.remove_live(&next, expired, &mut taken.expired) {
-                if broad {
-                    places.insert(next, taken.entries.len());
-                }
+            } else if let Some(entry) = self.remove(&next)
+                && let Some(entry) = alive(entry, expired, &mut taken.expired)
+            {
+                places.insert(next, taken.entries.len());
                 taken.entries.push(entry);
             }
         }
         taken
     }
 
-    /// Removes an entry; `late` gets the waiters for whom it is too late. `None` if nobody wants it any more.
-    fn remove_live(
-        &mut self,
-        purge: &Purge,
-        expired: &impl Fn(&Waiter) -> bool,
-        late: &mut Vec<Waiter>,
-    ) -> Option<Entry> {
-        let mut entry = self.remove(purge)?;
-        late.extend(entry.waiters.extract_if(.., |waiter| expired(waiter)));
-        (!entry.waiters.is_empty() || entry.rebound).then_some(entry)
+    /// Where nothing is broad, nothing rides.
+    fn take_plain(&mut self, max: usize, expired: &impl Fn(&Waiter) -> bool, taken: &mut Taken) {
+        while taken.entries.len() < max
+            && let Some((_, entry)) = self.waiting.pop_first()
+        {
+            self.turns.remove(&entry.purge);
+            taken.entries.extend(alive(entry, expired, &mut taken.expired));
+        }
     }
 
     /// A batch that was not purged waits again, each selector by itself, at its old turn.
@@ -182,14 +183,14 @@ impl Queue {
 
     /// Takes out every entry that `unable` names, with its waiters.
     pub(crate) fn extract(&mut self, unable: impl Fn(&Purge) -> bool) -> Vec<Entry> {
-        let purges: Vec<Purge> =
-            self.turns.values().filter(|purge| unable(purge)).cloned().collect();
+        let waiting = self.waiting.values().map(|entry| &entry.purge);
+        let purges: Vec<Purge> = waiting.filter(|purge| unable(purge)).cloned().collect();
         purges.iter().filter_map(|purge| self.remove(purge)).collect()
     }
 
     /// How many selectors wait.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() + self.halves.iter().map(Vec::len).sum::<usize>()
+        self.waiting.len() + self.halves.iter().map(Vec::len).sum::<usize>()
     }
 
     /// Since when the first in turn waits.
@@ -197,14 +198,23 @@ impl Queue {
         if let Some(half) = self.halves.front() {
             return half.first().map(|entry| entry.since);
         }
-        let (_, purge) = self.turns.first_key_value()?;
-        self.entries.get(purge).map(|entry| entry.since)
+        self.waiting.first_key_value().map(|(_, entry)| entry.since)
     }
 
     /// Whether halves of a refused batch come next.
     pub(crate) fn splitting(&self) -> bool {
         !self.halves.is_empty()
     }
+}
+
+/// The entry without the waiters for whom it is too `late`; `None` if nobody wants it any more.
+fn alive(
+    mut entry: Entry,
+    expired: &impl Fn(&Waiter) -> bool,
+    late: &mut Vec<Waiter>,
+) -> Option<Entry> {
+    late.extend(entry.waiters.extract_if(.., |waiter| expired(waiter)));
+    (!entry.waiters.is_empty() || entry.rebound).then_some(entry)
 }
 
 /// Whether it may cover another by a wider selector, or be covered by its harder twin.
@@ -305,11 +315,11 @@ mod tests {
             failing in prop::collection::vec(0u8..3, 0..20),
         ) {
             let mut queue = Queue::default();
-            let mut wanted = HashMap::new();
+            let mut wanted = std::collections::HashMap::new();
             for (at, (selector, soft)) in heard.iter().enumerate() {
                 let purge = Purge { mode: if *soft { Mode::Soft } else { Mode::Hard }, ..purge(selector.clone()) };
                 wanted.insert(number(at as u64), purge.clone());
-                queue.add(&purge, number(at as u64), Moment::ZERO);
+                queue.add(purge, number(at as u64), Moment::ZERO);
             }
             let mut failing = failing.into_iter();
             let mut served = Vec::new();
@@ -343,7 +353,7 @@ mod tests {
     fn equal_selectors_are_purged_once() {
         let mut queue = Queue::default();
         for at in 0..1_000 {
-            queue.add(&purge(url("/hot")), number(at), Moment::ZERO);
+            queue.add(purge(url("/hot")), number(at), Moment::ZERO);
         }
         let taken = queue.take(100, &|_| false);
         assert_eq!(taken.batch().purges, [purge(url("/hot"))]);
@@ -353,9 +363,9 @@ mod tests {
     #[test]
     fn a_wider_selector_heard_later_is_purged_in_the_turn_of_the_narrower() {
         let mut queue = Queue::default();
-        queue.add(&purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(&purge(url("/shop")), number(2), Moment::ZERO);
-        queue.add(&purge(prefix("/blog")), number(3), Moment::ZERO);
+        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
+        queue.add(purge(url("/shop")), number(2), Moment::ZERO);
+        queue.add(purge(prefix("/blog")), number(3), Moment::ZERO);
         let taken = queue.take(1, &|_| false);
         assert_eq!(taken.batch().purges, [purge(prefix("/blog"))]);
         assert_eq!(taken.entries[0].riders.len(), 1);
@@ -365,16 +375,16 @@ mod tests {
     #[test]
     fn a_soft_purge_never_covers_a_hard_one() {
         let mut queue = Queue::default();
-        queue.add(&purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(&Purge { mode: Mode::Soft, ..purge(prefix("/blog")) }, number(2), Moment::ZERO);
+        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
+        queue.add(Purge { mode: Mode::Soft, ..purge(prefix("/blog")) }, number(2), Moment::ZERO);
         assert_eq!(queue.take(10, &|_| false).entries.len(), 2);
     }
 
     #[test]
     fn an_expired_wider_selector_covers_nothing() {
         let mut queue = Queue::default();
-        queue.add(&purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(&purge(prefix("/blog")), number(2), Moment::ZERO);
+        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
+        queue.add(purge(prefix("/blog")), number(2), Moment::ZERO);
         let taken = queue.take(10, &|waiter| *waiter == number(2));
         assert_eq!(taken.batch().purges, [purge(url("/blog/1"))]);
         assert_eq!(taken.expired, [number(2)]);
@@ -384,7 +394,7 @@ mod tests {
     fn a_refused_batch_comes_back_in_halves_until_the_culprit_is_alone() {
         let mut queue = Queue::default();
         for at in 0..8 {
-            queue.add(&purge(url(&format!("/{at}"))), number(at), Moment::ZERO);
+            queue.add(purge(url(&format!("/{at}"))), number(at), Moment::ZERO);
         }
         let mut alone = Vec::new();
         let mut calls = 0;

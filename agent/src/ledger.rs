@@ -153,7 +153,7 @@ impl Ledger {
         if account.unsettled > 0 {
             return false;
         }
-        let worst = account.worst;
+        let (worst, deferred) = (account.worst, account.deferred.is_some());
         self.unsettled -= 1;
         self.outcomes.add(worst, 1);
         if let Some(line) = self.lines.get_mut(&place.line) {
@@ -163,7 +163,9 @@ impl Ledger {
                 line.note(number, worst);
             }
         }
-        self.let_go(place);
+        if deferred {
+            self.let_go(place);
+        }
         true
     }
 

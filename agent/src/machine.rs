@@ -292,7 +292,7 @@ impl Machine {
         self.begin_flush(now);
         self.release(now);
         for purge in self.rebounds.take_due(now, REBOUNDS_AT_ONCE) {
-            self.queue.add_rebound(&purge, now);
+            self.queue.add_rebound(purge, now);
         }
         self.tend_stretches(now);
         self.watch_start();

@@ -136,7 +136,7 @@ impl Machine {
                 let skipped = !last && Rebounds::only_last(&purge);
                 if !skipped && !self.recent.has(&purge, since) {
                     self.stretches.expect();
-                    self.queue.add(&purge, Waiter::Again(place), now);
+                    self.queue.add(purge, Waiter::Again(place), now);
                 }
             }
         }

@@ -227,7 +227,7 @@ impl Machine {
             match self.ability(selector) {
                 Ability::Supported => {
                     let purge = self.purge_for(invalidation, selector);
-                    self.queue.add(&purge, Waiter::Number { place, expires_at }, now);
+                    self.queue.add(purge, Waiter::Number { place, expires_at }, now);
                 }
                 Ability::Unsupported => self.settle_finally(place, Outcome::Unsupported),
                 Ability::NotHeld => self.settle_finally(place, Outcome::NotOurs),

@@ -110,7 +110,7 @@ impl Machine {
         }
         for (site, selector) in plan.extent.selectors() {
             let purge = Purge { site, selector, mode: plan.mode };
-            self.queue.add(&purge, Waiter::Flush(id), now);
+            self.queue.add(purge, Waiter::Flush(id), now);
         }
         self.flushes_begun.push(if ordered { Cause::Ordered } else { plan.cause });
     }

@@ -107,7 +107,7 @@ impl Machine {
         };
         match refusal {
             Some(reason) => self.refuse(&purge, &[], &reason, now),
-            None => self.queue.add(&purge, Waiter::Letter { id, tries }, now),
+            None => self.queue.add(purge, Waiter::Letter { id, tries }, now),
         }
     }
 

@@ -3,7 +3,7 @@
 //! A purge of a selector that starts at T is the pass `delay` of everything that settled until T - delay,
 //! so a hot selector costs at most one extra purge per delay, however many numbers wait for it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use super::Rebounds;
 use crate::Moment;
 use crate::batch::Waiter;
 use crate::driver::Purge;
+use crate::map::Map;
 
 /// The selectors that wait for a later pass: a set bounded by the lane, which remembers stretches of the log beyond it.
 #[derive(Debug)]
 pub(super) struct Passes {
     delays: Vec<Duration>,
-    waiting: HashMap<Arc<Purge>, Waiting>,
+    waiting: Map<Arc<Purge>, Waiting>,
     due: BTreeSet<(Moment, u64)>,
-    purges: HashMap<u64, Arc<Purge>>,
+    purges: Map<u64, Arc<Purge>>,
     next_id: u64,
     waiters: usize,
 }
@@ -42,19 +43,12 @@ impl Passes {
         delays.dedup();
         Self {
             delays,
-            waiting: HashMap::new(),
+            waiting: Map::default(),
             due: BTreeSet::new(),
-            purges: HashMap::new(),
+            purges: Map::default(),
             next_id: 0,
             waiters: 0,
         }
-    }
-
-    /// The delays that count for `purge`: broad ones run only the last.
-    fn delays(&self, purge: &Purge) -> &[Duration] {
-        let passed_over =
-            if Rebounds::only_last(purge) { self.delays.len().saturating_sub(1) } else { 0 };
-        &self.delays[passed_over..]
     }
 
     /// The first pass of `purge` settled `at` for these waiters. Answers those that need no later pass.
@@ -67,7 +61,7 @@ impl Passes {
         if self.delays.is_empty() {
             return waiters;
         }
-        let delays = self.delays(purge).len();
+        let delays = delays_of(&self.delays, purge).len();
         let next_id = &mut self.next_id;
         if !self.waiting.contains_key(purge) {
             *next_id += 1;
@@ -94,9 +88,8 @@ impl Passes {
 
     /// A purge of `purge` that began at `started` has succeeded. Answers who has had the last pass by that.
     pub(super) fn purged(&mut self, purge: &Purge, started: Moment) -> Vec<Waiter> {
-        let delays = self.delays(purge).to_vec();
         let Some(waiting) = self.waiting.get_mut(purge) else { return Vec::new() };
-        for (passed, delay) in waiting.passed.iter_mut().zip(&delays) {
+        for (passed, delay) in waiting.passed.iter_mut().zip(delays_of(&self.delays, purge)) {
             *passed = (*passed).max(started.checked_sub(*delay));
         }
         let last = waiting.passed.last().copied().flatten();
@@ -120,12 +113,12 @@ impl Passes {
 
     /// Finds when `purge` is due next and forgets it when nobody waits.
     fn schedule(&mut self, purge: &Purge) {
-        let delays = self.delays(purge).to_vec();
         let Some(waiting) = self.waiting.get_mut(purge) else { return };
         if let Some(due) = waiting.due.take() {
             self.due.remove(&(due, waiting.id));
         }
-        let next = waiting.passed.iter().zip(&delays).filter_map(|(passed, delay)| {
+        let delays = delays_of(&self.delays, purge);
+        let next = waiting.passed.iter().zip(delays).filter_map(|(passed, delay)| {
             let at = waiting
                 .settled
                 .partition_point(|(at, _)| passed.is_some_and(|passed| *at <= passed));
@@ -177,6 +170,12 @@ impl Passes {
     pub(super) fn waiters(&self) -> usize {
         self.waiters
     }
+}
+
+/// Those of `delays` that count for `purge`: broad ones run only the last.
+fn delays_of<'delays>(delays: &'delays [Duration], purge: &Purge) -> &'delays [Duration] {
+    let passed_over = if Rebounds::only_last(purge) { delays.len().saturating_sub(1) } else { 0 };
+    &delays[passed_over..]
 }
 
 #[cfg(test)]
