@@ -20,7 +20,7 @@ use schemas::{Audience, Invalidation, Region, Site, SiteName, Sites};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
 use crate::intake::{self, Wanted};
 use crate::journal::{Idempotency, Journal, Receipt, Refusal};
@@ -223,10 +223,16 @@ impl PublisherHandle {
     }
 }
 
+/// A version 7 UUID whose random bits begin with the fraction of the millisecond (RFC 9562, section 6.2, method 3):
+/// what was accepted later sorts later.
 fn id_at(time: Timestamp) -> Uuid {
-    let seconds = u64::try_from(time.as_second()).unwrap_or(0);
-    let nanoseconds = u32::try_from(time.subsec_nanosecond()).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
+    let fraction = u64::try_from(time.subsec_nanosecond()).unwrap_or(0) % 1_000_000;
+    let [.., high, low] = ((fraction << 12) / 1_000_000).to_be_bytes();
+    let [_, _, _, _, _, _, _, _, random @ ..] = Uuid::new_v4().into_bytes();
+    let mut bytes = [high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes[2..].copy_from_slice(&random);
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &bytes).into_uuid()
 }
 
 fn refused(refusal: Refusal) -> AcceptError {
@@ -255,4 +261,20 @@ fn idempotency(repeatable: Repeatable<'_>, request: &impl Serialize) -> Idempote
     who.update(key);
     let request = serde_json::to_vec(request).expect("a request is plain JSON");
     Idempotency { key: who.finalize().into(), request: Sha256::digest(request).into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_different_microseconds_sort_as_these_and_those_of_one_differ() {
+        let at = |microsecond| id_at(Timestamp::from_microsecond(microsecond).expect("in range"));
+        let start = 1_800_000_000_000_000;
+        let ids: Vec<Uuid> = (start..start + 3_000).map(at).collect();
+        assert!(ids.is_sorted_by(|earlier, later| earlier < later), "{ids:?}");
+        assert_ne!(at(start), at(start));
+        assert_eq!((ids[0].get_version_num(), ids[0].get_variant()), (7, uuid::Variant::RFC4122));
+        assert_eq!(ids[999].get_timestamp().map(|time| time.to_unix().0), Some(1_800_000_000));
+    }
 }
