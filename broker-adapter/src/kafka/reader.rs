@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -33,6 +33,8 @@ const BATCHES: usize = 2;
 const BATCH_MAX: usize = 1_000;
 /// A batch beyond this is handed over.
 const BATCH_BYTES: usize = 1 << 20;
+/// Bodies of a log share allocations of about this size.
+const SHARED_BYTES: usize = 64 << 10;
 /// The thread looks around this often when nothing comes.
 const POLL: Duration = Duration::from_millis(100);
 /// A topic that is gone is looked for this often.
@@ -67,6 +69,7 @@ impl Task<'_> {
             name: self.name,
             next: Positions::new(),
             fold: None,
+            bodies: BytesMut::new(),
             outbox,
             stop: Arc::clone(&stop),
         };
@@ -94,6 +97,7 @@ struct Reader {
     name: String,
     next: Positions,
     fold: Option<Fold>,
+    bodies: BytesMut,
     outbox: mpsc::Sender<Batch>,
     stop: Arc<AtomicBool>,
 }
@@ -155,6 +159,7 @@ impl Reader {
         let mut gone = false;
         while !self.stopped() {
             let (batch, turn) = self.collect();
+            self.seen.place(&self.next);
             if self.source.mind_silence(!batch.is_empty(), &self.name)
                 && let Err(error) = self.go_on_at(self.next.clone())
             {
@@ -210,13 +215,20 @@ impl Reader {
         (batch, None)
     }
 
-    fn poll(&self, patience: Duration) -> Polled {
+    fn poll(&mut self, patience: Duration) -> Polled {
         match self.source.poll(patience) {
             None => Polled::Nothing,
             Some(Ok(message)) => {
                 let board = self.topic.kind() == TopicKind::Board;
                 let tombstone = board && message.payload().is_none();
-                let delivery = delivery(&message, board);
+                let body = message.payload().unwrap_or_default();
+                // Of a board, one may be kept for long while the others are gone.
+                let body = if board {
+                    Bytes::copy_from_slice(body)
+                } else {
+                    shared(&mut self.bodies, body)
+                };
+                let delivery = delivery(&message, board, body);
                 if tombstone { Polled::Tombstone(delivery) } else { Polled::Record(delivery) }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -229,7 +241,6 @@ impl Reader {
     fn take(&mut self, delivery: Delivery, tombstone: bool, batch: &mut Vec<Delivery>) {
         let next = Position(delivery.position.0.saturating_add(1));
         self.next.insert(delivery.partition, next);
-        self.seen.advance(delivery.partition, next);
         match &mut self.fold {
             Some(fold) => {
                 fold.take(delivery, tombstone);
@@ -335,7 +346,16 @@ impl Reader {
     }
 }
 
-fn delivery(message: &BorrowedMessage<'_>, board: bool) -> Delivery {
+/// A copy of `body` beside those before it, as far as there is room there.
+fn shared(bodies: &mut BytesMut, body: &[u8]) -> Bytes {
+    if bodies.capacity() < body.len() {
+        *bodies = BytesMut::with_capacity(SHARED_BYTES.max(body.len()));
+    }
+    bodies.extend_from_slice(body);
+    bodies.split().freeze()
+}
+
+fn delivery(message: &BorrowedMessage<'_>, board: bool, body: Bytes) -> Delivery {
     let time = message.timestamp().to_millis().unwrap_or(0);
     let key = || String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
     Delivery {
@@ -343,6 +363,6 @@ fn delivery(message: &BorrowedMessage<'_>, board: bool) -> Delivery {
         position: Position(message.offset().max(0).unsigned_abs()),
         time: Timestamp::from_millisecond(time).unwrap_or(Timestamp::UNIX_EPOCH),
         key: board.then(key),
-        body: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        body,
     }
 }

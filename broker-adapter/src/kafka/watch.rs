@@ -45,11 +45,6 @@ impl Seen {
     pub(super) fn place(&self, next: &Positions) {
         self.next.lock().clone_from(next);
     }
-
-    /// The reader has come this far.
-    pub(super) fn advance(&self, partition: Partition, next: Position) {
-        self.next.lock().insert(partition, next);
-    }
 }
 
 /// Watches until it is dropped.

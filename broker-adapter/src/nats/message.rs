@@ -105,15 +105,15 @@ struct Ticket {
 
 impl Ticket {
     fn parse(reply: &str, consumer: &str) -> Option<Self> {
-        let mut tokens = reply.strip_prefix("$JS.ACK.")?.split('.');
-        let tail: Vec<&str> = match tokens.clone().count() {
-            7 => tokens.collect(),
-            9.. => tokens.by_ref().skip(2).collect(),
+        let reply = reply.strip_prefix("$JS.ACK.")?;
+        let before = match reply.bytes().filter(|byte| *byte == b'.').count() {
+            6 => 1,
+            8.. => 3,
             _ => return None,
         };
-        let [_stream, name, _delivered, sequence, number, nanoseconds, ..] = tail[..] else {
-            return None;
-        };
+        let mut tokens = reply.split('.').skip(before);
+        let (name, _delivered) = (tokens.next()?, tokens.next()?);
+        let (sequence, number, nanoseconds) = (tokens.next()?, tokens.next()?, tokens.next()?);
         let nanoseconds: i64 = nanoseconds.parse().ok()?;
         (name == consumer).then_some(())?;
         Some(Self {
