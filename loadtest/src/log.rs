@@ -29,6 +29,17 @@ pub(crate) enum Kind {
     Kafka,
 }
 
+/// Where the log lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Way {
+    /// In the publisher's own store, as in `serve`
+    Embedded,
+    /// NATS JetStream
+    Nats,
+    /// Kafka
+    Kafka,
+}
+
 /// A broker that runs, dead when dropped.
 #[derive(Debug)]
 pub(crate) enum Log {
@@ -53,6 +64,17 @@ impl Kind {
         match self {
             Self::Nats => "nats",
             Self::Kafka => "kafka",
+        }
+    }
+}
+
+impl Way {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Nats => Kind::Nats.name(),
+            Self::Kafka => Kind::Kafka.name(),
         }
     }
 }

@@ -55,7 +55,7 @@ enum Scenario {
     Hop(hop::Hop),
     /// Many clients of the API, against the broker's own client that publishes single messages, or a bare store
     Publish(publish::Publish),
-    /// From the log to a cache that does nothing, against the broker's own consumer
+    /// From the log to a cache that does nothing, against the broker's own consumer, or a bare store
     Lane(lane::Lane),
     /// URLs through a lane into Varnish without our VCL, against raw PURGE requests
     Varnish(caches::Options),

@@ -6,12 +6,12 @@ mod remote;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::http::Clients;
-use crate::log::Kind;
+use crate::log::{Kind, Way};
 use crate::measure::Round;
 use crate::usage::Cpu;
 
@@ -30,17 +30,6 @@ pub(crate) struct Publish {
     /// Clients, each with one request under way
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: u16,
-}
-
-/// Where the log lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Way {
-    /// In the publisher's own store, as in `serve`
-    Embedded,
-    /// NATS JetStream
-    Nats,
-    /// Kafka
-    Kafka,
 }
 
 /// What clients were told.

@@ -2,11 +2,14 @@
 
 pub(crate) mod kafka;
 pub(crate) mod nats;
+pub(crate) mod store;
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use anyhow::ensure;
 use bytes::Bytes;
+use schemas::wire;
 use tokio::time::Instant;
 
 /// Longest wait for an answer of the broker.
@@ -59,6 +62,21 @@ pub(crate) struct Reading {
     pub(crate) took: Duration,
 }
 
+/// What a baseline does with each message.
+pub(crate) type Look = fn(&[u8]) -> anyhow::Result<()>;
+
+/// It counts it.
+pub(crate) fn counted(body: &[u8]) -> anyhow::Result<()> {
+    ensure!(!body.is_empty(), "an empty message");
+    Ok(())
+}
+
+/// It checks the envelope, decodes the body, and forgets it.
+pub(crate) fn decoded(body: &[u8]) -> anyhow::Result<()> {
+    black_box(wire::decode_log(body)?);
+    Ok(())
+}
+
 impl Raw {
     /// A place of its own for single messages.
     pub(crate) async fn make(&self, name: &str) -> anyhow::Result<Place> {
@@ -104,11 +122,16 @@ impl Raw {
         })
     }
 
-    /// Reads `count` messages from the oldest on.
-    pub(crate) async fn read(&self, place: &Place, count: u64) -> anyhow::Result<Reading> {
+    /// Reads `count` messages from the oldest on, and looks at each.
+    pub(crate) async fn read(
+        &self,
+        place: &Place,
+        count: u64,
+        look: Look,
+    ) -> anyhow::Result<Reading> {
         match self {
-            Self::Nats(client) => client.read(place, count).await,
-            Self::Kafka(client) => client.read(place, count).await,
+            Self::Nats(client) => client.read(place, count, look).await,
+            Self::Kafka(client) => client.read(place, count, look).await,
         }
     }
 }

@@ -11,12 +11,12 @@ use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
-use super::{ANSWER_WITHIN, Place, Reading};
+use super::{ANSWER_WITHIN, Look, Place, Reading};
 
 /// How long a full queue is left alone.
 const FULL_WAIT: Duration = Duration::from_millis(1);
@@ -67,6 +67,8 @@ impl Client {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "500")
+            // Where its queue was full, it would not fetch for a second.
+            .set("fetch.queue.backoff.ms", "2")
             .set("socket.nagle.disable", "true")
             .create()?;
         let mut assigned = TopicPartitionList::new();
@@ -143,14 +145,19 @@ impl Client {
         Ok(Listener { producer, consumer, topic: place.subject.clone() })
     }
 
-    pub(super) async fn read(&self, place: &Place, count: u64) -> anyhow::Result<Reading> {
+    pub(super) async fn read(
+        &self,
+        place: &Place,
+        count: u64,
+        look: Look,
+    ) -> anyhow::Result<Reading> {
         let consumer = self.consumer(place, Offset::Beginning)?;
         blocking(move || {
             let mut first = None;
             for _ in 0..count {
                 let message = consumer.poll(ANSWER_WITHIN).context("nothing comes")??;
                 first.get_or_insert_with(Instant::now);
-                ensure!(message.payload_len() > 0, "an empty message");
+                look(message.payload().unwrap_or_default())?;
             }
             let took = first.context("nothing to read")?.elapsed();
             Ok(Reading { messages: count - 1, took })

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::{ANSWER_WITHIN, Place, Reading};
+use super::{ANSWER_WITHIN, Look, Place, Reading};
 
 /// Messages on their way at once.
 const IN_FLIGHT: usize = 4_096;
@@ -87,13 +87,18 @@ impl Client {
         Ok(acked)
     }
 
-    pub(super) async fn read(&self, place: &Place, count: u64) -> anyhow::Result<Reading> {
+    pub(super) async fn read(
+        &self,
+        place: &Place,
+        count: u64,
+        look: Look,
+    ) -> anyhow::Result<Reading> {
         let mut messages = self.messages(place, DeliverPolicy::All).await?;
         let mut first = None;
         for _ in 0..count {
             let message = timeout(ANSWER_WITHIN, messages.next()).await?.context("it ended")??;
             first.get_or_insert_with(Instant::now);
-            ensure!(!message.payload.is_empty(), "an empty message");
+            look(&message.payload)?;
         }
         let took = first.context("nothing to read")?.elapsed();
         Ok(Reading { messages: count - 1, took })
