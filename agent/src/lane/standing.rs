@@ -42,7 +42,9 @@ impl Budget {
 impl Lane {
     pub(super) fn show(&mut self, reading: &Reading) {
         let age = self.shown.map(|shown| shown.elapsed());
-        let due = age.is_none_or(|age| age >= GLANCE || self.unshown && age >= SHOW_EVERY);
+        // What is all settled shows before an outer lane, which goes on now, can show that it has settled more.
+        let news = |age| self.unshown && (age >= SHOW_EVERY || self.machine.has_settled_all());
+        let due = age.is_none_or(|age| age >= GLANCE || news(age));
         if !due {
             return;
         }

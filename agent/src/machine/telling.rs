@@ -134,6 +134,11 @@ impl Machine {
         lately.then(|| format!("a message of the log was not understood: {what}"))
     }
 
+    /// Whether nothing that was heard waits for its first pass.
+    pub(crate) fn has_settled_all(&self) -> bool {
+        self.ledger.unsettled() == 0
+    }
+
     /// Sizes for the gauges.
     pub(crate) fn sizes(&self) -> Sizes {
         Sizes {
