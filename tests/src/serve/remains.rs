@@ -14,6 +14,7 @@ use publisher::JournalStore;
 use schemas::{Cursor, Invalidation, LogMessage, Place, Priority, wire};
 
 use super::Serve;
+use crate::eventually;
 
 const READ_MAX: usize = 1_000;
 
@@ -61,11 +62,15 @@ impl Serve {
     /// When the log does not take them.
     pub async fn inject(&self, bodies: impl IntoIterator<Item = Bytes>) {
         assert!(!self.process.is_started(), "it runs");
-        let log = open(&self.process.home().journal());
+        let journal = self.process.home().journal();
+        let log = open(&journal);
         let message = |body| Message { key: None, id: None, body };
         let messages = bodies.into_iter().map(message).collect();
         let taken = log.publish(topic(), Partition::default(), messages).await;
         taken.expect("the log takes it");
+        drop(log);
+        // The thread that wrote holds the log a moment longer than its answer takes.
+        eventually("the journal is let go", async || JournalStore::open(&journal).is_ok()).await;
     }
 }
 
