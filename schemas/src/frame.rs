@@ -2,10 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{Invalidation, LineId, Number, NumberRange, PublisherName};
-
-/// Length of the reserved signature field.
-pub const SIGNATURE_BYTES: usize = 64;
+use crate::{Invalidation, LineId, Number, NumberRange, PublisherName, SIGNATURE_BYTES};
 
 /// A frame of several invalidations stays below this; one larger invalidation is a frame of its own.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -23,7 +20,7 @@ pub struct Frame {
     pub committed_at: Timestamp,
     /// In the order of their numbers; never empty.
     pub invalidations: Vec<Invalidation>,
-    /// Ed25519 over the canonical bytes; reserved, not yet written.
+    /// Never written: the envelope carries the signature, so that it is checked before the body is read.
     pub signature: Option<[u8; SIGNATURE_BYTES]>,
 }
 

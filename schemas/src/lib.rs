@@ -8,6 +8,7 @@ mod cursor;
 mod dead_letter;
 mod frame;
 mod invalidation;
+mod key;
 mod line;
 mod name;
 mod order;
@@ -26,8 +27,11 @@ pub use cursor::{ClosedLine, Cursor, Flushed, LineCursor, ResumeHint};
 pub use dead_letter::{
     CHOSEN_LETTERS_MAX, ChosenLetters, DeadLetter, DeadLetters, KeptLetter, LetterState,
 };
-pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost, SIGNATURE_BYTES};
+pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost};
 pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority};
+pub use key::{
+    KeyError, KeyId, PublicKey, SIGNATURE_BYTES, SigningKey, TRUSTED_KEYS_MAX, Trust, TrustedKeys,
+};
 pub use line::{LineId, Number, NumberRange, Place};
 pub use name::{AgentName, CacheName, PublisherName, Region, SiteName};
 pub use order::{ORDERS_MAX, Order, Ordered, Orders};

@@ -4,6 +4,7 @@
 
 mod envelope;
 mod known;
+mod signed;
 mod v1;
 
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use bytes::Bytes;
 use self::envelope::{Envelope, kind};
 use self::known::Known;
 use crate::{BoardMessage, Cursor, Frame, KeptLetter, LogMessage, Refusal};
+
+pub use self::signed::{Distrust, Spot, sign, verify};
 
 /// Largest body, and most memory that decoding one may claim.
 ///
@@ -36,6 +39,9 @@ pub enum WireError {
     /// A sound envelope around a body that is not canonical.
     #[error("invalid body: {0}")]
     Invalid(String),
+    /// Nobody whom the reader trusts has said this in this place.
+    #[error("not believed: {0}")]
+    Distrusted(#[from] Distrust),
 }
 
 impl WireError {
@@ -68,7 +74,7 @@ pub fn frame_bytes(frame: &Frame) -> usize {
     envelope::sealed_bytes(&v1::Frame::from(frame))
 }
 
-/// The log message in these bytes, all of them.
+/// The log message in these bytes, all of them; whoever wrote them. See [`verify`].
 pub fn decode_log(bytes: &[u8]) -> Result<LogMessage, WireError> {
     LogDecoder::default().decode(bytes)
 }
@@ -80,7 +86,7 @@ pub struct LogDecoder {
 }
 
 impl LogDecoder {
-    /// The log message in these bytes, all of them.
+    /// The log message in these bytes, all of them; whoever wrote them. See [`verify`].
     pub fn decode(&mut self, bytes: &[u8]) -> Result<LogMessage, WireError> {
         let envelope = Envelope::open(bytes)?;
         match (envelope.kind, envelope.schema) {
@@ -119,7 +125,7 @@ pub fn encode_board(message: &BoardMessage) -> Bytes {
     }
 }
 
-/// The board message in these bytes, all of them.
+/// The board message in these bytes, all of them; whoever wrote them. See [`verify`].
 pub fn decode_board(bytes: &[u8]) -> Result<BoardMessage, WireError> {
     let envelope = Envelope::open(bytes)?;
     match (envelope.kind, envelope.schema) {

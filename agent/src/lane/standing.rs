@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use daemon::Readiness;
 use schemas::LaneReport;
-use schemas::wire::WireError;
+use schemas::wire::{Distrust, WireError};
 use tokio::time::Instant;
 
 use super::reading::Reading;
@@ -105,6 +105,9 @@ pub(super) fn word(error: &WireError) -> &'static str {
         WireError::Malformed(_) => "malformed",
         WireError::Unknown { .. } => "unknown",
         WireError::Invalid(_) => "invalid",
+        WireError::Distrusted(Distrust::Unsigned) => "unsigned",
+        WireError::Distrusted(Distrust::UnknownKey(_)) => "unknown_key",
+        WireError::Distrusted(Distrust::WrongSignature) => "wrong_signature",
     }
 }
 

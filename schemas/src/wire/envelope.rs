@@ -1,15 +1,16 @@
 //! The envelope around every body; its numbers are big-endian.
 //!
 //! ```text
-//! byte  0       2         3      4        6       7        11       15
-//!       +-------+---------+------+--------+-------+--------+--------+---------
-//!       | magic | version | kind | schema | flags | length | crc32c | body ...
-//!       | "PB"  | 1       | u8   | u16    | 0     | u32    | u32    |
-//!       +-------+---------+------+--------+-------+--------+--------+---------
+//! byte  0       2         3      4        6       7        11       15         15 + length
+//!       +-------+---------+------+--------+-------+--------+--------+----------+--------+-----------+
+//!       | magic | version | kind | schema | flags | length | crc32c | body ... | key id | signature |
+//!       | "PB"  | 1       | u8   | u16    | u8    | u32    | u32    |          | 8      | 64        |
+//!       +-------+---------+------+--------+-------+--------+--------+----------+--------+-----------+
+//!                                                                               where flag 1 is set
 //! ```
 //!
-//! `length` counts the body; nothing follows it. `crc32c` covers bytes 0 to 10 and the body. `kind` and `schema` name
-//! the frozen struct of the body. Flags are reserved (compression, signature): none is known yet.
+//! `length` counts the body; nothing follows it but the signature. `crc32c` covers bytes 0 to 10 and all behind byte 14.
+//! `kind` and `schema` name the frozen struct of the body. Flag 1 says that it is signed; the other flags are reserved.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::SizeWriter;
@@ -17,6 +18,7 @@ use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
 use super::{BODY_BYTES_MAX, WireError};
+use crate::{KeyId, SIGNATURE_BYTES};
 
 /// The kinds of body; numbers once given are never used again.
 pub(super) mod kind {
@@ -33,9 +35,12 @@ pub(super) mod kind {
 
 const MAGIC: [u8; 2] = *b"PB";
 const VERSION: u8 = 1;
-const FLAGS: u8 = 0;
+const SIGNED: u8 = 1;
+const FLAGS_AT: usize = 6;
 const CRC_AT: usize = 11;
 const HEADER_BYTES: usize = 15;
+/// The key's short name and the signature.
+const SIGNED_BYTES: usize = KeyId::BYTES + SIGNATURE_BYTES;
 
 /// Without the limit a few bytes that claim a huge length would abort the process.
 const BODY: Configuration<LittleEndian, Varint, Limit<BODY_BYTES_MAX>> =
@@ -46,7 +51,30 @@ const BODY: Configuration<LittleEndian, Varint, Limit<BODY_BYTES_MAX>> =
 pub(super) struct Envelope<'a> {
     pub(super) kind: u8,
     pub(super) schema: u16,
+    pub(super) signed: Option<Signed<'a>>,
     body: &'a [u8],
+}
+
+/// What a signature covers of a message, and the signature. Nothing says yet that it is right.
+#[derive(Debug)]
+pub(super) struct Signed<'a> {
+    pub(super) by: KeyId,
+    pub(super) signature: &'a [u8; SIGNATURE_BYTES],
+    header: &'a [u8],
+    body: &'a [u8],
+}
+
+impl Signed<'_> {
+    /// Appends what the signature covers.
+    pub(super) fn cover(&self, text: &mut Vec<u8>) {
+        text.extend_from_slice(self.header);
+        text.extend_from_slice(self.body);
+    }
+
+    /// How many bytes that are.
+    pub(super) fn covered_bytes(&self) -> usize {
+        self.header.len() + self.body.len()
+    }
 }
 
 /// The bytes of `body` in its envelope.
@@ -56,11 +84,35 @@ pub(super) fn seal(kind: u8, schema: u16, body: &impl Encode) -> Bytes {
     let length = u32::try_from(sealed.len() - HEADER_BYTES).unwrap_or(u32::MAX);
     let [s0, s1] = schema.to_be_bytes();
     let [l0, l1, l2, l3] = length.to_be_bytes();
-    let covered = [MAGIC[0], MAGIC[1], VERSION, kind, s0, s1, FLAGS, l0, l1, l2, l3];
+    let covered = [MAGIC[0], MAGIC[1], VERSION, kind, s0, s1, 0, l0, l1, l2, l3];
     sealed[..CRC_AT].copy_from_slice(&covered);
-    let crc = checksum(&covered, &sealed[HEADER_BYTES..]);
-    sealed[CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_be_bytes());
+    close(&mut sealed);
     sealed.into()
+}
+
+/// A sealed message with a signature by that key behind it: `sign` makes it from the header and the body that it covers.
+pub(super) fn seal_signed(
+    sealed: &[u8],
+    by: KeyId,
+    sign: impl FnOnce(&[u8], &[u8]) -> [u8; SIGNATURE_BYTES],
+) -> Result<Bytes, WireError> {
+    if Envelope::open(sealed)?.signed.is_some() {
+        return Err(WireError::Malformed("is signed already"));
+    }
+    let mut signed = Vec::with_capacity(sealed.len() + SIGNED_BYTES);
+    signed.extend_from_slice(sealed);
+    signed[FLAGS_AT] |= SIGNED;
+    let signature = sign(&signed[..CRC_AT], &signed[HEADER_BYTES..]);
+    signed.extend_from_slice(&by.to_bytes());
+    signed.extend_from_slice(&signature);
+    close(&mut signed);
+    Ok(signed.into())
+}
+
+/// Writes the checksum, which is the last that is known.
+fn close(sealed: &mut [u8]) {
+    let crc = checksum(&sealed[..CRC_AT], &sealed[HEADER_BYTES..]);
+    sealed[CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// How many bytes that would be.
@@ -74,7 +126,7 @@ pub(super) fn sealed_bytes(body: &impl Encode) -> usize {
 impl<'a> Envelope<'a> {
     /// Checks the envelope, without looking into its body.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, WireError> {
-        let (header, body) = bytes
+        let (header, rest) = bytes
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(WireError::Malformed("shorter than its header"))?;
         let [m0, m1, version, kind, s0, s1, flags, l0, l1, l2, l3, c0, c1, c2, c3] = *header;
@@ -85,19 +137,26 @@ impl<'a> Envelope<'a> {
         if version != VERSION {
             return Err(WireError::unknown("version of the envelope", version));
         }
-        if body.len() > BODY_BYTES_MAX {
+        let length = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
+        if length > BODY_BYTES_MAX {
             return Err(WireError::Malformed("its body is longer than the limit"));
         }
-        if usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])) != Ok(body.len()) {
+        let behind = if flags & SIGNED == 0 { 0 } else { SIGNED_BYTES };
+        if rest.len() != length + behind {
             return Err(WireError::Malformed("its body is not as long as it says"));
         }
-        if checksum(&header[..CRC_AT], body) != u32::from_be_bytes([c0, c1, c2, c3]) {
+        if checksum(&header[..CRC_AT], rest) != u32::from_be_bytes([c0, c1, c2, c3]) {
             return Err(WireError::Malformed("its checksum is wrong"));
         }
-        if flags != FLAGS {
+        if flags & !SIGNED != 0 {
             return Err(WireError::unknown("flags", flags));
         }
-        Ok(Self { kind, schema: u16::from_be_bytes([s0, s1]), body })
+        let (body, behind) = rest.split_at(length);
+        let signed = behind.split_first_chunk().and_then(|(by, signature)| {
+            let (by, signature) = (KeyId::from_bytes(*by), signature.try_into().ok()?);
+            Some(Signed { by, signature, header: &header[..CRC_AT], body })
+        });
+        Ok(Self { kind, schema: u16::from_be_bytes([s0, s1]), signed, body })
     }
 
     /// The body as a frozen struct that borrows from these bytes.
@@ -123,6 +182,6 @@ pub(super) fn unpack<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<T, 
     }
 }
 
-fn checksum(header: &[u8], body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(header), body)
+fn checksum(header: &[u8], rest: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(header), rest)
 }

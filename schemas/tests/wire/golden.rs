@@ -15,8 +15,11 @@ use crate::samples::samples;
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
 const NEW: &str = "PURGEBUS_NEW_GOLDEN";
 
+/// The sample `v1-lost`, signed.
+pub(crate) const SIGNED: &str = "v1-lost-signed";
+
 /// The checked-in bytes, made from `encoded` where they are missing and new ones were asked for.
-fn golden(name: &str, encoded: &[u8]) -> Vec<u8> {
+pub(crate) fn golden(name: &str, encoded: &[u8]) -> Vec<u8> {
     let path = Path::new(FOLDER).join(name).with_extension("bin");
     if std::env::var_os(NEW).is_some()
         && let Ok(mut file) = File::create_new(&path)
@@ -42,7 +45,8 @@ fn no_golden_bytes_are_forgotten() {
         .expect("the golden folder")
         .map(|entry| entry.expect("an entry").path().file_stem().expect("a name").to_owned())
         .collect();
-    let names = samples().into_iter().map(|(name, _)| name.into()).collect();
+    let names = samples().into_iter().map(|(name, _)| name).chain([SIGNED]);
+    let names = names.map(Into::into).collect();
     assert_eq!(files, names);
 }
 

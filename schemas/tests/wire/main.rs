@@ -7,3 +7,4 @@ mod golden;
 mod message;
 mod round_trip;
 mod samples;
+mod signatures;
