@@ -30,6 +30,10 @@ pub struct PublisherConfig {
     pub ack_wait: Duration,
     /// Bearer tokens; without it the API listens on loopback only.
     pub tokens_file: Option<PathBuf>,
+    /// The private key that signs whatever leaves for the log.
+    pub signing_key_file: Option<PathBuf>,
+    /// Nothing is signed: whoever can write to the broker can purge and flush every cache.
+    pub unsigned: bool,
 }
 
 impl Default for PublisherConfig {
@@ -43,6 +47,8 @@ impl Default for PublisherConfig {
             journal_age: Duration::from_hours(24),
             ack_wait: Duration::from_secs(1),
             tokens_file: None,
+            signing_key_file: None,
+            unsigned: false,
         }
     }
 }

@@ -5,6 +5,7 @@ mod flush;
 mod list;
 mod listener;
 mod members;
+mod ordering;
 mod status;
 
 use std::collections::BTreeSet;
@@ -29,9 +30,9 @@ use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
 pub(crate) use self::dead_letters::{Decision, LettersRequest};
-pub(crate) use self::flush::FlushError;
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::listener::EventId;
+pub(crate) use self::ordering::NotOrdered;
 pub use self::status::StatusError;
 
 /// Why a request was not accepted.

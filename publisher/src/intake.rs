@@ -13,6 +13,7 @@ use schemas::{Audience, Invalidation, Mode, Priority, Region, Selector, Site, Si
 use uuid::Uuid;
 
 pub(crate) use reading::{read, together};
+pub(crate) use words::check_text;
 
 /// Most mistakes told of one request.
 const MISTAKES_MAX: usize = 1_000;
@@ -36,19 +37,24 @@ pub(crate) struct Wanted {
 pub(crate) struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+    pub(crate) fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         if self.0.len() < MISTAKES_MAX {
             self.0.push(Mistake { pointer: pointer.into(), detail: detail.into() });
         }
     }
 
     /// The value, or where it lies wrong.
-    fn take<T>(
+    pub(crate) fn take<T>(
         &mut self,
         pointer: impl Into<String>,
         value: Result<T, impl ToString>,
     ) -> Option<T> {
         value.map_err(|mistake| self.add(pointer, mistake.to_string())).ok()
+    }
+
+    /// What was read, unless there are mistakes.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, Vec<Mistake>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 }
 
@@ -96,7 +102,7 @@ pub(crate) fn check(
     }
     let expires_in = request.expires_in.as_deref();
     let expires_in = expires_in.and_then(|text| mistakes.take("/expires_in", words::expiry(text)));
-    words::check_reason(request.reason.as_deref(), &mut mistakes);
+    check_text("/reason", request.reason.as_deref(), &mut mistakes);
     words::check_labels(&request.labels, &mut mistakes);
     match site {
         Some(site) if mistakes.0.is_empty() => Ok(Wanted {

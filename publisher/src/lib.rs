@@ -15,6 +15,7 @@ mod routes;
 #[cfg(test)]
 mod samples;
 mod search;
+mod signing;
 mod tokens;
 mod tracker;
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use broker_adapter::{Broker, Embedded, Message};
 use bytes::Bytes;
-use schemas::Place;
+use schemas::{Place, SigningKey};
+
+use crate::signing::Signing;
 
 /// The way to the log.
 #[derive(Debug, Clone)]
@@ -16,6 +18,15 @@ pub enum Outlet {
 }
 
 impl Outlet {
+    /// Whatever leaves this process leaves it signed; a shared log does not leave it.
+    #[must_use]
+    pub fn signed(self, key: SigningKey) -> Self {
+        match self {
+            Self::Shared(log) => Self::Shared(log),
+            Self::Remote(broker) => Self::Remote(Arc::new(Signing::new(broker, key))),
+        }
+    }
+
     /// The log as everyone sees it.
     pub(crate) fn broker(&self) -> Arc<dyn Broker> {
         match self {

@@ -12,6 +12,7 @@ mod invalidation;
 mod invalidations;
 mod latency;
 mod openapi;
+mod page;
 mod parameters;
 mod publishers;
 mod recent;
@@ -29,7 +30,7 @@ use axum::routing::MethodRouter;
 use tower_service::Service;
 use tracing::{error, warn};
 
-use crate::handle::{PublisherHandle, StatusError};
+use crate::handle::{Decision, NotOrdered, PublisherHandle, StatusError};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
 use crate::tokens::TokenBook;
@@ -58,28 +59,28 @@ fn resources() -> Vec<Resource> {
         resource("/v1/flushes", flushes::methods(), flushes::describe),
         resource("/v1/dead-letters", dead_letters::methods(), dead_letters::describe),
         resource(
+            "/v1/dead-letters/retry",
+            dead_letters::decided(Decision::Retry),
+            dead_letters::describe_retry,
+        ),
+        resource(
+            "/v1/dead-letters/drop",
+            dead_letters::decided(Decision::Drop),
+            dead_letters::describe_drop,
+        ),
+        resource(
             "/v1/dead-letters/{id}",
             dead_letters::methods_of_one(),
             dead_letters::describe_one,
         ),
         resource(
-            "/v1/dead-letters/retry",
-            dead_letters::methods_of_retry(),
-            dead_letters::describe_retry,
-        ),
-        resource(
-            "/v1/dead-letters/drop",
-            dead_letters::methods_of_drop(),
-            dead_letters::describe_drop,
-        ),
-        resource(
             "/v1/dead-letters/{id}/retry",
-            dead_letters::methods_of_retry_one(),
+            dead_letters::decided_one(Decision::Retry),
             dead_letters::describe_retry_one,
         ),
         resource(
             "/v1/dead-letters/{id}/drop",
-            dead_letters::methods_of_drop_one(),
+            dead_letters::decided_one(Decision::Drop),
             dead_letters::describe_drop_one,
         ),
         resource("/v1/agents", agents::methods(), agents::describe),
@@ -161,6 +162,18 @@ impl From<StatusError> for Refused {
             }
             StatusError::Undecided { .. } => {
                 warn!(error = crate::error_chain(&error), "a status is not known");
+                Self::new(Kind::Unavailable, format!("{error}; repeat later"))
+            }
+        }
+    }
+}
+
+impl From<NotOrdered> for Refused {
+    fn from(error: NotOrdered) -> Self {
+        match error {
+            NotOrdered::Invalid(mistakes) => Self::mistakes(Kind::Invalid, mistakes),
+            NotOrdered::Order(error) => {
+                warn!(error = crate::error_chain(&error), "not ordered");
                 Self::new(Kind::Unavailable, format!("{error}; repeat later"))
             }
         }

@@ -1,6 +1,7 @@
 //! Dead letters: told as agents tell them, and what humans order about them.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use schemas::api::{
@@ -9,11 +10,8 @@ use schemas::api::{
 use schemas::{CHOSEN_LETTERS_MAX, ChosenLetters, Ordered, Refusal, Region};
 use uuid::Uuid;
 
-use super::flush::{FlushError, repeated_id};
-use super::{PublisherHandle, Repeatable};
-
-/// Longest reason, and longest text to look for.
-const TEXT_BYTES_MAX: usize = 512;
+use super::{NotOrdered, PublisherHandle, Repeatable};
+use crate::intake::{Mistakes, check_text};
 
 /// What becomes of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +62,11 @@ impl PublisherHandle {
         request: &DeadLettersRequest,
         caller: &str,
         repeatable: Option<Repeatable<'_>>,
-    ) -> Result<DeadLettersOrdered, FlushError> {
-        let asked = (decision == Decision::Drop, request);
-        let id = repeatable.map_or_else(|| self.new_id(), |key| repeated_id(key, &asked));
-        let letters = self.meant(decision, request).map_err(FlushError::Invalid)?;
+    ) -> Result<DeadLettersOrdered, NotOrdered> {
+        let id = self.order_id(repeatable, &(decision == Decision::Drop, request));
+        let letters = self.meant(decision, request).map_err(NotOrdered::Invalid)?;
         if !self.0.tracker.has_ordered(id) {
-            self.all_known(&letters).map_err(FlushError::Invalid)?;
+            self.all_known(&letters).map_err(NotOrdered::Invalid)?;
         }
         let (rows, _) = self.0.tracker.dead_letters(&letters);
         let concerned: BTreeSet<_> = rows.iter().map(|row| (&row.agent, &row.cache)).collect();
@@ -100,7 +97,7 @@ impl PublisherHandle {
         decision: Decision,
         request: &DeadLettersRequest,
     ) -> Result<ChosenLetters, Vec<Mistake>> {
-        let mut mistakes = Mistakes(Vec::new());
+        let mut mistakes = Mistakes::default();
         let mut ids = request.ids.clone();
         ids.sort_unstable();
         ids.dedup();
@@ -110,10 +107,10 @@ impl PublisherHandle {
         let DeadLettersRequest { region, agent, cache, site, text, all, reason, .. } = request;
         let letters = ChosenLetters {
             ids,
-            region: mistakes.parsed("/region", region.as_deref()),
-            agent: mistakes.parsed("/agent", agent.as_deref()),
-            cache: mistakes.parsed("/cache", cache.as_deref()),
-            site: mistakes.parsed("/site", site.as_deref()),
+            region: parsed("/region", region.as_deref(), &mut mistakes),
+            agent: parsed("/agent", agent.as_deref(), &mut mistakes),
+            cache: parsed("/cache", cache.as_deref(), &mut mistakes),
+            site: parsed("/site", site.as_deref(), &mut mistakes),
             text: text.clone(),
         };
         if let Some(region) =
@@ -121,8 +118,11 @@ impl PublisherHandle {
         {
             mistakes.add("/region", format!("there is no region {region}"));
         }
-        mistakes.bounded("/text", text.as_deref());
-        mistakes.bounded("/reason", reason.as_deref());
+        check_text("/text", text.as_deref(), &mut mistakes);
+        check_text("/reason", reason.as_deref(), &mut mistakes);
+        if text.as_deref() == Some("") {
+            mistakes.add("/text", "is empty; leave it out");
+        }
         let chosen = [region, agent, cache, site, text].into_iter().any(Option::is_some);
         match (chosen || !letters.ids.is_empty(), all) {
             (false, false) => mistakes.add("", "give ids, a filter, or all: true"),
@@ -131,47 +131,32 @@ impl PublisherHandle {
             }
             _ => {}
         }
-        match (decision, reason) {
-            (Decision::Drop, None) => {
+        match (decision, reason.as_deref()) {
+            (Decision::Drop, None | Some("")) => {
                 mistakes.add("/reason", "is missing; say why they need not be purged");
             }
             (Decision::Retry, Some(_)) => mistakes.add("/reason", "is for those who drop"),
             _ => {}
         }
-        if mistakes.0.is_empty() { Ok(letters) } else { Err(mistakes.0) }
+        mistakes.finish(letters)
     }
 
     fn all_known(&self, letters: &ChosenLetters) -> Result<(), Vec<Mistake>> {
         let chosen = ChosenLetters { ids: letters.ids.clone(), ..ChosenLetters::default() };
         let known: BTreeSet<Uuid> =
             self.0.tracker.dead_letters(&chosen).0.iter().map(|row| row.id).collect();
-        let mut mistakes = Mistakes(Vec::new());
+        let mut mistakes = Mistakes::default();
         for id in letters.ids.iter().filter(|id| !known.contains(id)) {
             mistakes.add("/ids", format!("there is no dead letter {id}, or no agent tells of it"));
         }
-        if mistakes.0.is_empty() { Ok(()) } else { Err(mistakes.0) }
+        mistakes.finish(())
     }
 }
 
-struct Mistakes(Vec<Mistake>);
-
-impl Mistakes {
-    fn add(&mut self, pointer: &str, detail: impl Into<String>) {
-        self.0.push(Mistake { pointer: pointer.to_owned(), detail: detail.into() });
-    }
-
-    fn parsed<T: std::str::FromStr<Err = Refusal>>(
-        &mut self,
-        pointer: &str,
-        text: Option<&str>,
-    ) -> Option<T> {
-        let parsed = text?.parse();
-        parsed.map_err(|refusal: Refusal| self.add(pointer, refusal.to_string())).ok()
-    }
-
-    fn bounded(&mut self, pointer: &str, text: Option<&str>) {
-        if text.is_some_and(|text| text.is_empty() || text.len() > TEXT_BYTES_MAX) {
-            self.add(pointer, format!("is empty or too long; give 1 to {TEXT_BYTES_MAX} bytes"));
-        }
-    }
+fn parsed<T: FromStr<Err = Refusal>>(
+    pointer: &str,
+    text: Option<&str>,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    mistakes.take(pointer, text?.parse())
 }

@@ -4,22 +4,8 @@ use std::collections::BTreeSet;
 
 use schemas::api::{FlushOrdered, FlushRequest, Mistake};
 use schemas::{CacheName, Ordered, Region};
-use serde::Serialize;
-use uuid::Uuid;
 
-use super::{PublisherHandle, Repeatable, idempotency};
-use crate::tracker::OrderError;
-
-/// Why nothing was ordered.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FlushError {
-    /// It is wrong: fix all of these.
-    #[error("{} mistakes in the request", .0.len())]
-    Invalid(Vec<Mistake>),
-    /// It cannot be said.
-    #[error("it cannot be ordered now")]
-    Order(#[from] OrderError),
-}
+use super::{NotOrdered, PublisherHandle, Repeatable};
 
 impl PublisherHandle {
     /// Orders a flush. A repetition by the same caller is the same order.
@@ -27,11 +13,11 @@ impl PublisherHandle {
         &self,
         request: &FlushRequest,
         repeatable: Option<Repeatable<'_>>,
-    ) -> Result<FlushOrdered, FlushError> {
-        let (region, cache) = self.whom(request).map_err(FlushError::Invalid)?;
+    ) -> Result<FlushOrdered, NotOrdered> {
+        let (region, cache) = self.whom(request).map_err(NotOrdered::Invalid)?;
         let mode = request.mode;
         let what = Ordered::Flush { region: region.clone(), cache: cache.clone(), mode };
-        let id = repeatable.map_or_else(|| self.new_id(), |key| repeated_id(key, request));
+        let id = self.order_id(repeatable, request);
         let order = self.0.tracker.order(id, what).await?;
         Ok(FlushOrdered {
             id,
@@ -73,13 +59,4 @@ impl PublisherHandle {
 fn words<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-/// The name of an order that may be given again: of who asks under which key for what.
-pub(super) fn repeated_id(repeatable: Repeatable<'_>, request: &impl Serialize) -> Uuid {
-    let digests = idempotency(repeatable, request);
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&digests.key[..8]);
-    bytes[8..].copy_from_slice(&digests.request[..8]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }

@@ -7,7 +7,7 @@ use humantime_serde::re::humantime::parse_duration;
 
 use super::{Mistakes, Pointer};
 
-const REASON_BYTES_MAX: usize = 512;
+const TEXT_BYTES_MAX: usize = 512;
 const LABELS_MAX: usize = 16;
 const LABEL_NAME_BYTES_MAX: usize = 63;
 const LABEL_VALUE_BYTES_MAX: usize = 256;
@@ -26,9 +26,10 @@ pub(super) fn expiry(text: &str) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn check_reason(reason: Option<&str>, mistakes: &mut Mistakes) {
-    if let Some(mistake) = reason.and_then(|reason| wrong_text(reason, REASON_BYTES_MAX)) {
-        mistakes.add("/reason", mistake);
+/// A reason, or as long a text.
+pub(crate) fn check_text(pointer: &str, text: Option<&str>, mistakes: &mut Mistakes) {
+    if let Some(mistake) = text.and_then(|text| wrong_text(text, TEXT_BYTES_MAX)) {
+        mistakes.add(pointer, mistake);
     }
 }
 

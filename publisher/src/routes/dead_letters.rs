@@ -7,8 +7,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::{MethodRouter, get, post};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use schemas::api::{
     DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest, DropRequest,
@@ -20,17 +18,13 @@ use super::auth::Caller;
 use super::body;
 use super::invalidations::idempotency_key;
 use super::openapi::{At, Operation};
+use super::page::cursor;
 use super::parameters::Parameters;
-use crate::handle::{Decision, FlushError, LettersRequest, PublisherHandle, Repeatable};
+use crate::handle::{Decision, LettersRequest, NotOrdered, PublisherHandle, Repeatable};
 use crate::problem::{Kind, Refused};
-
-/// Rows of a page where no `limit` is given, and at most.
-const LIMIT: usize = 50;
-const LIMIT_MAX: usize = 200;
 
 const PARAMETERS: [&str; 7] = ["region", "agent", "cache", "site", "text", "limit", "cursor"];
 
-/// The first byte of a cursor: another one has another meaning.
 const CURSOR_VERSION: u8 = 2;
 const TIME_BYTES: usize = 16;
 
@@ -42,20 +36,18 @@ pub(super) fn methods_of_one() -> MethodRouter<PublisherHandle> {
     get(one)
 }
 
-pub(super) fn methods_of_retry() -> MethodRouter<PublisherHandle> {
-    post(retry)
+/// Decides about several.
+pub(super) fn decided(decision: Decision) -> MethodRouter<PublisherHandle> {
+    post(async move |publisher, caller, uri, headers, body| {
+        decide(decision, publisher, caller, uri, headers, body).await
+    })
 }
 
-pub(super) fn methods_of_drop() -> MethodRouter<PublisherHandle> {
-    post(give_up)
-}
-
-pub(super) fn methods_of_retry_one() -> MethodRouter<PublisherHandle> {
-    post(retry_one)
-}
-
-pub(super) fn methods_of_drop_one() -> MethodRouter<PublisherHandle> {
-    post(give_up_one)
+/// Decides about one.
+pub(super) fn decided_one(decision: Decision) -> MethodRouter<PublisherHandle> {
+    post(async move |publisher, caller, id, uri, headers, body| {
+        decide_one(decision, publisher, caller, id, uri, headers, body).await
+    })
 }
 
 pub(super) fn describe(mut at: At<'_>) {
@@ -65,8 +57,7 @@ pub(super) fn describe(mut at: At<'_>) {
         .query::<CacheName>("cache", "of caches of this name")
         .query::<SiteName>("site", "of this site")
         .query::<String>("text", "whose selector or reason holds this text")
-        .query::<usize>("limit", "at most so many rows: 1 to 200; left out: 50")
-        .query::<String>("cursor", "the `next_cursor` of the page before, with the same filters")
+        .paged()
         .answers::<DeadLetterPage>(200, "A page, as far as agents tell of them")
         .refuses(&[Kind::Malformed]);
 }
@@ -117,15 +108,16 @@ async fn list(
         site: parameters.site("site", &publisher),
         text: parameters.text("text").map(str::to_owned),
     };
-    let limit = parameters.limit(LIMIT, LIMIT_MAX);
-    let after = parameters.text("cursor").map(place_of);
-    if after == Some(None) {
-        parameters.mistake("cursor", "is none that this API gives; begin without one");
-    }
+    let limit = parameters.limit();
+    let after = parameters.cursor(CURSOR_VERSION, place_of);
     parameters.finish()?;
-    let request = LettersRequest { chosen, limit, after: after.flatten() };
+    let request = LettersRequest { chosen, limit, after };
     let (page, next) = publisher.dead_letters(request);
-    Ok(Json(DeadLetterPage { next_cursor: next.map(cursor), ..page }))
+    let next_cursor = next.map(|(time, id)| {
+        let place = [time.as_nanosecond().to_be_bytes(), id.into_bytes()].concat();
+        cursor(CURSOR_VERSION, &place)
+    });
+    Ok(Json(DeadLetterPage { next_cursor, ..page }))
 }
 
 async fn one(
@@ -144,19 +136,8 @@ fn unknown() -> Refused {
     Refused::new(Kind::NotFound, detail)
 }
 
-async fn retry_one(
-    State(publisher): State<PublisherHandle>,
-    Extension(Caller(caller)): Extension<Caller>,
-    id: Result<Path<Uuid>, PathRejection>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
-    Parameters::read(&uri, &[]).finish()?;
-    let Path(id) = id.map_err(|_| unknown())?;
-    decide_one(Decision::Retry, &publisher, &caller, id, None, &headers).await
-}
-
-async fn give_up_one(
+async fn decide_one(
+    decision: Decision,
     State(publisher): State<PublisherHandle>,
     Extension(Caller(caller)): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
@@ -165,47 +146,19 @@ async fn give_up_one(
     body: Body,
 ) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
     Parameters::read(&uri, &[]).finish()?;
-    let DropRequest { reason } = body::typed(&headers, body).await?;
+    let reason = match decision {
+        Decision::Retry => None,
+        Decision::Drop => Some(body::typed::<DropRequest>(&headers, body).await?.reason),
+    };
     let Path(id) = id.map_err(|_| unknown())?;
-    decide_one(Decision::Drop, &publisher, &caller, id, Some(reason), &headers).await
-}
-
-async fn decide_one(
-    decision: Decision,
-    publisher: &PublisherHandle,
-    caller: &str,
-    id: Uuid,
-    reason: Option<String>,
-    headers: &HeaderMap,
-) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
-    let repeatable = idempotency_key(headers)?.map(|key| Repeatable { caller, key });
+    let repeatable = idempotency_key(&headers)?.map(|key| Repeatable { caller: &caller, key });
     let request = DeadLettersRequest { ids: vec![id], reason, ..DeadLettersRequest::default() };
-    match publisher.decide(decision, &request, caller, repeatable).await {
-        Err(FlushError::Invalid(mistakes)) if mistakes.iter().all(|it| it.pointer == "/ids") => {
+    match publisher.decide(decision, &request, &caller, repeatable).await {
+        Err(NotOrdered::Invalid(mistakes)) if mistakes.iter().all(|it| it.pointer == "/ids") => {
             Err(unknown())
         }
         ordered => Ok((StatusCode::ACCEPTED, Json(ordered?))),
     }
-}
-
-async fn retry(
-    publisher: State<PublisherHandle>,
-    caller: Extension<Caller>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
-    decide(Decision::Retry, publisher, caller, uri, headers, body).await
-}
-
-async fn give_up(
-    publisher: State<PublisherHandle>,
-    caller: Extension<Caller>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Json<DeadLettersOrdered>), Refused> {
-    decide(Decision::Drop, publisher, caller, uri, headers, body).await
 }
 
 async fn decide(
@@ -224,17 +177,8 @@ async fn decide(
     Ok((StatusCode::ACCEPTED, Json(ordered)))
 }
 
-fn cursor((first_seen, id): (Timestamp, Uuid)) -> String {
-    let mut bytes = vec![CURSOR_VERSION];
-    bytes.extend(first_seen.as_nanosecond().to_be_bytes());
-    bytes.extend(id.as_bytes());
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn place_of(cursor: &str) -> Option<(Timestamp, Uuid)> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    let (version, place) = bytes.split_first()?;
-    let (time, id) = place.split_first_chunk::<TIME_BYTES>()?;
+fn place_of(cursor: &[u8]) -> Option<(Timestamp, Uuid)> {
+    let (time, id) = cursor.split_first_chunk::<TIME_BYTES>()?;
     let time = Timestamp::from_nanosecond(i128::from_be_bytes(*time)).ok()?;
-    (*version == CURSOR_VERSION).then(|| Some((time, Uuid::from_slice(id).ok()?)))?
+    Some((time, Uuid::from_slice(id).ok()?))
 }

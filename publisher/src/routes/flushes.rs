@@ -12,7 +12,7 @@ use super::body;
 use super::invalidations::idempotency_key;
 use super::openapi::At;
 use super::parameters::Parameters;
-use crate::handle::{FlushError, PublisherHandle, Repeatable};
+use crate::handle::{PublisherHandle, Repeatable};
 use crate::problem::{Kind, Refused};
 
 pub(super) fn methods() -> MethodRouter<PublisherHandle> {
@@ -40,16 +40,4 @@ async fn flush(
     let repeatable = key.map(|key| Repeatable { caller: &caller, key });
     let ordered = publisher.flush(&request, repeatable).await?;
     Ok((StatusCode::ACCEPTED, Json(ordered)))
-}
-
-impl From<FlushError> for Refused {
-    fn from(error: FlushError) -> Self {
-        match error {
-            FlushError::Invalid(mistakes) => Self::mistakes(Kind::Invalid, mistakes),
-            FlushError::Order(error) => {
-                tracing::warn!(error = crate::error_chain(&error), "not ordered");
-                Self::new(Kind::Unavailable, format!("{error}; repeat later"))
-            }
-        }
-    }
 }

@@ -83,16 +83,6 @@ impl Parameters {
         }
     }
 
-    /// How many rows a page may have at most; `usual` where that is not given.
-    pub(super) fn limit(&mut self, usual: usize, most: usize) -> usize {
-        let fix = format!("give 1 to {most}");
-        let limit = self.value("limit", &fix).unwrap_or(usual);
-        if !(1..=most).contains(&limit) {
-            self.mistake("limit", format!("is out of range; {fix}"));
-        }
-        limit
-    }
-
     /// A site that there is.
     pub(super) fn site(&mut self, name: &str, publisher: &PublisherHandle) -> Option<SiteName> {
         let site: SiteName = self.validated(name)?;

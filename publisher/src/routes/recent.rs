@@ -3,27 +3,21 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use schemas::api::{InvalidationSummary, Page, ProgressState};
 use schemas::{Region, SiteName};
 use tracing::warn;
 use uuid::Uuid;
 
 use super::openapi::At;
+use super::page::cursor;
 use super::parameters::Parameters;
 use crate::handle::{ListRequest, PublisherHandle, StatusError};
 use crate::problem::{Kind, Refused};
 use crate::search::Filter;
 
-/// Rows of a page where no `limit` is given, and at most.
-const LIMIT: usize = 50;
-const LIMIT_MAX: usize = 200;
-
 const PARAMETERS: [&str; 9] =
     ["since", "until", "site", "tag", "url", "region", "state", "limit", "cursor"];
 
-/// The first byte of a cursor: another one has another meaning.
 const CURSOR_VERSION: u8 = 1;
 
 pub(super) fn describe(at: &mut At<'_>) {
@@ -35,8 +29,7 @@ pub(super) fn describe(at: &mut At<'_>) {
         .query::<String>("url", "that purge this URL, by itself, by a prefix or with everything")
         .query::<Region>("region", "that this region has to carry out")
         .query::<ProgressState>("state", "that have come just this far")
-        .query::<usize>("limit", "at most so many rows: 1 to 200; left out: 50")
-        .query::<String>("cursor", "the `next_cursor` of the page before, with the same filters")
+        .paged()
         .answers::<Page<InvalidationSummary>>(
             200,
             "A page. It may hold fewer than `limit`, even none, though there is a next one: so much is read at once",
@@ -50,7 +43,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page<InvalidationSummary>>, Refused> {
     let request = read(&uri, &publisher)?;
     let (items, next) = publisher.list(request).await.map_err(refused)?;
-    Ok(Json(Page { items, next_cursor: next.map(cursor) }))
+    Ok(Json(Page { items, next_cursor: next.map(|id| cursor(CURSOR_VERSION, id.as_bytes())) }))
 }
 
 fn read(uri: &Uri, publisher: &PublisherHandle) -> Result<ListRequest, Refused> {
@@ -76,25 +69,10 @@ fn read(uri: &Uri, publisher: &PublisherHandle) -> Result<ListRequest, Refused> 
     if let Some(url) = parameters.validated("url") {
         filter.purging_url(&url, publisher.sites());
     }
-    let limit = parameters.limit(LIMIT, LIMIT_MAX);
-    let before = parameters.text("cursor").map(place_of);
-    if before == Some(None) {
-        parameters.mistake("cursor", "is none that this API gives; begin without one");
-    }
+    let limit = parameters.limit();
+    let before = parameters.cursor(CURSOR_VERSION, |id| Uuid::from_slice(id).ok());
     parameters.finish()?;
-    Ok(ListRequest { filter, limit, before: before.flatten() })
-}
-
-fn cursor(id: Uuid) -> String {
-    let mut bytes = vec![CURSOR_VERSION];
-    bytes.extend(id.as_bytes());
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn place_of(cursor: &str) -> Option<Uuid> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    let (version, id) = bytes.split_first()?;
-    (*version == CURSOR_VERSION).then(|| Uuid::from_slice(id).ok())?
+    Ok(ListRequest { filter, limit, before })
 }
 
 fn refused(error: StatusError) -> Refused {

@@ -143,7 +143,8 @@ async fn what_is_not_meant_well_is_named_and_nothing_ordered() {
         ("retry", json!({"all": true, "cache": "varnish"}), "/all", "nothing else"),
         ("retry", json!({"ids": [one], "reason": "x"}), "/reason", "drop"),
         ("drop", json!({"ids": [one]}), "/reason", "missing"),
-        ("drop", json!({"ids": [one], "reason": ""}), "/reason", "1 to 512"),
+        ("drop", json!({"ids": [one], "reason": ""}), "/reason", "missing"),
+        ("drop", json!({"ids": [one], "reason": "a\u{1b}[31m"}), "/reason", "control characters"),
         ("retry", json!({"ids": [Uuid::from_u128(9)]}), "/ids", "no dead letter"),
         (
             "retry",
@@ -154,6 +155,7 @@ async fn what_is_not_meant_well_is_named_and_nothing_ordered() {
         ("retry", json!({"region": "ap-south"}), "/region", "ap-south"),
         ("retry", json!({"cache": "No Cache"}), "/cache", "may hold"),
         ("retry", json!({"text": "x".repeat(600)}), "/text", "512"),
+        ("retry", json!({"text": ""}), "/text", "leave it out"),
         ("retry", json!({"al": true}), "", "al"),
     ] {
         let told = api.decide(decision, "k", &body).await.problem(422, "invalid");
