@@ -34,6 +34,16 @@ pub enum Mode {
     Hard,
 }
 
+impl Mode {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::Hard => "hard",
+        }
+    }
+}
+
 /// Which path through the bus an invalidation takes; each has its own topic, cursor and connections.
 #[derive(
     Debug,

@@ -7,6 +7,7 @@ mod known;
 mod signed;
 mod v1;
 
+use bincode::BorrowDecode;
 use bytes::Bytes;
 
 use self::envelope::{Envelope, kind};
@@ -156,12 +157,7 @@ pub fn encode_letter(letter: &KeptLetter) -> Bytes {
 
 /// The dead letter in these bytes, all of them.
 pub fn decode_letter(bytes: &[u8]) -> Result<KeptLetter, WireError> {
-    let envelope = Envelope::open(bytes)?;
-    match (envelope.kind, envelope.schema) {
-        (kind::LETTER, v1::SCHEMA) => envelope.body::<v1::KeptLetter>()?.try_into(),
-        (kind::LETTER, schema) => Err(WireError::unknown("schema", schema)),
-        (kind, _) => Err(WireError::unknown("kind of dead letter", kind)),
-    }
+    open_one::<v1::KeptLetter>(bytes, kind::LETTER, "kind of dead letter")?.try_into()
 }
 
 /// The bytes of a cursor.
@@ -171,10 +167,19 @@ pub fn encode_cursor(cursor: &Cursor) -> Bytes {
 
 /// The cursor in these bytes, all of them.
 pub fn decode_cursor(bytes: &[u8]) -> Result<Cursor, WireError> {
+    open_one::<v1::Cursor>(bytes, kind::CURSOR, "kind of cursor")?.try_into()
+}
+
+/// What is in these bytes, all of them, where only one kind belongs; `what` names the others.
+fn open_one<'a, T: BorrowDecode<'a, ()>>(
+    bytes: &'a [u8],
+    kind: u8,
+    what: &'static str,
+) -> Result<T, WireError> {
     let envelope = Envelope::open(bytes)?;
     match (envelope.kind, envelope.schema) {
-        (kind::CURSOR, v1::SCHEMA) => envelope.body::<v1::Cursor>()?.try_into(),
-        (kind::CURSOR, schema) => Err(WireError::unknown("schema", schema)),
-        (kind, _) => Err(WireError::unknown("kind of cursor", kind)),
+        (found, _) if found != kind => Err(WireError::unknown(what, found)),
+        (_, v1::SCHEMA) => envelope.body(),
+        (_, schema) => Err(WireError::unknown("schema", schema)),
     }
 }

@@ -1,28 +1,20 @@
 //! `purgebus dead-letters`: what healthy caches refused, and what becomes of it.
 
-use std::time::Duration;
+mod tables;
 
 use clap::{Args, Subcommand};
-use comfy_table::Cell;
 use reqwest::Url;
-use schemas::api::{DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest};
-use schemas::{LetterState, Mode};
-use tokio::time::Instant;
+use schemas::api::{DeadLetterPage, DeadLettersRequest};
 use uuid::Uuid;
 
-use crate::client::{Client, understand};
-use crate::connection::Connection;
+use crate::client::understand;
 use crate::exit::{Exit, Failure};
-use crate::output;
 
 use super::ANSWER_WAIT;
+use super::asking::Asking;
 
-/// Longest wait for the order to stand on the board.
-const ORDER_WAIT: Duration = Duration::from_secs(20);
 /// Rows asked for at once.
 const PAGE_ROWS: &str = "200";
-/// So much of a selector or a reason stands in a table.
-const CELL_CHARS_MAX: usize = 60;
 
 /// Shows what healthy caches refused; purges it again, or gives it up
 #[derive(Debug, Args)]
@@ -55,7 +47,7 @@ struct List {
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
-    telling: Telling,
+    asking: Asking,
 }
 
 /// Shows one dead letter: what was refused, why, when, how often
@@ -64,7 +56,7 @@ struct Show {
     /// Its id
     id: Uuid,
     #[command(flatten)]
-    telling: Telling,
+    asking: Asking,
 }
 
 /// Orders that dead letters are purged again; what is refused once more stays one
@@ -79,7 +71,7 @@ struct Retry {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    telling: Telling,
+    asking: Asking,
 }
 
 /// Orders that dead letters are given up: what the caches still hold stays there
@@ -97,7 +89,7 @@ struct Drop {
     #[arg(long)]
     reason: String,
     #[command(flatten)]
-    telling: Telling,
+    asking: Asking,
 }
 
 /// Which dead letters.
@@ -132,25 +124,16 @@ struct Filter {
     text: Option<String>,
 }
 
-#[derive(Debug, Args)]
-struct Telling {
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 impl DeadLetters {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         match self.verb {
             DeadLettersVerb::List(verb) => verb.run().await,
             DeadLettersVerb::Show(verb) => verb.run().await,
-            DeadLettersVerb::Retry(Retry { which, telling }) => {
-                order("retry", &which.request(None), &telling).await
+            DeadLettersVerb::Retry(Retry { which, asking }) => {
+                which.decide("retry", None, &asking).await
             }
-            DeadLettersVerb::Drop(Drop { which, reason, telling }) => {
-                order("drop", &which.request(Some(reason)), &telling).await
+            DeadLettersVerb::Drop(Drop { which, reason, asking }) => {
+                which.decide("drop", Some(reason), &asking).await
             }
         }
     }
@@ -158,7 +141,7 @@ impl DeadLetters {
 
 impl List {
     async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.telling.connection)?;
+        let client = self.asking.client()?;
         let mut whole = DeadLetterPage { items: Vec::new(), next_cursor: None, untold: 0 };
         loop {
             let path = self.filter.path(whole.next_cursor.as_deref());
@@ -170,15 +153,7 @@ impl List {
                 break;
             }
         }
-        if self.telling.json {
-            output::json(&serde_json::to_value(&whole).map_err(Failure::failed)?)?;
-        } else {
-            table(&whole.items)?;
-            if whole.untold > 0 {
-                output::line(format!("and {} older ones that agents only count", whole.untold))?;
-            }
-        }
-        Ok(Exit::Done)
+        self.asking.tell(serde_json::to_value(&whole).map_err(Failure::failed)?, tables::page)
     }
 }
 
@@ -203,123 +178,22 @@ impl Filter {
 
 impl Show {
     async fn run(self) -> Result<Exit, Failure> {
-        let client = Client::new(&self.telling.connection)?;
-        let answer = client.get(&format!("/v1/dead-letters/{}", self.id), ANSWER_WAIT).await?;
-        if self.telling.json {
-            output::json(&answer)?;
-        } else {
-            one(&understand(answer)?)?;
-        }
-        Ok(Exit::Done)
+        let path = format!("/v1/dead-letters/{}", self.id);
+        let answer = self.asking.client()?.get(&path, ANSWER_WAIT).await?;
+        self.asking.tell(answer, tables::one)
     }
 }
 
 impl Which {
-    fn request(self, reason: Option<String>) -> DeadLettersRequest {
+    async fn decide(
+        self,
+        what: &str,
+        reason: Option<String>,
+        asking: &Asking,
+    ) -> Result<Exit, Failure> {
         let Self { ids, all, filter: Filter { region, agent, cache, site, text } } = self;
-        DeadLettersRequest { ids, region, agent, cache, site, text, all, reason }
-    }
-}
-
-async fn order(
-    what: &str,
-    request: &DeadLettersRequest,
-    telling: &Telling,
-) -> Result<Exit, Failure> {
-    let client = Client::new(&telling.connection)?;
-    let key = Uuid::new_v4().to_string();
-    let (path, deadline) = (format!("/v1/dead-letters/{what}"), Instant::now() + ORDER_WAIT);
-    let answer = client.post(&path, request, &key, deadline).await?;
-    if telling.json {
-        output::json(&answer)?;
-    } else {
-        ordered(what, &understand(answer)?)?;
-    }
-    Ok(Exit::Done)
-}
-
-fn ordered(what: &str, ordered: &DeadLettersOrdered) -> Result<(), Failure> {
-    let DeadLettersOrdered { id, letters, expires_at, .. } = ordered;
-    let whom = format!("for whoever is back by {expires_at:.0}");
-    output::line(format!("{id}: {what} {letters} dead letters, {whom}"))?;
-    let mut table = output::table(["AGENT", "CACHE", "AGENT IS"]);
-    for cache in &ordered.caches {
-        let state = cache.state.as_str().to_owned();
-        table.add_row([cache.agent.to_string(), cache.cache.to_string(), state]);
-    }
-    output::show(&table)
-}
-
-fn table(letters: &[DeadLetterSummary]) -> Result<(), Failure> {
-    let mut table = output::table([
-        "ID",
-        "REGION",
-        "AGENT",
-        "CACHE",
-        "SITE",
-        "SELECTOR",
-        "STATE",
-        "TRIES",
-        "LAST TRIED",
-        "REASON",
-    ]);
-    for letter in letters {
-        table.add_row([
-            letter.id.to_string().into(),
-            letter.region.to_string().into(),
-            letter.agent.to_string().into(),
-            letter.cache.to_string().into(),
-            letter.site.to_string().into(),
-            short(&letter.selector).into(),
-            state(letter.state),
-            letter.tries.into(),
-            format!("{:.0}", letter.last_tried).into(),
-            Cell::new(short(&letter.reason)),
-        ]);
-    }
-    output::show(&table)
-}
-
-fn one(letter: &DeadLetterSummary) -> Result<(), Failure> {
-    let mut table = output::table(["DEAD LETTER", &letter.id.to_string()]);
-    let cache = format!("{} of {} in {}", letter.cache, letter.agent, letter.region);
-    let asked = format!(
-        "{} invalidations, the latest number {} of line {}",
-        letter.invalidations, letter.number, letter.line
-    );
-    for (name, value) in [
-        ("cache", cache),
-        ("lane", letter.priority.as_str().to_owned()),
-        ("site", letter.site.to_string()),
-        ("selector", letter.selector.clone()),
-        ("mode", mode(letter.mode).to_owned()),
-        ("state", letter.state.as_str().to_owned()),
-        ("reason", letter.reason.clone()),
-        ("first seen", format!("{:.0}", letter.first_seen)),
-        ("last tried", format!("{:.0}", letter.last_tried)),
-        ("tries", letter.tries.to_string()),
-        ("asked for by", asked),
-    ] {
-        table.add_row([name.to_owned(), value]);
-    }
-    output::show(&table)
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Hard => "hard",
-        Mode::Soft => "soft",
-    }
-}
-
-fn state(state: LetterState) -> Cell {
-    output::mark(state.as_str(), state != LetterState::Refused)
-}
-
-/// A text that a table has room for; `show` has all of it.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(CELL_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        let request = DeadLettersRequest { ids, region, agent, cache, site, text, all, reason };
+        let path = format!("/v1/dead-letters/{what}");
+        asking.order(&path, &request, |ordered| tables::ordered(what, ordered)).await
     }
 }

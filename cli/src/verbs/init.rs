@@ -1,8 +1,7 @@
 //! `purgebus init`: a first configuration, a first token, and whether they work.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -15,6 +14,7 @@ use crate::exit::{Exit, Failure, tell};
 use crate::output;
 
 use super::check::Check;
+use super::new_file::write;
 
 const CONFIG: &str = "purgebus.toml";
 const TOKENS: &str = "tokens.toml";
@@ -164,16 +164,6 @@ fn made(folder: &Path) -> anyhow::Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.and_then(|()| folder.canonicalize())
         .with_context(|| format!("cannot make the folder {}", folder.display()))
-}
-
-/// A new file, for us alone: any of them may hold a secret.
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    opened.and_then(|mut opened| opened.write_all(text.as_bytes())).map_err(|error| {
-        let exit =
-            if error.kind() == ErrorKind::AlreadyExists { Exit::WrongUsage } else { Exit::Failed };
-        Failure::new(exit, anyhow!(error).context(format!("cannot write {}", file.display())))
-    })
 }
 
 /// 256 random bits in hex digits.

@@ -16,7 +16,7 @@ pub(super) fn show(progress: &Progress) -> Result<(), Failure> {
         facts.id,
         facts.site,
         selectors.join(", "),
-        if facts.mode == schemas::Mode::Soft { "soft" } else { "hard" },
+        facts.mode.as_str(),
         facts.priority,
         facts.published_at,
     ))?;
