@@ -6,6 +6,7 @@ mod connection;
 mod demo;
 mod exit;
 mod installation;
+mod keys;
 mod output;
 mod trials;
 mod verbs;

@@ -11,7 +11,9 @@ mod demo;
 mod dry_run;
 mod flush;
 mod init;
+mod key;
 mod man;
+mod new_file;
 mod process;
 mod progress;
 mod publisher;
@@ -53,6 +55,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
+    Key(key::Key),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -76,6 +79,7 @@ impl Verb {
             Self::Flush(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
+            Self::Key(verb) => verb.run(),
             Self::Completions(verb) => verb.run(),
             Self::Man(verb) => verb.run(),
         }
