@@ -1,0 +1,110 @@
+//! Signs whatever leaves for the log and the boards, for the place where it will stand.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use broker_adapter::{Bounds, Broker, BrokerError, Message, Partition, Start, Subscription, Topic};
+use schemas::SigningKey;
+use schemas::wire::{self, Spot};
+use tokio::task::yield_now;
+
+/// A signature takes some tens of microseconds: after so many, others have a turn.
+const SIGNED_AT_ONCE: usize = 16;
+
+/// A broker that gets nothing unsigned. What the journal sends again is signed again: equal bytes in an equal place
+/// have an equal signature, and the journal keeps what every key may sign.
+#[derive(Debug)]
+pub(crate) struct Signing {
+    broker: Arc<dyn Broker>,
+    key: SigningKey,
+}
+
+impl Signing {
+    pub(crate) fn new(broker: Arc<dyn Broker>, key: SigningKey) -> Self {
+        Self { broker, key }
+    }
+}
+
+#[async_trait]
+impl Broker for Signing {
+    async fn publish(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        mut messages: Vec<Message>,
+    ) -> Result<(), BrokerError> {
+        let spot = Spot { topic: topic.name(), partition: partition.0 };
+        for some in messages.chunks_mut(SIGNED_AT_ONCE) {
+            for message in some {
+                let signed = wire::sign(&message.body, spot, &self.key);
+                message.body = signed.map_err(|error| BrokerError::Refused(error.into()))?;
+            }
+            yield_now().await;
+        }
+        self.broker.publish(topic, partition, messages).await
+    }
+
+    async fn subscribe(
+        &self,
+        topic: Topic,
+        start: Start,
+    ) -> Result<Box<dyn Subscription>, BrokerError> {
+        self.broker.subscribe(topic, start).await
+    }
+
+    async fn bounds(&self, topic: Topic) -> Result<Bounds, BrokerError> {
+        self.broker.bounds(topic).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use broker_adapter::{Embedded, EmbeddedConfig};
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use schemas::{LineId, LogMessage, Lost, NumberRange, Trust};
+
+    use crate::outlet::Outlet;
+
+    use super::*;
+
+    const TOPIC: Topic = Topic::log("normal");
+
+    fn lost(last: u64) -> Message {
+        let body = wire::encode_log(&LogMessage::Lost(Lost {
+            publisher: "publisher-1".parse().unwrap(),
+            line: LineId::random(),
+            numbers: NumberRange { first: 1, last },
+        }));
+        Message { key: None, id: None, body }
+    }
+
+    #[tokio::test]
+    async fn what_leaves_is_signed_for_its_place_and_what_is_no_message_does_not_leave() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::JournalStore::open(folder.path()).unwrap();
+        let limits = EmbeddedConfig {
+            retention: std::time::Duration::from_hours(1),
+            retention_bytes: 1 << 20,
+        };
+        let log = Embedded::open(store.database(), limits, || Timestamp::UNIX_EPOCH).unwrap();
+        let key = SigningKey::generate().unwrap();
+        let trust = Trust::Keys(key.public().to_string().parse().unwrap());
+        let signing = Outlet::Remote(Arc::new(log)).signed(key).broker();
+
+        let messages: Vec<_> = (1..=20).map(lost).collect();
+        signing.publish(TOPIC, Partition(0), messages.clone()).await.unwrap();
+        let strange = Message { key: None, id: None, body: Bytes::from_static(b"PB") };
+        let refused = signing.publish(TOPIC, Partition(0), vec![strange]).await;
+        assert!(matches!(refused, Err(BrokerError::Refused(_))), "{refused:?}");
+
+        let mut read = signing.subscribe(TOPIC, Start::Oldest).await.unwrap();
+        let landed = read.read(100).await.unwrap();
+        assert_eq!(landed.len(), messages.len());
+        for (landed, sent) in landed.iter().zip(&messages) {
+            let spot = Spot { topic: "normal", partition: 0 };
+            assert_eq!(wire::verify(&landed.body, spot, &trust), Ok(()));
+            assert_eq!(wire::decode_log(&landed.body), wire::decode_log(&sent.body));
+        }
+    }
+}
