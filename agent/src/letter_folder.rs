@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::error_chain;
 use crate::letters::{LETTERS_MAX, LetterChanges};
-use crate::shelf::{ShelfError, replace_in};
+use crate::shelf::{ShelfError, replace_in, sync};
 
 /// The folder of all lanes.
 const FOLDER: &str = "dead-letters";
@@ -115,10 +115,6 @@ fn read(path: &Path) -> io::Result<Result<KeptLetter, String>> {
         let same = name == Some(&kept.letter.id.to_string());
         if same { Ok(kept) } else { Err("it is the letter of another file".to_owned()) }
     }))
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
