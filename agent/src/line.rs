@@ -11,7 +11,8 @@ use crate::Moment;
 use crate::floor::Floor;
 use crate::hear::Hearing;
 
-/// Most outcomes other than `purged` remembered per line; beyond it the oldest are told as `purged`.
+/// Most ranges of outcomes other than `purged` remembered per line; beyond it the older half is told in wider ranges:
+/// none is dropped.
 const NOTES_MAX: usize = 1_000;
 /// Most ranges of dead letters told per line; beyond it the oldest are told as one range: none is dropped.
 const BLOCKED_MAX: usize = 1_000;
@@ -97,11 +98,19 @@ impl Line {
     /// These numbers ended otherwise than by a purge of their own.
     pub(crate) fn note(&mut self, numbers: NumberRange, outcome: Outcome) {
         self.notes.insert(numbers.first..=numbers.last, outcome);
-        if self.notes.len() > NOTES_MAX
-            && let Some((oldest, _)) = self.notes.first_range_value()
-        {
-            let oldest = oldest.clone();
-            self.notes.remove(oldest);
+        if self.notes.len() > NOTES_MAX {
+            self.widen_older_notes();
+        }
+    }
+
+    /// Of the older half of the notes each two neighbours become one, with what lies between them and the worse
+    /// outcome: so the newest stay exact, and nothing is told to have ended better than it did.
+    fn widen_older_notes(&mut self) {
+        let older = self.notes.iter().take(NOTES_MAX / 2);
+        let older: Vec<_> = older.map(|(range, outcome)| (range.clone(), *outcome)).collect();
+        for pair in older.chunks_exact(2) {
+            let [(first, one), (second, other)] = pair else { continue };
+            self.notes.insert(*first.start()..=*second.end(), *one.max(other));
         }
     }
 
@@ -193,13 +202,24 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_notes_are_forgotten_first() {
+    fn too_many_notes_are_told_in_wider_ranges_and_nothing_ends_better_than_it_did() {
+        let ended = |number: Number| match number % 50 {
+            0 => Outcome::Expired,
+            _ => Outcome::Covered,
+        };
         let mut line = Line::from_base(0);
-        for number in (2..=4_000).step_by(2) {
-            line.note(NumberRange { first: number, last: number }, Outcome::Covered);
+        let all: Vec<Number> = (2..=20_000).step_by(2).collect();
+        for number in &all {
+            line.note(NumberRange { first: *number, last: *number }, ended(*number));
+            assert!(line.notes.len() <= NOTES_MAX);
         }
         let exceptions = line.exceptions();
-        assert_eq!(exceptions.len(), NOTES_MAX);
-        assert_eq!(exceptions.last().map(|(range, _)| range.last), Some(4_000));
+        let told = |number: Number| {
+            exceptions.iter().find(|(range, _)| range.contains(number)).map(|(_, outcome)| *outcome)
+        };
+        assert!(all.iter().all(|number| told(*number) >= Some(ended(*number))));
+        let newest = all.iter().rev().take(NOTES_MAX / 2);
+        assert!(newest.clone().all(|number| told(*number) == Some(ended(*number))));
+        assert!(newest.clone().all(|number| told(*number - 1).is_none()), "they are exact");
     }
 }
