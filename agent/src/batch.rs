@@ -230,7 +230,7 @@ pub(crate) fn is_broad(purge: &Purge) -> bool {
 pub(crate) fn coverers(purge: &Purge) -> impl Iterator<Item = Purge> {
     let same = purge.selector.clone();
     let (site, mode) = (purge.site.clone(), purge.mode);
-    let with = move |selector, mode| Purge { site: site.clone(), selector, mode };
+    let with = move |selector, mode| Purge::new(site.clone(), selector, mode);
     let harder_twin = (mode == Mode::Soft).then(|| with(same, Mode::Hard));
     let wider = purge.selector.wider().into_iter().rev().flat_map(move |selector| {
         let softer = (mode == Mode::Soft).then(|| with(selector.clone(), Mode::Soft));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn purge(selector: Selector) -> Purge {
-        Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard }
+        Purge::new("main".parse().expect("a name"), selector, Mode::Hard)
     }
 
     fn url(path: &str) -> Selector {

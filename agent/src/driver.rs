@@ -31,6 +31,15 @@ pub struct Purge {
     pub selector: Selector,
     /// How; never a mode that the abilities exclude.
     pub mode: Mode,
+    /// Of `Selector::Everything` no more than what this one of [`DriverConfig::templates`] names; all of it if `None`.
+    pub template: Option<Arc<str>>,
+}
+
+impl Purge {
+    /// A purge of all that the selector means.
+    pub fn new(site: SiteName, selector: Selector, mode: Mode) -> Self {
+        Self { site, selector, mode, template: None }
+    }
 }
 
 /// Selectors to purge together; at most as many as the abilities allow, only of supported kinds.

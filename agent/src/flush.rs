@@ -84,7 +84,7 @@ impl Flush {
             id: self.next_id,
             cause: if flushed.bases { Cause::NoCursor } else { Cause::Hole },
             mode: Mode::Hard,
-            extent: Extent { sites: flushed.sites.iter().cloned().collect(), hosts: Vec::new() },
+            extent: Extent::of(flushed.sites.iter().cloned().collect()),
             left: flushed.sites.len(),
             numbers: flushed.numbers.clone(),
             orders: Vec::new(),
@@ -112,18 +112,35 @@ impl Flush {
         self.scheduled.is_none() && self.held.is_none() && self.under_way.is_none()
     }
 
-    /// Flushes at `at`, unless one is due already.
+    /// Flushes at `at`, together with what is due already.
     pub(crate) fn schedule(&mut self, at: Moment, plan: Plan) {
-        if self.free() && !plan.extent.is_empty() {
-            self.scheduled = Some(Due { at, plan });
+        if self.does(&plan) {
+            return;
+        }
+        match &mut self.scheduled {
+            Some(due) => {
+                due.at = due.at.min(at);
+                due.plan.add(plan);
+            }
+            None => self.scheduled = Some(Due { at, plan }),
         }
     }
 
-    /// Flushes once a human orders it, unless one is due already.
+    /// Flushes once a human orders it, together with what waits for that already.
     pub(crate) fn hold(&mut self, plan: Plan) {
-        if self.free() && !plan.extent.is_empty() {
-            self.held = Some(plan);
+        if self.does(&plan) {
+            return;
         }
+        match &mut self.held {
+            Some(held) => held.add(plan),
+            None => self.held = Some(plan),
+        }
+    }
+
+    /// Whether what is under way is all of `plan`.
+    fn does(&self, plan: &Plan) -> bool {
+        let under_way = self.under_way.as_ref();
+        plan.extent.is_empty() || under_way.is_some_and(|flush| flush.plan.covers(plan))
     }
 
     /// A human has ordered to flush these sites at `at`.
@@ -174,8 +191,7 @@ impl Flush {
         let (mut plan, orders) = match self.ordered.take_if(|ordered| ordered.at <= now) {
             Some(OrderedFlush { sites, mode, orders, .. }) => {
                 let mode = if softens { mode } else { Mode::Hard };
-                let extent = Extent { sites, hosts: Vec::new() };
-                let mut plan = Plan { cause: Cause::Ordered, extent, mode };
+                let mut plan = Plan { cause: Cause::Ordered, extent: Extent::of(sites), mode };
                 if mode == Mode::Hard {
                     let due = self.scheduled.take().map(|due| due.plan);
                     plan.cause = due.or(self.held.take()).map_or(plan.cause, |due| due.cause);
@@ -278,9 +294,9 @@ impl Flush {
     /// Whether the cache holds nothing any more that only a flush still to come would remove. Holes do
     /// not count: the floors stay below them until then.
     pub(crate) fn applied(&self) -> bool {
-        // The cursor tells of whole sites that lack their last pass, not of hosts.
-        let mut hosts = self.last_passes.iter().map(|flush| &flush.extent.hosts);
-        !self.causes().any(Cause::doubts_all) && hosts.all(Vec::is_empty)
+        // The cursor tells of whole sites that lack their last pass, not of parts.
+        let mut extents = self.last_passes.iter().map(|flush| &flush.extent);
+        !self.causes().any(Cause::doubts_all) && extents.all(Extent::is_of_whole_sites)
     }
 
     /// Whether such a flush has had its last pass too.

@@ -151,7 +151,7 @@ impl Letters {
     ) -> Vec<Place> {
         let KeptLetter { letter, numbers } = kept;
         let DeadLetter { id, site, selector, mode, .. } = letter;
-        let purge = Purge { site, selector, mode };
+        let purge = Purge::new(site, selector, mode);
         let mut places = BTreeSet::new();
         for (line, range) in numbers {
             let of_line = refused(line, range).into_iter();
@@ -347,7 +347,7 @@ impl Letter {
     }
 
     fn told(&self, id: Uuid) -> DeadLetter {
-        let Purge { site, selector, mode } = self.purge.clone();
+        let Purge { site, selector, mode, .. } = self.purge.clone();
         let ranges = self.numbers.values().flat_map(|ranges| ranges.iter());
         DeadLetter {
             id,

@@ -7,6 +7,7 @@
 //! ```
 
 mod again;
+mod configured;
 mod dispatch;
 mod hearing;
 mod holes;
@@ -23,16 +24,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::{
-    Abilities, Cursor, Host, Invalidation, Priority, PublisherName, Region, SiteName, Sites,
-};
+use schemas::{Abilities, Cursor, Invalidation, Priority, PublisherName, Region, SiteName, Sites};
 use uuid::Uuid;
 
 use crate::Moment;
 use crate::batch::{Entry, Queue, Waiter};
 use crate::config::LaneConfig;
 use crate::driver::{Batch, Purge};
-use crate::flush::{Cause, Extent, Flush};
+use crate::flush::{Cause, Flush};
 use crate::ledger::Ledger;
 use crate::letters::{Ended, Letters};
 use crate::lookup::Lookup;
@@ -245,25 +244,6 @@ impl Machine {
             machine.resume_flush(cursor, now);
         }
         machine
-    }
-
-    /// A configuration that holds more than the cursor knows is flushed for what is new.
-    fn flush_what_is_new(&mut self, cursor: &Cursor, now: Moment) {
-        let all = self.sites();
-        let templates_grew = !self.purpose.templates.is_subset(&cursor.templates);
-        let all_new = cursor.region != self.purpose.region || templates_grew;
-        let is_new = |site: &SiteName| all_new || !cursor.sites.contains(site);
-        let (new, known): (Vec<_>, Vec<_>) = all.into_iter().partition(is_new);
-        let hosts = known.iter().flat_map(|site| self.new_hosts(site, cursor)).collect();
-        self.must_flush_of(now, Cause::Configuration, Extent { sites: new, hosts });
-    }
-
-    /// The hosts of a site that a cursor, which knows the hosts of that site, does not know.
-    fn new_hosts(&self, site: &SiteName, cursor: &Cursor) -> Vec<(SiteName, Host)> {
-        let (Some(now), Some(then)) = (self.purpose.sites.get(site), cursor.hosts.get(site)) else {
-            return Vec::new();
-        };
-        now.hosts.difference(then).map(|host| (site.clone(), host.clone())).collect()
     }
 
     /// The sites this lane's cache holds.

@@ -57,7 +57,7 @@ mod tests {
 
     fn purge(tag: usize) -> Purge {
         let selector = Selector::Tag(format!("t{tag}").parse().expect("a tag"));
-        Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard }
+        Purge::new("main".parse().expect("a name"), selector, Mode::Hard)
     }
 
     #[test]

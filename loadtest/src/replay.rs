@@ -190,8 +190,7 @@ mod tests {
     fn batch(first: u64, count: u64) -> Batch {
         let frame = record::frame(LineId::from_bytes([1; 16]), first, count);
         let selectors = frame.invalidations.into_iter().flat_map(|one| one.selectors);
-        let purge =
-            |selector| Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard };
+        let purge = |selector| Purge::new("main".parse().expect("a name"), selector, Mode::Hard);
         Batch { purges: selectors.map(purge).collect() }
     }
 

@@ -53,7 +53,7 @@ async fn purge(
     selectors: impl IntoIterator<Item = Selector>,
 ) -> Result<(), PurgeError> {
     let site: schemas::SiteName = "main".parse().unwrap();
-    let purge = |selector| Purge { site: site.clone(), selector, mode: Mode::Hard };
+    let purge = |selector| Purge::new(site.clone(), selector, Mode::Hard);
     let batch = Batch { purges: selectors.into_iter().map(purge).collect() };
     driver.purge(&batch).await.map(|_| ())
 }

@@ -1,6 +1,10 @@
 //! What is to be flushed, how, and why.
 
+use std::sync::Arc;
+
 use schemas::{Abilities, Ability, Host, Mode, Selector, SiteName};
+
+use crate::driver::Purge;
 
 /// Why a lane flushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,34 +66,88 @@ pub(crate) struct Plan {
     pub(crate) mode: Mode,
 }
 
-/// What is flushed: whole sites, and single hosts of others.
+impl Plan {
+    /// Whether who does this need not do `other`.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let mut both = self.extent.clone();
+        both.add(other.extent.clone());
+        self.mode >= other.mode && both == self.extent
+    }
+
+    /// Does `other` too.
+    pub(super) fn add(&mut self, other: Self) {
+        self.extent.add(other.extent);
+        self.mode = self.mode.max(other.mode);
+        if other.cause.doubts_all() {
+            self.cause = other.cause;
+        }
+    }
+}
+
+/// What is flushed: whole sites, and parts of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// All of these.
     pub(crate) sites: Vec<SiteName>,
-    /// Of other sites no more than this.
+    /// Of other sites no more than these hosts,
     pub(crate) hosts: Vec<(SiteName, Host)>,
+    /// and what these key templates name.
+    pub(crate) templates: Vec<(SiteName, Arc<str>)>,
 }
 
 impl Extent {
+    /// All of these.
+    pub(crate) fn of(sites: Vec<SiteName>) -> Self {
+        Self { sites, ..Self::default() }
+    }
+
+    /// Whether nothing of it is a part of a site.
+    pub(super) fn is_of_whole_sites(&self) -> bool {
+        self.hosts.is_empty() && self.templates.is_empty()
+    }
+
+    fn add(&mut self, other: Self) {
+        fn add<T: PartialEq>(to: &mut Vec<T>, more: Vec<T>) {
+            for one in more {
+                if !to.contains(&one) {
+                    to.push(one);
+                }
+            }
+        }
+        add(&mut self.sites, other.sites);
+        add(&mut self.hosts, other.hosts);
+        add(&mut self.templates, other.templates);
+        self.forget_parts_of_whole_sites();
+    }
+
+    fn forget_parts_of_whole_sites(&mut self) {
+        let sites = &self.sites;
+        self.hosts.retain(|(site, _)| !sites.contains(site));
+        self.templates.retain(|(site, _)| !sites.contains(site));
+    }
+
     /// Whether it is of nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sites.is_empty() && self.hosts.is_empty()
+        self.sites.is_empty() && self.is_of_whole_sites()
     }
 
     /// How many selectors it comes down to.
     pub(super) fn len(&self) -> usize {
-        self.sites.len() + self.hosts.len()
+        self.sites.len() + self.hosts.len() + self.templates.len()
     }
 
     /// What is to be purged.
-    pub(crate) fn selectors(self) -> impl Iterator<Item = (SiteName, Selector)> {
-        let sites = self.sites.into_iter().map(|site| (site, Selector::Everything));
-        let hosts = self.hosts.into_iter().map(|(site, host)| {
+    pub(crate) fn purges(self, mode: Mode) -> impl Iterator<Item = Purge> {
+        let all = move |site| Purge::new(site, Selector::Everything, mode);
+        let sites = self.sites.into_iter().map(all);
+        let hosts = self.hosts.into_iter().map(move |(site, host)| {
             let path = "/".parse().expect("a path");
-            (site, Selector::Prefix { host, path })
+            Purge::new(site, Selector::Prefix { host, path }, mode)
         });
-        sites.chain(hosts)
+        let templates = self.templates.into_iter();
+        let templates =
+            templates.map(move |(site, template)| Purge { template: Some(template), ..all(site) });
+        sites.chain(hosts).chain(templates)
     }
 
     /// What becomes of single hosts in a cache of these abilities: one that cannot remove them alone flushes their
@@ -106,6 +164,7 @@ impl Extent {
                 }
             }
         }
+        self.forget_parts_of_whole_sites();
     }
 }
 
@@ -117,8 +176,9 @@ mod tests {
     fn a_host_is_flushed_alone_where_the_cache_can_with_its_site_where_it_cannot() {
         let main: SiteName = "main".parse().expect("a name");
         let hosts = || vec![(main.clone(), "a.example.com".parse().expect("a host"))];
+        let templates = || vec![(main.clone(), "keys.key={key}".into())];
         let settled = |url, prefix| {
-            let mut extent = Extent { sites: Vec::new(), hosts: hosts() };
+            let mut extent = Extent { hosts: hosts(), templates: templates(), ..Extent::default() };
             extent.settle_hosts(&Abilities {
                 url,
                 url_any_query: url,
@@ -133,8 +193,33 @@ mod tests {
             extent
         };
         let (yes, no, never) = (Ability::Supported, Ability::Unsupported, Ability::NotHeld);
-        assert_eq!(settled(yes, yes), Extent { sites: Vec::new(), hosts: hosts() });
-        assert_eq!(settled(yes, no), Extent { sites: vec![main.clone()], hosts: Vec::new() });
-        assert!(settled(never, never).is_empty());
+        let alone = Extent { sites: Vec::new(), hosts: hosts(), templates: templates() };
+        assert_eq!(settled(yes, yes), alone);
+        assert_eq!(settled(yes, no), Extent::of(vec![main.clone()]));
+        assert_eq!(settled(never, never), Extent { hosts: Vec::new(), ..alone });
+    }
+
+    #[test]
+    fn two_plans_together_do_what_both_do_and_nothing_twice() {
+        let site = |name: &str| -> SiteName { name.parse().expect("a name") };
+        let (main, other) = (site("main"), site("other"));
+        let narrow = Plan {
+            cause: Cause::Hole,
+            extent: Extent {
+                templates: vec![(main.clone(), "a".into()), (other.clone(), "a".into())],
+                ..Extent::default()
+            },
+            mode: Mode::Soft,
+        };
+        let wide =
+            Plan { cause: Cause::Away, extent: Extent::of(vec![main.clone()]), mode: Mode::Hard };
+        let mut both = narrow.clone();
+        both.add(wide.clone());
+        let extent = Extent { templates: vec![(other, "a".into())], ..Extent::of(vec![main]) };
+        assert_eq!(both, Plan { cause: Cause::Away, extent, mode: Mode::Hard });
+        assert_eq!(both.extent.len(), both.extent.clone().purges(Mode::Hard).count());
+        assert!(both.covers(&narrow) && both.covers(&wide) && both.covers(&both));
+        assert!(!wide.covers(&narrow) && !narrow.covers(&wide) && !narrow.covers(&both));
+        assert!(!Plan { mode: Mode::Soft, ..both }.covers(&wide), "it only marks stale");
     }
 }

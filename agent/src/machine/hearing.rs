@@ -241,7 +241,7 @@ impl Machine {
 
     pub(super) fn purge_for(&self, invalidation: &Invalidation, selector: &Selector) -> Purge {
         let (site, selector) = (invalidation.site.clone(), selector.clone());
-        Purge { site, selector, mode: self.mode_for(invalidation.mode) }
+        Purge::new(site, selector, self.mode_for(invalidation.mode))
     }
 
     /// No event of one site touches an object of another, whatever the log says.

@@ -108,8 +108,7 @@ impl Machine {
             self.last_error = Some(CANNOT_FLUSH.to_owned());
             return;
         }
-        for (site, selector) in plan.extent.selectors() {
-            let purge = Purge { site, selector, mode: plan.mode };
+        for purge in plan.extent.purges(plan.mode) {
             self.queue.add(purge, Waiter::Flush(id), now);
         }
         self.flushes_begun.push(if ordered { Cause::Ordered } else { plan.cause });
@@ -127,7 +126,7 @@ impl Machine {
         }
         let id = self.flush.resume(&flushed);
         for site in flushed.sites {
-            let purge = Purge { site, selector: Selector::Everything, mode: Mode::Hard };
+            let purge = Purge::new(site, Selector::Everything, Mode::Hard);
             self.await_rebounds(&purge, vec![Waiter::Flush(id)], Fetches::Unfenced, now);
         }
     }

@@ -75,7 +75,7 @@ impl Machine {
 
     /// The lane has to flush these sites at `at`: as far as its configuration lets it do so by itself.
     pub(super) fn must_flush(&mut self, at: Moment, cause: Cause, sites: Vec<SiteName>) {
-        self.must_flush_of(at, cause, Extent { sites, hosts: Vec::new() });
+        self.must_flush_of(at, cause, Extent::of(sites));
     }
 
     pub(super) fn must_flush_of(&mut self, at: Moment, cause: Cause, extent: Extent) {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn purge(selector: Selector) -> Purge {
-        Purge { site: "main".parse().expect("a name"), selector, mode: Mode::Hard }
+        Purge::new("main".parse().expect("a name"), selector, Mode::Hard)
     }
 
     fn tag() -> Purge {

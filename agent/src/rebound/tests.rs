@@ -11,7 +11,7 @@ fn number(number: u64) -> Waiter {
 
 fn tag() -> Purge {
     let (site, selector) = ("main".parse().expect("a name"), "a".parse().expect("a tag"));
-    Purge { site, selector: Selector::Tag(selector), mode: Mode::Hard }
+    Purge::new(site, Selector::Tag(selector), Mode::Hard)
 }
 
 fn seconds(seconds: u64) -> Moment {

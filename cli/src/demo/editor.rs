@@ -114,5 +114,5 @@ fn naive_batch(page: usize) -> Result<Batch, BoxError> {
         path: path(page).parse()?,
         query: QueryMatch::Exact(None),
     };
-    Ok(Batch { purges: vec![Purge { site: SITE.parse()?, selector, mode: Mode::Hard }] })
+    Ok(Batch { purges: vec![Purge::new(SITE.parse()?, selector, Mode::Hard)] })
 }

@@ -62,7 +62,7 @@ async fn a_page_that_was_revalidated_is_still_purged_by_its_tags() {
     assert_eq!(again.cache_status, "purgebus-edge; fwd=request; fwd-status=304; stored");
     let selector = schemas::Selector::Tag("t".parse().unwrap());
     let site = "main".parse().unwrap();
-    let purge = agent::driver::Purge { site, selector, mode: schemas::Mode::Hard };
+    let purge = agent::driver::Purge::new(site, selector, schemas::Mode::Hard);
     edge.driver().purge(&agent::driver::Batch { purges: vec![purge] }).await.unwrap();
     assert_eq!(edge.peek(A).await.status, StatusCode::GATEWAY_TIMEOUT);
 }

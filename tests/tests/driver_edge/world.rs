@@ -118,7 +118,7 @@ pub(crate) async fn purge(driver: &dyn Driver, url: &str) -> Result<(), PurgeErr
         path: url.path,
         query: schemas::QueryMatch::Exact(url.query),
     };
-    let purge = Purge { site: "main".parse().unwrap(), selector, mode: Mode::Hard };
+    let purge = Purge::new("main".parse().unwrap(), selector, Mode::Hard);
     driver.purge(&Batch { purges: vec![purge] }).await.map(|_| ())
 }
 

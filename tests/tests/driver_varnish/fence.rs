@@ -162,11 +162,7 @@ fn driver_at(house: &House, keys: &str) -> Arc<dyn Driver> {
 }
 
 async fn purge(driver: &dyn Driver, selectors: &[Selector], mode: Mode) -> Fetches {
-    let purge = |selector: &Selector| Purge {
-        site: "main".parse().unwrap(),
-        selector: selector.clone(),
-        mode,
-    };
+    let purge = |selector: &Selector| Purge::new("main".parse().unwrap(), selector.clone(), mode);
     driver.purge(&Batch { purges: selectors.iter().map(purge).collect() }).await.unwrap()
 }
 

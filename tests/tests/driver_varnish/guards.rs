@@ -86,7 +86,7 @@ async fn an_origin_cannot_choose_keys_of_another_site() {
     };
     house.cached("/forging", forging).await;
     house.cached("/a,s:www.example.net,b", Page::default()).await;
-    let other = |selector| Purge { site: "other".parse().unwrap(), selector, mode: Mode::Hard };
+    let other = |selector| Purge::new("other".parse().unwrap(), selector, Mode::Hard);
     let purges = vec![other(Selector::Everything), other(tag("t"))];
     house.driver.purge(&Batch { purges }).await.unwrap();
     assert!(house.holds("/forging").await);

@@ -21,7 +21,7 @@ async fn several_instances_are_all_purged_or_the_batch_fails() {
         one.varnish.address(),
         other.varnish.address()
     ));
-    let purge = |selector| Purge { site: "main".parse().unwrap(), selector, mode: Mode::Hard };
+    let purge = |selector| Purge::new("main".parse().unwrap(), selector, Mode::Hard);
     let batch = Batch { purges: vec![purge(url("/a")), purge(tag("t"))] };
     let tagged = || Page { tags: vec!["t".into()], ..Page::default() };
     assert_eq!(driver.abilities().await.unwrap().manner, "xkey (2 instances)");
@@ -76,13 +76,7 @@ async fn another_cache_that_comes_later_is_noticed_by_its_name() {
     let other = Varnish::start(house.origin.address(), &include_shipped()).await;
     let mut balancer = Balancer::start([house.varnish.address(); 2]).await;
     let driver = driver_of(&format!("url = 'http://{}'", balancer.address));
-    let batch = Batch {
-        purges: vec![Purge {
-            site: "main".parse().unwrap(),
-            selector: url("/a"),
-            mode: Mode::Hard,
-        }],
-    };
+    let batch = Batch { purges: vec![Purge::new("main".parse().unwrap(), url("/a"), Mode::Hard)] };
     driver.purge(&batch).await.unwrap();
     let address = balancer.address;
     balancer.stop().await;

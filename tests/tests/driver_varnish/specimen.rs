@@ -98,7 +98,7 @@ impl House {
         &self,
         selectors: impl IntoIterator<Item = Selector>,
     ) -> Result<(), PurgeError> {
-        let purge = |selector| Purge { site: "main".parse().unwrap(), selector, mode: Mode::Hard };
+        let purge = |selector| Purge::new("main".parse().unwrap(), selector, Mode::Hard);
         let batch = Batch { purges: selectors.into_iter().map(purge).collect() };
         self.driver.purge(&batch).await.map(|_| ())
     }

@@ -91,13 +91,8 @@ async fn an_origin_that_hangs_in_mid_answer_holds_up_no_purge() {
             // Its head is through: the object can be found.
             waiting.read_exact(&mut [0; 10]).await.unwrap();
         }
-        let batch = Batch {
-            purges: vec![Purge {
-                site: "main".parse().unwrap(),
-                selector: url("/a"),
-                mode: Mode::Hard,
-            }],
-        };
+        let batch =
+            Batch { purges: vec![Purge::new("main".parse().unwrap(), url("/a"), Mode::Hard)] };
         timeout(Duration::from_secs(5), driver.purge(&batch)).await.unwrap().unwrap();
         // Whoever asks now does not get the half: another fetch begins.
         if head.contains("half") {

@@ -99,7 +99,7 @@ fn url_of(host: &str, path_and_query: &str) -> Url {
 }
 
 fn of_main(selector: Selector) -> Purge {
-    Purge { site: MAIN.parse().expect("a valid name"), selector, mode: Mode::Hard }
+    Purge::new(MAIN.parse().expect("a valid name"), selector, Mode::Hard)
 }
 
 fn address(path_and_query: &str, query: impl FnOnce(Option<Query>) -> QueryMatch) -> Purge {

@@ -145,7 +145,7 @@ fn read_line(line: &str) -> Result<Option<Purge>, Refusal> {
         ["everything", site] => (site, Selector::Everything),
         _ => return Ok(None),
     };
-    Ok(Some(Purge { site: SiteName::from_canonical(site)?, selector, mode: Mode::Hard }))
+    Ok(Some(Purge::new(SiteName::from_canonical(site)?, selector, Mode::Hard)))
 }
 
 fn url(host: &str, path: &str, query: QueryMatch) -> Result<Selector, Refusal> {
@@ -164,7 +164,7 @@ mod tests {
                         url main www.example.com /a?x=1?y /b\n";
 
     fn purge(selector: Selector) -> Purge {
-        Purge { site: "main".parse().unwrap(), selector, mode: Mode::Hard }
+        Purge::new("main".parse().unwrap(), selector, Mode::Hard)
     }
 
     fn selectors() -> impl Strategy<Value = Selector> {

@@ -114,7 +114,7 @@ impl WrittenKeys {
     }
 
     fn in_force(&self) -> BTreeSet<String> {
-        self.slots().map(|(slot, text)| format!("{}={text}", slot.as_str())).collect()
+        self.slots().map(|(slot, text)| slot.named(text)).collect()
     }
 }
 

@@ -6,12 +6,16 @@
 //! head of one site begins a head of another, their keys cannot be told apart, and the kinds of
 //! selector concerned are unsupported.
 
+mod swept;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{Abilities, Ability, Region, Selector, SiteName, Sites};
 
 use super::cursor::RESERVED;
 use super::template::{Slot, Template};
+
+pub(super) use self::swept::Swept;
 
 /// Most selectors in one batch: their keys fit a few commands.
 const BATCH_SELECTORS_MAX: u32 = 1_000;
@@ -115,11 +119,6 @@ impl Keyspace {
         format!("{manner}; sites cannot be told apart in {shared}: begin with {{site}}")
     }
 
-    /// Whether all content of `site` can be told from all other keys.
-    pub(super) fn can_be_swept(&self, site: &SiteName) -> bool {
-        self.heads.contains_key(site) && self.content_is_distinct()
-    }
-
     /// How the keys of each template begin, for one site that has any.
     pub(super) fn sample_heads(&self) -> BTreeMap<Slot, &str> {
         let heads = self.heads.values().flatten();
@@ -151,19 +150,6 @@ impl Keyspace {
             .filter(|head| key.starts_with(head.text.as_bytes()))
             .max_by_key(|head| (head.text.len(), head.slot.holds_content()))
     }
-
-    /// Patterns of SCAN that together match all content of `site`, and more: one per template.
-    pub(super) fn patterns(&self, site: &SiteName) -> Vec<Vec<u8>> {
-        let Some(heads) = self.heads.get(site) else { return Vec::new() };
-        let content = self.templates.keys().filter(|slot| slot.holds_content());
-        content
-            .filter_map(|slot| {
-                let heads = heads.iter().filter(|head| head.slot == *slot);
-                heads.map(|head| head.text.as_bytes()).reduce(common_start)
-            })
-            .map(pattern)
-            .collect()
-    }
 }
 
 /// The slots of which a head of one site begins a head of another.
@@ -185,32 +171,14 @@ fn shared(heads: &BTreeMap<SiteName, Vec<Head>>) -> BTreeSet<Slot> {
     shared
 }
 
-fn common_start<'a>(a: &'a [u8], b: &'a [u8]) -> &'a [u8] {
-    let length = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    &a[..length]
-}
-
-/// Matches what begins with `literal`. Every byte that could mean something to Redis is escaped.
-fn pattern(literal: &[u8]) -> Vec<u8> {
-    let mut pattern = Vec::with_capacity(literal.len() * 2 + 1);
-    for byte in literal {
-        if !byte.is_ascii_alphanumeric() {
-            pattern.push(b'\\');
-        }
-        pattern.push(*byte);
-    }
-    pattern.push(b'*');
-    pattern
-}
-
 #[cfg(test)]
 mod tests {
     use schemas::{Audience, QueryMatch, Site, Url};
 
     use super::*;
 
-    const PAGES: (Slot, &str) = (Slot::Url, "page:{host}{path}");
-    const RAW: (Slot, &str) = (Slot::Key, "{site}:{key}");
+    pub(super) const PAGES: (Slot, &str) = (Slot::Url, "page:{host}{path}");
+    pub(super) const RAW: (Slot, &str) = (Slot::Key, "{site}:{key}");
 
     fn keyspace_with(
         templates: &[(Slot, &str)],
@@ -227,7 +195,7 @@ mod tests {
         Keyspace::new(templates.iter().map(parse).collect(), allow_raw_keys, &sites, region)
     }
 
-    fn keyspace(templates: &[(Slot, &str)], sites: &[(&str, &[&str])]) -> Keyspace {
+    pub(super) fn keyspace(templates: &[(Slot, &str)], sites: &[(&str, &[&str])]) -> Keyspace {
         keyspace_with(templates, sites, false)
     }
 
@@ -337,15 +305,5 @@ mod tests {
             let site = "main".parse().unwrap();
             assert_eq!(keyspace.is_content(&site, key.as_bytes()), expected, "{key}");
         }
-    }
-
-    #[test]
-    fn patterns_are_literal_to_the_last_byte() {
-        let templates =
-            [(Slot::Url, "pa*e?[x]^-\\:{host}{path}"), (Slot::TagSet, "tags:{tag}"), RAW];
-        let keyspace = keyspace(&templates, &[("main", &["www.a.com", "www.b.com"])]);
-        let patterns = keyspace.patterns(&"main".parse().unwrap());
-        let expected: [&[u8]; 2] = [br"pa\*e\?\[x\]\^\-\\\:www\.*", br"main\:*"];
-        assert_eq!(patterns, expected);
     }
 }

@@ -30,6 +30,11 @@ impl Slot {
         }
     }
 
+    /// How a template of it is named in a cursor, and where it is flushed alone.
+    pub(super) fn named(self, template: &str) -> String {
+        format!("{}={template}", self.as_str())
+    }
+
     /// Whether its keys hold content. The sets of tags are an index of it.
     pub(super) fn holds_content(self) -> bool {
         self != Self::TagSet

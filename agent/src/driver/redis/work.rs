@@ -7,7 +7,7 @@ use redis::{Cmd, RedisError, ToRedisArgs, cmd, pipe};
 use schemas::{Selector, SiteName};
 
 use super::fault::{Objection, failed};
-use super::keyspace::Keyspace;
+use super::keyspace::{Keyspace, Swept};
 use super::template::Slot;
 use crate::driver::{Batch, PurgeError};
 
@@ -24,8 +24,8 @@ pub(super) struct Work {
     keys: Vec<String>,
     /// Sets whose members go, and the site that owns the members.
     sets: Vec<(SiteName, String)>,
-    /// Sites of which all content goes.
-    sites: Vec<SiteName>,
+    /// Sites of which so much content goes.
+    sites: Vec<(SiteName, Swept)>,
 }
 
 impl Work {
@@ -33,8 +33,15 @@ impl Work {
         let mut work = Self::default();
         for purge in &batch.purges {
             let (site, selector) = (&purge.site, &purge.selector);
-            if *selector == Selector::Everything && keyspace.can_be_swept(site) {
-                work.sites.push(site.clone());
+            let swept = match &purge.template {
+                Some(template) => keyspace.named(template),
+                None => Some(Swept::All),
+            };
+            if let Some(swept) = swept
+                && *selector == Selector::Everything
+                && keyspace.can_be_swept(site)
+            {
+                work.sites.push((site.clone(), swept));
                 continue;
             }
             let keys = keyspace.keys(site, selector);
@@ -62,8 +69,8 @@ impl Work {
         for (site, set) in &self.sets {
             empty(keyspace, site, set, connection).await?;
         }
-        for site in &self.sites {
-            sweep(keyspace, site, connection).await.map_err(failed)?;
+        for (site, swept) in &self.sites {
+            sweep(keyspace, site, *swept, connection).await.map_err(failed)?;
         }
         Ok(())
     }
@@ -127,20 +134,21 @@ fn shown(member: &[u8]) -> String {
     String::from_utf8_lossy(&member[..member.len().min(MEMBER_BYTES_SHOWN)]).into_owned()
 }
 
-/// Removes all content of a site: one pass over the key space per template, in steps between which
+/// Removes so much content of a site: one pass over the key space per template, in steps between which
 /// Redis serves others. Tag sets stay: a page stored meanwhile may have just been entered in one.
 async fn sweep(
     keyspace: &Keyspace,
     site: &SiteName,
+    swept: Swept,
     connection: &mut MultiplexedConnection,
 ) -> Result<(), RedisError> {
-    for pattern in keyspace.patterns(site) {
+    for pattern in keyspace.patterns(site, swept) {
         let mut cursor = 0;
         loop {
             let mut step = cmd("SCAN");
             step.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(KEYS_MAX);
             let (next, mut keys): (u64, Vec<Vec<u8>>) = step.query_async(connection).await?;
-            keys.retain(|key| keyspace.is_content(site, key));
+            keys.retain(|key| keyspace.is_swept(site, swept, key));
             unlink(connection, &keys).await?;
             cursor = next;
             if cursor == 0 {

@@ -124,11 +124,8 @@ mod tests {
     }
 
     fn batch(site: &str, selectors: &[Selector]) -> Batch {
-        let purge = |selector: &Selector| Purge {
-            site: site.parse().unwrap(),
-            selector: selector.clone(),
-            mode: Mode::Hard,
-        };
+        let purge =
+            |selector: &Selector| Purge::new(site.parse().unwrap(), selector.clone(), Mode::Hard);
         Batch { purges: selectors.iter().map(purge).collect() }
     }
 

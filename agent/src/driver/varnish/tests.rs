@@ -16,15 +16,17 @@ use crate::driver::Purge;
 
 /// URLs whose keys take a request each.
 fn batch(requests: usize) -> Batch {
-    let purge = |at| Purge {
-        site: "main".parse().unwrap(),
-        selector: Selector::Url {
-            scheme: schemas::Scheme::Https,
-            host: "www.example.com".parse().unwrap(),
-            path: format!("/{at}{}", ",".repeat(2_000)).parse().unwrap(),
-            query: QueryMatch::Exact(None),
-        },
-        mode: Mode::Hard,
+    let purge = |at| {
+        Purge::new(
+            "main".parse().unwrap(),
+            Selector::Url {
+                scheme: schemas::Scheme::Https,
+                host: "www.example.com".parse().unwrap(),
+                path: format!("/{at}{}", ",".repeat(2_000)).parse().unwrap(),
+                query: QueryMatch::Exact(None),
+            },
+            Mode::Hard,
+        )
     };
     Batch { purges: (0..requests).map(purge).collect() }
 }

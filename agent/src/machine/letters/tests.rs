@@ -98,11 +98,8 @@ fn changes_that_were_not_stored_come_back() {
 #[test]
 fn what_a_cache_says_at_length_is_cut() {
     let mut lane = lane();
-    let purge = Purge {
-        site: "main".parse().expect("a name"),
-        selector: Selector::Everything,
-        mode: schemas::Mode::Hard,
-    };
+    let purge =
+        Purge::new("main".parse().expect("a name"), Selector::Everything, schemas::Mode::Hard);
     let place = Place { line: LineId::from_bytes(LINE), number: 1 };
     lane.refuse(&purge, &[place], &"ü".repeat(10_000), Moment::ZERO);
     assert_eq!(lane.kept_letters()[0].letter.reason, "ü".repeat(256));

@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn purge(site: &str, selector: Selector) -> Purge {
-        Purge { site: site.parse().unwrap(), selector, mode: Mode::Hard }
+        Purge::new(site.parse().unwrap(), selector, Mode::Hard)
     }
 
     /// What `selector` names, by the definition: itself or one of the wider selectors of a page's URL, or a tag.

@@ -93,7 +93,7 @@ impl Cache {
             let Page { host, path, query } = target.page.clone();
             let (scheme, query) = (Scheme::default(), QueryMatch::Exact(query));
             let selector = Selector::Url { scheme, host, path, query };
-            self.store.purge(&Purge { site: target.site.clone(), selector, mode: Mode::Hard });
+            self.store.purge(&Purge::new(target.site.clone(), selector, Mode::Hard));
         }
         response
     }
