@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use daemon::BoxError;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -26,6 +27,7 @@ pub(crate) enum Landed {
     Stored(Box<Cursor>, LetterChanges, Result<(), ShelfError>),
     Recalled(Result<Shelved, Failure>),
     Looked(Result<(), Failure>),
+    OthersTold(Result<Vec<Bytes>, Failure>),
 }
 
 /// Where a cursor is stored inside the cache.
@@ -125,6 +127,16 @@ async fn store_inside(inward: &Inward, cursor: &Cursor) -> Result<(), PurgeError
     let Some(shelf) = inward.driver.shelf() else { return Ok(()) };
     let writing = shelf.write(inward.session, wire::encode_cursor(cursor));
     timeout(DRIVER_WITHIN, writing).await.unwrap_or_else(|late| Err(unanswered(late.into())))
+}
+
+/// Reads the cursors of others inside a cache.
+pub(crate) async fn ask_others(driver: Arc<dyn Driver>) -> Landed {
+    let others = async {
+        let shelf = driver.shelf().ok_or_else(|| unanswered("it keeps no cursor".into()))?;
+        shelf.others().await
+    };
+    let others = timeout(DRIVER_WITHIN, others).await;
+    Landed::OthersTold(others.unwrap_or_else(|late| Err(unanswered(late.into()))).map_err(failure))
 }
 
 /// Reads the cursor inside a cache whose server was `known` last; the copy in the state folder is of no other.

@@ -137,6 +137,25 @@ impl Flush {
         }
     }
 
+    /// What is due so far has so much more time.
+    pub(crate) fn spread(&mut self, spread: Duration) {
+        if let Some(due) = &mut self.scheduled {
+            due.at += spread;
+        }
+    }
+
+    /// Why the next flush begins, where others who share the cache may have made up for that.
+    pub(crate) fn dispensable(&self) -> Option<Cause> {
+        let next = self.scheduled.as_ref().filter(|_| self.ordered.is_none());
+        let cause = next.filter(|_| self.under_way.is_none())?.plan.cause;
+        matches!(cause, Cause::Hole | Cause::Configuration | Cause::Away).then_some(cause)
+    }
+
+    /// Others have flushed the cache, so that this lane need not: it counts as one of its own.
+    pub(crate) fn was_spared(&mut self) {
+        self.hard_flushes += 1;
+    }
+
     /// Whether what is under way is all of `plan`.
     fn does(&self, plan: &Plan) -> bool {
         let under_way = self.under_way.as_ref();

@@ -134,6 +134,9 @@ impl Lane {
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
         let inside = setup.driver.shelf().is_some().then(|| Inside::new(server, begun));
+        if inside.is_some() && machine.is_shared() {
+            machine.begin_asking_others();
+        }
         let lane = Self {
             name: setup.name,
             machine,
@@ -262,6 +265,9 @@ impl Lane {
         if in_session && self.machine.ask(now) {
             flights.push(Box::pin(errand::ask(self.driver.clone())));
         }
+        if in_session && self.machine.asks_others(now) {
+            flights.push(Box::pin(errand::ask_others(self.driver.clone())));
+        }
         while in_session && let Some(job) = self.machine.take(now) {
             flights.push(Box::pin(errand::purge(self.driver.clone(), job)));
         }
@@ -331,6 +337,7 @@ impl Lane {
             }
             Landed::Recalled(result) => self.recalled(result),
             Landed::Looked(result) => self.looked(result),
+            Landed::OthersTold(result) => self.others_told(result),
             Landed::Stored(cursor, changes, result) => self.was_stored(*cursor, changes, result),
         }
     }

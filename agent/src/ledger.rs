@@ -277,6 +277,16 @@ impl Ledger {
         }
     }
 
+    /// Others who share the cache made up for numbers that were never heard here: they are final.
+    pub(crate) fn made_up_by_others(&mut self, line: LineId, numbers: NumberRange) {
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.applied.settle(numbers);
+            line.finished.settle(numbers);
+            line.note(numbers, Outcome::Covered);
+            self.outcomes.add(Outcome::Covered, numbers.last - numbers.first + 1);
+        }
+    }
+
     /// The flush that made up for these numbers has had its last pass.
     pub(crate) fn flush_finished(&mut self, line: LineId, numbers: NumberRange) {
         if let Some(line) = self.lines.get_mut(&line) {

@@ -14,6 +14,7 @@ mod holes;
 mod letters;
 mod lines;
 mod ordered;
+mod others;
 mod settled;
 mod start;
 mod takeback;
@@ -43,6 +44,7 @@ use crate::retry::Retry;
 use crate::standing_orders::Bidding;
 use crate::stretch::Stretches;
 
+use others::Others;
 use settled::Settled;
 use start::Start;
 
@@ -179,6 +181,10 @@ pub(crate) struct Machine {
     parked_error: Option<(Moment, String)>,
     settled: Settled,
     flushes_begun: Vec<Cause>,
+    /// Of a cache that others share, what they have done to it.
+    others: Option<Others>,
+    /// The broker's time of the first message of this life.
+    first_heard: Option<Timestamp>,
     jitter: fastrand::Rng,
 }
 
@@ -236,6 +242,8 @@ impl Machine {
             parked_error: None,
             settled,
             flushes_begun: Vec::new(),
+            others: None,
+            first_heard: None,
             jitter,
             purpose,
         };
@@ -268,6 +276,7 @@ impl Machine {
         self.watch_holes(now);
         self.take_orders(now);
         self.begin_flush(now);
+        self.tend_others();
         self.follow_inner(now);
         self.begin_flush(now);
         self.release(now);
@@ -284,7 +293,7 @@ impl Machine {
         let able = self.abilities.is_some();
         let releases = able && !self.letters.is_full();
         let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| releases);
-        let flush = self.flush_at().filter(|_| able);
+        let flush = self.flush_at().filter(|at| able && (*at > now || !self.waits_for_others()));
         let again = self.again_due(now).filter(|_| able);
         [joined, flush, barrier, self.rebounds.next_due(), again, self.dispatch_at()]
             .into_iter()

@@ -11,5 +11,7 @@ mod evicted;
 mod lost;
 #[path = "cursor/restored.rs"]
 mod restored;
+#[path = "cursor/shared.rs"]
+mod shared;
 #[path = "cursor/store.rs"]
 mod store;

@@ -145,6 +145,12 @@ impl CursorShelf for Redis {
         }
     }
 
+    async fn others(&self) -> Result<Vec<Bytes>, PurgeError> {
+        let mut connection = self.link.take().await?;
+        let outcome = self.cursor.others(&mut connection).await;
+        self.link.after(connection.number(), outcome)
+    }
+
     async fn look(&self, session: Session) -> Result<(), PurgeError> {
         let mut connection = self.live_on(session).ok_or_else(another_connection)?;
         let outcome = self.cursor.look(&mut connection).await;

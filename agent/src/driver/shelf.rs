@@ -56,6 +56,10 @@ pub trait CursorShelf: Debug + Send + Sync {
     /// where something else is held there by now; then [`CursorShelf::session`] is none.
     async fn write(&self, session: Session, cursor: Bytes) -> Result<(), PurgeError>;
 
+    /// What the cache holds of the cursors of other lanes of this priority, of any agent; not of too many, nor too large
+    /// ones. Anybody may have written them.
+    async fn others(&self) -> Result<Vec<Bytes>, PurgeError>;
+
     /// Looks whether `session` still leads to what was last read or written there; else
     /// [`CursorShelf::session`] is none.
     async fn look(&self, session: Session) -> Result<(), PurgeError>;

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use schemas::{Cursor, Number, wire};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -162,11 +163,32 @@ impl Lane {
         }
     }
 
+    /// What others have done to the cache was read.
+    pub(super) fn others_told(&mut self, result: Result<Vec<Bytes>, Failure>) {
+        let now = self.now();
+        let held = match result {
+            Ok(held) => held,
+            Err(failure) => {
+                let error = failure.error();
+                warn!(lane = self.name, error, "cannot read the cursors of others");
+                return self.machine.others_unheard(failure, now);
+            }
+        };
+        let cursors = held.iter().filter_map(|bytes| wire::decode_cursor(bytes).ok());
+        let cursors = cursors.filter(is_sound).collect();
+        if let Some(cursor) = self.machine.others_told(cursors, now) {
+            info!(lane = self.name, "others have flushed the cache: on from the cursor of one");
+            self.go_back(Some(cursor), now);
+            self.machine.spared_a_flush();
+        }
+    }
+
     pub(super) fn go_back(&mut self, cursor: Option<Cursor>, now: Moment) {
         self.tell_return(cursor.as_ref());
         let kept = self.machine.kept_letters();
         let going_on = gone_on_from(&self.name, cursor.clone(), &kept);
         self.machine.begin_again(going_on.as_ref(), now);
+        self.hard_flushes = 0;
         self.progress.begin_again(self.machine.drain_settled());
         self.stored = cursor.map(|cursor| (cursor, Instant::now()));
         self.returned = true;
@@ -221,7 +243,6 @@ fn is_sound(cursor: &Cursor) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use bytes::Bytes;
     use schemas::{LineCursor, LineId, NumberRange};
 
     use super::*;

@@ -86,7 +86,7 @@ impl Machine {
 
     pub(super) fn begin_flush(&mut self, now: Moment) {
         let Some(softens) = self.abilities.as_ref().map(|abilities| abilities.soft) else { return };
-        if self.flush_at().is_none_or(|at| now < at) {
+        if self.flush_at().is_none_or(|at| now < at) || self.waits_for_others() {
             return;
         }
         if let Some(known) = &self.abilities {

@@ -15,7 +15,7 @@ use crate::standing_orders::{Bidden, Bidding};
 /// Most orders remembered as carried out; those that expire first make room.
 const OBEYED_MAX: usize = 10_000;
 /// So much longer than the broker's retention it is told where closed lines end.
-const TOLD_LONGER: Duration = Duration::from_hours(24);
+pub(super) const TOLD_LONGER: Duration = Duration::from_hours(24);
 
 impl Machine {
     /// Everything that humans have ordered of this lane and that is in force.
@@ -129,6 +129,7 @@ impl Machine {
     /// The first message of this life bears that time. What closed lines lost at their ends is told no longer than
     /// lines are remembered: who was away for longer cannot know what it missed.
     pub(super) fn judge_absence(&mut self, time: Timestamp, now: Moment) {
+        self.first_heard = Some(time);
         let told = self.purpose.retention.saturating_add(TOLD_LONGER);
         let until = self.resumed_at.and_then(|resumed_at| resumed_at.checked_add(told).ok());
         if until.is_some_and(|until| time > until) {

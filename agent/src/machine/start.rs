@@ -156,6 +156,9 @@ impl Machine {
         self.followed = last.followed;
         self.behind |= last.behind;
         self.time = last.time;
+        if last.others.is_some() {
+            self.begin_asking_others();
+        }
         let kept = self.letters.succeed(last.letters);
         self.adopt(kept);
     }

@@ -49,7 +49,8 @@ pub(crate) fn without_numbers(line: &LineCursor, numbers: &[Number]) -> LineCurs
     settled_as(line, kept)
 }
 
-fn settled(line: &LineCursor) -> RangeInclusiveSet<Number> {
+/// The numbers that are finally settled.
+pub(super) fn settled(line: &LineCursor) -> RangeInclusiveSet<Number> {
     let mut settled = RangeInclusiveSet::new();
     settled.insert(0..=line.floor);
     settled.extend(line.settled.iter().map(|numbers| numbers.first..=numbers.last));

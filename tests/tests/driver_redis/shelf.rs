@@ -74,3 +74,29 @@ async fn a_full_redis_keeps_the_older_cursor_and_its_connection() {
     assert!(write(shelf, &read, "c").await);
     assert_eq!(shelf.read().await.unwrap().content, bytes("c"));
 }
+
+#[tokio::test]
+async fn the_cursors_of_others_are_told_from_its_own_and_from_whatever_else_lies_there() {
+    let redis = Redis::start().await;
+    let mut admin = redis.connect().await;
+    let driver = open_at(redis.address(), KEYS);
+    let shelf = driver.shelf().unwrap();
+    let read = shelf.read().await.unwrap();
+    assert!(write(shelf, &read, "own").await);
+    let token = "t".repeat(16);
+    for (name, value) in [
+        ("edge-2:redis:normal", "theirs"),
+        ("edge-1:another:normal", "of another cache"),
+        ("edge-2:redis:critical", "of another priority"),
+        ("edge-3:redis:normal", &"x".repeat(2 << 20)),
+    ] {
+        let name = format!("purgebus:cursor:{name}");
+        cmd("SET").arg(name).arg(format!("{token}{value}")).exec_async(&mut admin).await.unwrap();
+    }
+    let list = cmd("LPUSH").arg("purgebus:cursor:edge-4:redis:normal").arg("no string").to_owned();
+    list.exec_async(&mut admin).await.unwrap();
+    let mut others = shelf.others().await.unwrap();
+    others.sort();
+    assert_eq!(others, ["of another cache", "theirs"]);
+    assert_eq!(shelf.session(), Some(read.session), "its own is as it was");
+}

@@ -6,6 +6,8 @@
 //!
 //! The token tells the own last store from any other: Redis compares 16 bytes, not the cursor.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
@@ -23,6 +25,12 @@ pub(super) const RESERVED: &str = "purgebus:cursor:";
 const TOKEN_BYTES: usize = 16;
 /// Largest value that is read: a token, the largest body, and its envelope.
 const VALUE_BYTES_MAX: usize = TOKEN_BYTES + wire::BODY_BYTES_MAX + 1024;
+
+/// Most cursors of others that are read, and the longest of them.
+const OTHERS_MAX: usize = 32;
+const OTHER_BYTES_MAX: usize = 1024 * 1024;
+/// Keys of one step of the search for them.
+const SCAN_COUNT: usize = 500;
 
 /// Stores `ARGV[2]` where the token is `ARGV[1]`, or nothing where that is empty.
 const REPLACE: &str = "if redis.call('GETRANGE', KEYS[1], 0, 15) ~= ARGV[1] then return 0 end \
@@ -47,6 +55,8 @@ struct Seen {
 #[derive(Debug)]
 pub(super) struct CursorKey {
     name: String,
+    /// The pattern of all of its priority.
+    kin: String,
     seen: Mutex<Seen>,
     /// Held from a command to its answer, so that what was seen is compared with what was seen before.
     turn: tokio::sync::Mutex<()>,
@@ -57,6 +67,7 @@ impl CursorKey {
         let Surroundings { agent, cache, priority, .. } = surroundings;
         Self {
             name: format!("{RESERVED}{agent}:{cache}:{priority}"),
+            kin: format!("{RESERVED}*:{priority}"),
             seen: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -124,6 +135,39 @@ impl CursorKey {
         let held: Vec<u8> =
             self.range(0, TOKEN_BYTES - 1).query_async(connection).await.map_err(failed)?;
         if held == self.seen.lock().token { Ok(()) } else { Err(self.another_cursor()) }
+    }
+
+    /// The cursors of other lanes of its priority.
+    pub(super) async fn others(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Vec<Bytes>, PurgeError> {
+        let (mut names, mut cursor) = (BTreeSet::new(), 0);
+        loop {
+            let mut step = cmd("SCAN");
+            step.arg(cursor).arg("MATCH").arg(&self.kin).arg("COUNT").arg(SCAN_COUNT);
+            let (next, found): (u64, Vec<Vec<u8>>) =
+                step.query_async(connection).await.map_err(failed)?;
+            names.extend(found.into_iter().filter(|name| *name != self.name.as_bytes()));
+            cursor = next;
+            if cursor == 0 || names.len() >= OTHERS_MAX {
+                break;
+            }
+        }
+        let mut others = Vec::new();
+        for name in names.into_iter().take(OTHERS_MAX) {
+            let mut range = cmd("GETRANGE");
+            range.arg(name).arg(0).arg(TOKEN_BYTES + OTHER_BYTES_MAX);
+            match range.query_async(connection).await.map(split) {
+                Ok((_, Content::Bytes(bytes))) if bytes.len() <= OTHER_BYTES_MAX => {
+                    others.push(bytes);
+                }
+                Ok(_) => {}
+                Err(error) if is_wrong_type(&error) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(others)
     }
 
     async fn value(&self, connection: &mut MultiplexedConnection) -> Result<Vec<u8>, RedisError> {
