@@ -49,7 +49,7 @@ impl Default for AgentConfig {
 }
 
 /// One `[[agent.cache]]`: what every driver's caches have in common, and the driver's own part.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CacheConfig {
     /// Its name on this agent.
     pub name: CacheName,

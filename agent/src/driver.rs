@@ -115,7 +115,7 @@ pub struct Surroundings {
 }
 
 /// The `driver = "..."` part of a `[[agent.cache]]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum DriverConfig {
     /// `driver = "varnish"`
     Varnish(varnish::VarnishConfig),

@@ -125,11 +125,13 @@ impl Lane {
         letters: Vec<KeptLetter>,
         server: Option<String>,
     ) -> Self {
-        let following = setup.inner.clone().map(Following::new);
+        let followed = setup.progress.followed();
+        let following = setup.inner.clone().map(|inner| Following::new(inner, followed.returns));
         let inner = setup.inner.map(|inner| inner as Arc<dyn Inner>);
         let cursor = remembering::gone_on_from(&setup.name, stored.clone(), &letters);
         let mut machine =
             Machine::new(setup.purpose, cursor.as_ref(), inner, setup.jitter, Moment::ZERO);
+        machine.has_followed(followed.flushes);
         machine.adopt(letters);
         info!(lane = setup.name, resumed = stored.is_some(), "lane begins");
         let begun = Instant::now();
@@ -362,6 +364,9 @@ impl Lane {
         if self.machine.has_cursor() && self.in_session() {
             let changes = self.machine.take_letter_changes();
             let stored = errand::store(self.keeping(), self.machine.cursor(), changes).await;
+            if matches!(stored, Landed::Stored(_, _, Ok(()))) {
+                self.progress.has_followed(self.followed());
+            }
             self.land(stored);
         }
         info!(lane = self.name, "lane ended");

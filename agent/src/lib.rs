@@ -33,12 +33,13 @@ mod rebound;
 mod recent;
 mod reporter;
 mod retry;
+mod roster;
 mod search;
 mod shelf;
 mod standing_orders;
 mod stretch;
 
-pub use agent::{Agent, AgentError, AgentMetrics, AgentSetup, Cache, OpenDriver};
+pub use agent::{Agent, AgentError, AgentSetup, Cache, CacheSwitch, Drivers, OpenDriver};
 pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig, OnGap};
 pub use shelf::ShelfError;
 

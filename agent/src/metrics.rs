@@ -20,6 +20,12 @@ struct LaneLabels {
     priority: &'static str,
 }
 
+impl LaneLabels {
+    fn of(cache: &CacheName, priority: Priority) -> Self {
+        Self { cache: cache.to_string(), priority: priority.as_str() }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     cache: String,
@@ -136,20 +142,33 @@ impl Metrics {
         registry.register("batch_selectors", "Selectors in a batch", batch);
     }
 
-    /// No lane is at work: nothing is left that is true of one only then.
-    pub(crate) fn forget_lanes(&self) {
-        self.oldest.clear();
-        let Self { lag, unsettled, rebounds, full, held, holes, circuit, lines, .. } = self;
-        for gauges in
-            [lag, unsettled, rebounds, full, held, holes, circuit, lines, &self.dead_letters]
-        {
-            gauges.clear();
+    /// No lane of that cache is at work: nothing is left that is true of one only then.
+    pub(crate) fn forget(&self, cache: &CacheName) {
+        let Self { lag, unsettled, rebounds, deferred, full, held, holes, circuit, .. } = self;
+        let Self { lines, dead_letters, .. } = self;
+        for priority in Priority::ALL {
+            let lane = LaneLabels::of(cache, priority);
+            self.oldest.remove(&lane);
+            for gauges in [
+                lag,
+                unsettled,
+                rebounds,
+                deferred,
+                full,
+                held,
+                holes,
+                circuit,
+                lines,
+                dead_letters,
+            ] {
+                gauges.remove(&lane);
+            }
         }
     }
 
     /// The metrics of one lane.
     pub(crate) fn of_lane(&self, cache: &CacheName, priority: Priority) -> LaneMetrics {
-        let labels = LaneLabels { cache: cache.to_string(), priority: priority.as_str() };
+        let labels = LaneLabels::of(cache, priority);
         LaneMetrics { all: self.clone(), labels, counted: OutcomeCounts::default() }
     }
 }

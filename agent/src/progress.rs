@@ -29,6 +29,14 @@ pub(crate) struct Progress {
     moved: watch::Sender<()>,
     news: Arc<Notify>,
     returns: Mutex<Returns>,
+    followed: Mutex<Followed>,
+}
+
+/// Up to which of the inner lane's flushes and returns an outer lane has done the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Followed {
+    pub(crate) flushes: u64,
+    pub(crate) returns: u64,
 }
 
 /// The cursors that it went back to, each numbered, for an outer lane to follow.
@@ -70,7 +78,23 @@ impl Progress {
             moved: watch::Sender::new(()),
             news,
             returns: Mutex::default(),
+            followed: Mutex::default(),
         }
+    }
+
+    /// What an outer lane need not follow any more that begins to do so now.
+    pub(crate) fn present(&self) -> Followed {
+        Followed { flushes: self.flushes.lock().count, returns: self.returns.lock().count }
+    }
+
+    /// How far it has followed the lane that it comes after, as its stored cursor knows.
+    pub(crate) fn followed(&self) -> Followed {
+        *self.followed.lock()
+    }
+
+    /// It has followed so far.
+    pub(crate) fn has_followed(&self, followed: Followed) {
+        *self.followed.lock() = followed;
     }
 
     /// These numbers have been purged once.

@@ -1,6 +1,5 @@
 //! The agent's voice: one board message with the latest word of all its lanes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,17 +7,19 @@ use std::time::Duration;
 use broker_adapter::{Broker, Message, Partition, Topic};
 use daemon::{BoxError, Clock, Stop};
 use schemas::{
-    AgentName, BoardMessage, CacheName, CacheReport, DeadLetter, DeadLetters, REPORTS_BOARD,
-    Region, Report, SiteName, wire,
+    AgentName, BoardMessage, CacheReport, DeadLetter, DeadLetters, REPORTS_BOARD, Region, Report,
+    wire,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::clocks::Clocks;
 use crate::error_chain;
-use crate::progress::Progress;
+use crate::roster::{ReportedCache, Roster};
+
+pub(crate) use crate::roster::Registration;
 
 /// An idle agent reports this often, so that silence means that it is gone.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
@@ -37,37 +38,18 @@ const LETTER_BYTES: usize = 150;
 /// Longest wait for the broker.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
 
-/// One cache to report about.
-#[derive(Debug)]
-pub(crate) struct ReportedCache {
-    pub(crate) cache: CacheName,
-    pub(crate) driver: String,
-    pub(crate) sites: Option<BTreeSet<SiteName>>,
-    pub(crate) lanes: Vec<Arc<Progress>>,
-}
-
 /// The reporter of an agent.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     pub(crate) agent: AgentName,
     pub(crate) instance: Uuid,
     pub(crate) region: Region,
-    pub(crate) caches: Vec<ReportedCache>,
+    pub(crate) roster: Roster,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) clock: Clock,
     pub(crate) news: Arc<Notify>,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) registered: watch::Sender<Registration>,
-}
-
-/// Whether the board has taken a report that names every lane of this agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Registration {
-    /// Not yet, and why.
-    Waiting(Option<String>),
-    /// It has.
-    Done,
 }
 
 /// How many agents report, as the publishers say.
@@ -125,41 +107,34 @@ impl Reporter {
     }
 
     async fn report(&self, sequence: u64) {
+        let caches = self.roster.caches();
+        let report = BoardMessage::Report(Box::new(self.compose(sequence, &caches)));
         let message = Message {
             key: Some(self.agent.to_string()),
             id: None,
-            body: wire::encode_board(&BoardMessage::Report(Box::new(self.compose(sequence)))),
+            body: wire::encode_board(&report),
         };
         let board = Topic::board(REPORTS_BOARD);
         let published = self.broker.publish(board, Partition::default(), vec![message]);
         let trouble = match timeout(PUBLISH_WITHIN, published).await {
-            Ok(Ok(())) => {
-                self.registered.send_if_modified(|registration| {
-                    let new = *registration != Registration::Done;
-                    *registration = Registration::Done;
-                    new
-                });
-                return;
-            }
-            Ok(Err(error)) => error_chain(&error),
-            Err(_) => "the broker does not answer".to_owned(),
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error_chain(&error)),
+            Err(_) => Some("the broker does not answer".to_owned()),
         };
-        warn!(error = trouble, "report not published");
-        self.registered.send_if_modified(|registration| match registration {
-            Registration::Waiting(why) => {
-                *why = Some(trouble);
-                true
-            }
-            Registration::Done => false,
-        });
+        if let Some(trouble) = &trouble {
+            warn!(error = trouble, "report not published");
+        }
+        for cache in &caches {
+            cache.register(trouble.as_deref());
+        }
     }
 
-    fn compose(&self, sequence: u64) -> Report {
-        let lanes = self.caches.iter().map(|cache| cache.lanes.len()).sum::<usize>();
+    fn compose(&self, sequence: u64, caches: &[ReportedCache]) -> Report {
+        let lanes = caches.iter().map(|cache| cache.lanes.len()).sum::<usize>();
         let room = LETTERS_BYTES_MAX / lanes.max(1);
-        let caches = self.caches.iter().map(|cache| {
+        let caches = caches.iter().map(|cache| {
             let (mut lanes, abilities): (Vec<_>, Vec<_>) =
-                cache.lanes.iter().map(|lane| lane.latest()).unzip();
+                cache.lanes.values().map(|lane| lane.latest()).unzip();
             for lane in &mut lanes {
                 shorten(&mut lane.dead_letters, room);
             }

@@ -3,18 +3,17 @@
 mod broker;
 mod parts;
 mod reload;
-mod seat;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use agent::Agent;
 use daemon::{Admin, BoxError, Clock, Crew, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Publisher};
 
 use self::parts::Surroundings;
-use self::seat::Seat;
 use crate::config::Config;
 use crate::exit::Failure;
 
@@ -26,7 +25,7 @@ pub(crate) use self::reload::{Changeable, Reloader};
 pub(crate) struct Installation {
     api: Option<SocketAddr>,
     publisher: Option<Publisher>,
-    agent: Option<Seat>,
+    agent: Option<Agent>,
     admins: Vec<Admin>,
     journal: Option<JournalStore>,
 }
@@ -76,7 +75,7 @@ impl Installation {
     pub(crate) fn changeable(&self) -> Changeable {
         Changeable {
             tokens: self.publisher.as_ref().and_then(Publisher::tokens),
-            caches: self.agent.as_ref().map(Seat::switch),
+            caches: self.agent.as_ref().map(Agent::switch),
         }
     }
 
@@ -97,7 +96,8 @@ impl Installation {
             crew.spawn("publisher", async { publisher.await.map_err(BoxError::from) });
         }
         if let Some(agent) = self.agent {
-            crew.spawn("agent", agent.run(stop));
+            let agent = agent.run(stop);
+            crew.spawn("agent", async { agent.await.map_err(BoxError::from) });
         }
         crew
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::driver::{Batch, CursorShelf, Driver, Fetches, PurgeError};
-use agent::{Agent, AgentConfig, AgentSetup, BatchConfig, Cache, LaneConfig, OpenDriver};
+use agent::{Agent, AgentConfig, AgentSetup, BatchConfig, Cache, Drivers, LaneConfig, OpenDriver};
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use broker_adapter::Broker;
@@ -143,9 +143,9 @@ pub(crate) async fn replay(
             kind: "any".to_owned(),
             rebounds: Vec::new(),
             templates: BTreeSet::new(),
-            open: Box::new(move |surroundings| {
+            drivers: Drivers::Made(Arc::new(move |surroundings| {
                 Arc::new(Tallied { driver: open(surroundings), tally: told.clone() })
-            }),
+            })),
         }],
         sites: Arc::new(Sites::new([Site {
             name: "main".parse()?,

@@ -4,6 +4,8 @@
 
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
+#[path = "e2e/changes.rs"]
+mod changes;
 #[path = "e2e/dead_letters.rs"]
 mod dead_letters;
 #[path = "e2e/flushes.rs"]

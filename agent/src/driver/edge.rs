@@ -22,7 +22,7 @@ use super::{Batch, BoxError, Driver, Endpoint, Fetches, PurgeError, Surroundings
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The driver's own keys of a `[[agent.cache]]`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeConfig {
     /// Where it listens: exactly one instance, such as `http://127.0.0.1:8080`.

@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::Lane;
 use crate::Moment;
-use crate::progress::Progress;
+use crate::progress::{Followed, Progress};
 
 /// How far a lane has followed its inner one.
 #[derive(Debug)]
@@ -16,13 +16,19 @@ pub(super) struct Following {
 }
 
 impl Following {
-    /// Nothing was followed yet.
-    pub(super) fn new(inner: Arc<Progress>) -> Self {
-        Self { inner, returns: 0 }
+    /// The first so many returns were followed by an earlier lane.
+    pub(super) fn new(inner: Arc<Progress>, returns: u64) -> Self {
+        Self { inner, returns }
     }
 }
 
 impl Lane {
+    /// How far it has followed.
+    pub(super) fn followed(&self) -> Followed {
+        let returns = self.following.as_ref().map_or(0, |following| following.returns);
+        Followed { flushes: self.machine.followed(), returns }
+    }
+
     /// Goes back where the inner lane has done so. A lane without a cursor has nothing to go back to: it is flushed.
     pub(super) fn follow(&mut self, now: Moment) {
         let Some(following) = &mut self.following else { return };

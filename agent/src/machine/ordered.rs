@@ -101,6 +101,16 @@ impl Machine {
         inner.is_some_and(|inner| self.behind || inner.flushes() > self.followed)
     }
 
+    /// Up to which of the inner lane's flushes it has flushed too.
+    pub(crate) fn followed(&self) -> u64 {
+        self.followed
+    }
+
+    /// An earlier lane has followed the first so many of them.
+    pub(crate) fn has_followed(&mut self, flushes: u64) {
+        self.followed = flushes;
+    }
+
     /// When the next flush begins: after that of the inner lane, but no longer than the barrier after its time.
     pub(super) fn flush_at(&self) -> Option<Moment> {
         let at = self.flush.due_at()?;

@@ -1,6 +1,7 @@
 //! An agent in front of model caches, on a log that the test writes itself.
 
 mod cache;
+mod change;
 mod log;
 mod view;
 
@@ -9,7 +10,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{Agent, AgentConfig, AgentSetup, Cache, LaneConfig};
+use agent::{Agent, AgentConfig, AgentSetup, Cache, CacheSwitch, Drivers, LaneConfig, OpenDriver};
 use broker_adapter::{Embedded, EmbeddedConfig};
 use daemon::{Clock, Health, Stop};
 use jiff::Timestamp;
@@ -37,6 +38,9 @@ pub(crate) struct Bench {
     broker: Arc<Embedded>,
     state: tempfile::TempDir,
     caches: Vec<(String, CacheSettings)>,
+    drivers: Mutex<HashMap<String, OpenDriver>>,
+    begun: Arc<Mutex<BTreeSet<String>>>,
+    switch: Option<CacheSwitch>,
     behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
     purges: Arc<Mutex<Vec<(String, String)>>>,
     registry: Arc<Mutex<Registry>>,
@@ -77,6 +81,9 @@ impl Bench {
             origin,
             state: tempfile::tempdir().expect("a folder"),
             caches: Vec::new(),
+            drivers: Mutex::default(),
+            begun: Arc::default(),
+            switch: None,
             behaviours: Arc::default(),
             purges: Arc::default(),
             registry: Arc::default(),
@@ -108,6 +115,12 @@ impl Bench {
     }
 
     pub(crate) fn cache(mut self, name: &str, set: impl FnOnce(&mut CacheSettings)) -> Self {
+        self.add(name, set);
+        self
+    }
+
+    /// From its next start or change on the agent has one cache more.
+    pub(crate) fn add(&mut self, name: &str, set: impl FnOnce(&mut CacheSettings)) {
         let mut settings = CacheSettings {
             lane: LaneConfig::default(),
             rebounds: vec![Duration::from_secs(1)],
@@ -117,7 +130,6 @@ impl Bench {
         };
         set(&mut settings);
         self.caches.push((name.to_owned(), settings));
-        self
     }
 
     /// Starts the agent and waits until all its lanes are ready.
@@ -148,7 +160,7 @@ impl Bench {
                 ..AgentConfig::default()
             },
             name: "edge-1".parse().expect("a name"),
-            caches: self.caches.iter().map(|(name, set)| self.model(name, set)).collect(),
+            caches: self.models(),
             sites: Arc::new(Sites::new([site])),
             broker: self.gate.clone(),
             retention: Duration::from_hours(24),
@@ -156,13 +168,17 @@ impl Bench {
             health: self.health.clone(),
             metrics: self.registry.clone(),
         });
-        let running = agent.expect("an agent").run(self.stop.clone());
+        let agent = agent.expect("an agent");
+        self.switch = Some(agent.switch());
+        let running = agent.run(self.stop.clone());
         self.agent.spawn(async move { running.await.expect("the agent ends well") });
     }
 
+    fn models(&self) -> Vec<Cache> {
+        self.caches.iter().map(|(name, settings)| self.model(name, settings)).collect()
+    }
+
     fn model(&self, name: &str, settings: &CacheSettings) -> Cache {
-        let (behaviours, purges) = (self.behaviours.clone(), self.purges.clone());
-        let (cache, softens) = (name.to_owned(), settings.softens);
         Cache {
             name: name.parse().expect("a name"),
             lane: LaneConfig {
@@ -173,11 +189,20 @@ impl Bench {
             kind: "model".to_owned(),
             rebounds: settings.rebounds.clone(),
             templates: BTreeSet::new(),
-            open: Box::new(move |_| {
-                let (behaviours, purges) = (behaviours.clone(), purges.clone());
-                Arc::new(Model { cache: cache.clone(), softens, behaviours, purges })
-            }),
+            drivers: Drivers::Made(self.drivers(name, settings)),
         }
+    }
+
+    /// Always the same of one cache.
+    fn drivers(&self, name: &str, settings: &CacheSettings) -> OpenDriver {
+        let (behaviours, purges) = (self.behaviours.clone(), self.purges.clone());
+        let (cache, softens, begun) = (name.to_owned(), settings.softens, self.begun.clone());
+        let open: OpenDriver = Arc::new(move |_| {
+            begun.lock().insert(cache.clone());
+            let (behaviours, purges) = (behaviours.clone(), purges.clone());
+            Arc::new(Model { cache: cache.clone(), softens, behaviours, purges })
+        });
+        self.drivers.lock().entry(name.to_owned()).or_insert(open).clone()
     }
 
     /// Stops the agent as a signal would.

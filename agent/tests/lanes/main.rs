@@ -1,6 +1,7 @@
 //! Lanes at work on a real embedded log, in front of model caches, under paused time.
 
 mod bench;
+mod changes;
 mod dead_letters;
 mod gate;
 mod orders;

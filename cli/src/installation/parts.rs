@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use agent::{Agent, AgentSetup, Cache};
 use anyhow::Context;
 use daemon::{Clock, Health};
 use parking_lot::Mutex;
@@ -10,7 +11,6 @@ use publisher::{Publisher, PublisherError, PublisherSetup};
 use schemas::Sites;
 
 use super::broker::Log;
-use super::seat::{Seat, Template};
 use crate::config::{AgentPart, BrokerConfig, PublisherPart};
 use crate::exit::{Exit, Failure};
 
@@ -46,16 +46,17 @@ pub(super) async fn publisher(
     Publisher::open(setup).await.map_err(failure)
 }
 
-/// Opens the agent, in a seat for those that may come after it.
+/// Opens the agent.
 pub(super) fn agent(
     part: AgentPart,
     broker: &BrokerConfig,
     log: &Log,
     surroundings: &Surroundings,
-) -> Result<Seat, Failure> {
-    let template = Template {
+) -> Result<Agent, Failure> {
+    let setup = AgentSetup {
         config: part.config,
         name: part.name,
+        caches: part.caches.into_iter().map(Cache::from).collect(),
         sites: surroundings.sites.clone(),
         broker: log.broker(),
         retention: broker.retention(),
@@ -63,7 +64,7 @@ pub(super) fn agent(
         health: surroundings.health.clone(),
         metrics: surroundings.metrics.clone(),
     };
-    Seat::open(template, part.caches).map_err(Failure::failed)
+    Agent::open(setup).map_err(Failure::failed)
 }
 
 /// A tokens file that cannot be used is a mistake of the configuration.

@@ -3,13 +3,12 @@
 
 use std::path::PathBuf;
 
-use agent::CacheConfig;
+use agent::{Cache, CacheConfig, CacheSwitch};
 use daemon::telemetry::Volume;
 use daemon::{BoxError, Hangups, Stop};
 use publisher::{TokenBook, Tokens};
 use tracing::{error, info, warn};
 
-use super::seat::CacheSwitch;
 use crate::config::{Config, Role, Written};
 
 /// The keys of what can change, and of what caches depend on.
@@ -109,10 +108,10 @@ impl Reloader {
 
     async fn change(&self, caches: Vec<CacheConfig>) -> bool {
         let Some(switch) = &self.changeable.caches else { return false };
-        match switch.change(caches).await {
+        match switch.change(caches.into_iter().map(Cache::from).collect()).await {
             Ok(()) => true,
             Err(error) => {
-                error!(error = error.to_string(), "the caches stay as they are");
+                error!(%error, "the caches stay as they are");
                 false
             }
         }

@@ -62,7 +62,7 @@ impl Stage {
         let url = format!("redis://{}", self.redis.address());
         let config: RedisConfig =
             serde_json::from_value(json!({"url": url, "keys": {"key": "{site}:{key}"}}))?;
-        Ok(Box::new(move |surroundings| Arc::new(RedisDriver::new(&config, surroundings))))
+        Ok(Arc::new(move |surroundings| Arc::new(RedisDriver::new(&config, surroundings))))
     }
 }
 

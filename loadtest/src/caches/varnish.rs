@@ -71,7 +71,7 @@ impl Stage {
     pub(super) fn open(&self) -> anyhow::Result<OpenDriver> {
         let url = format!("http://{}", self.varnish.address());
         let config: VarnishConfig = serde_json::from_value(json!({"url": url, "timeout": "10s"}))?;
-        Ok(Box::new(move |surroundings| Arc::new(VarnishDriver::new(&config, surroundings))))
+        Ok(Arc::new(move |surroundings| Arc::new(VarnishDriver::new(&config, surroundings))))
     }
 
     pub(super) fn notes(&self) -> [&'static str; 2] {

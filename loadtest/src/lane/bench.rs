@@ -112,7 +112,7 @@ impl Bench {
     pub(super) async fn lane(&self) -> anyhow::Result<Reading> {
         let state = tempfile::tempdir()?;
         let batch = BatchConfig::default();
-        replay(self.broker.clone(), state.path(), self.count, batch, Box::new(|_| Arc::new(NoOp)))
+        replay(self.broker.clone(), state.path(), self.count, batch, Arc::new(|_| Arc::new(NoOp)))
             .await
     }
 }

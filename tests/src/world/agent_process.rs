@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use agent::{Agent, AgentConfig, AgentSetup};
+use agent::{Agent, AgentConfig, AgentSetup, Drivers};
 use broker_adapter::Broker;
 use daemon::{Clock, Health, Stop};
 use parking_lot::Mutex;
@@ -134,6 +134,8 @@ fn purged(plan: &CachePlan, cache: &Arc<Cache>) -> agent::Cache {
         kind: "model".to_owned(),
         rebounds: plan.rebounds.clone(),
         templates: BTreeSet::new(),
-        open: Box::new(move |_| Arc::new(Model { cache: cache.clone(), prefixes })),
+        drivers: Drivers::Made(Arc::new(move |_| {
+            Arc::new(Model { cache: cache.clone(), prefixes })
+        })),
     }
 }

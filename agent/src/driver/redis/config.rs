@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use broker_adapter::TlsConfig;
+use broker_adapter::{Secret, TlsConfig};
 use redis::{ConnectionAddr, ConnectionInfo};
 use serde::Deserialize;
 
@@ -12,10 +12,10 @@ use super::keyspace::Templates;
 use super::template::{Slot, Template};
 
 /// The checked config. Holds the password of the URL but never shows it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct RedisConfig {
-    pub(super) target: Box<ConnectionInfo>,
+    pub(super) target: Target,
     pub(super) password_file: Option<PathBuf>,
     pub(super) tls: TlsConfig,
     pub(super) templates: Templates,
@@ -28,6 +28,19 @@ impl RedisConfig {
     /// The templates as they were written, `slot=template`: a cursor names them, so that new ones are flushed.
     pub(crate) fn templates_in_force(&self) -> &BTreeSet<String> {
         &self.in_force
+    }
+}
+
+/// Where one server listens, and who we are there; the same where the same was written.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    written: Secret,
+    pub(super) connection: Box<ConnectionInfo>,
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
     }
 }
 
@@ -82,7 +95,8 @@ impl TryFrom<Written> for RedisConfig {
     fn try_from(written: Written) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let target = target(&written, &mut mistakes);
-        let has_password = |target: &ConnectionInfo| target.redis_settings().password().is_some();
+        let has_password =
+            |target: &Target| target.connection.redis_settings().password().is_some();
         if written.password_file.is_some() && target.as_ref().is_some_and(has_password) {
             mistakes.push("url holds a password beside password_file; remove one".to_owned());
         }
@@ -92,7 +106,7 @@ impl TryFrom<Written> for RedisConfig {
         }
         match target {
             Some(target) if mistakes.is_empty() => Ok(Self {
-                target: Box::new(target),
+                target,
                 password_file: written.password_file,
                 tls: written.tls,
                 templates,
@@ -119,7 +133,7 @@ impl WrittenKeys {
 }
 
 /// Where one server listens.
-fn target(written: &Written, mistakes: &mut Vec<String>) -> Option<ConnectionInfo> {
+fn target(written: &Written, mistakes: &mut Vec<String>) -> Option<Target> {
     let scheme = written.url.split(':').next().unwrap_or_default();
     if scheme.contains("sentinel") || written.url.contains(',') {
         mistakes.push(
@@ -133,9 +147,9 @@ fn target(written: &Written, mistakes: &mut Vec<String>) -> Option<ConnectionInf
     let parsed = written.url.parse::<ConnectionInfo>().map_err(|error| {
         mistakes.push(format!("url is not redis://host:port/database ({error})"));
     });
-    let target = parsed.ok()?;
+    let connection = parsed.ok()?;
     let tls = &written.tls;
-    match target.addr() {
+    match connection.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => mistakes.push(
             "url ends in #insecure, so that anybody could answer; remove it, and give tls.ca_file"
                 .to_owned(),
@@ -151,7 +165,7 @@ fn target(written: &Written, mistakes: &mut Vec<String>) -> Option<ConnectionInf
             "tls.certificate_file and tls.key_file belong together; give both or none".to_owned(),
         );
     }
-    Some(target)
+    Some(Target { written: written.url.as_str().into(), connection: Box::new(connection) })
 }
 
 fn templates(written: &Written, mistakes: &mut Vec<String>) -> Templates {

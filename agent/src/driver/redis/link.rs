@@ -72,7 +72,7 @@ impl std::fmt::Debug for Link {
 impl Link {
     pub(super) fn new(config: &RedisConfig) -> Self {
         Self {
-            target: (*config.target).clone(),
+            target: (*config.target.connection).clone(),
             password_file: config.password_file.clone(),
             tls: config.tls.clone(),
             timeout: config.timeout,

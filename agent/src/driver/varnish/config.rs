@@ -17,7 +17,7 @@ const FENCE_FETCHES: u32 = 5;
 const FENCE_FETCHES_MAX: u32 = 1_000;
 
 /// The checked config.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Written")]
 pub struct VarnishConfig {
     /// The instances, each of which gets every purge.

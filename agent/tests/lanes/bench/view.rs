@@ -61,7 +61,7 @@ impl Bench {
         lane_in(self.latest_report().await, cache, priority).expect("a lane of that name")
     }
 
-    async fn latest_report(&self) -> Report {
+    pub(super) async fn latest_report(&self) -> Report {
         report_in(&self.latest_report_bytes().await)
     }
 
