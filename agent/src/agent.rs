@@ -17,12 +17,13 @@ use tokio::sync::Notify;
 
 use self::at_work::{AtWork, Plan, STOP_WITHIN};
 use self::ground::Ground;
-use crate::board::PublishersBoard;
+use crate::board::{BoardReader, PublishersBoard};
 use crate::config::AgentConfig;
 use crate::metrics::Metrics;
 use crate::reporter::Reporter;
 use crate::roster::Roster;
 use crate::shelf::{self, ShelfError};
+use crate::trust::TrustBook;
 
 pub use self::cache::{Cache, Drivers, OpenDriver};
 pub use self::switch::CacheSwitch;
@@ -76,8 +77,8 @@ pub struct Agent {
     first: Plan,
     switch: CacheSwitch,
     reporter: Reporter,
-    board: PublishersBoard,
-    broker: Arc<dyn Broker>,
+    board: BoardReader,
+    trust: TrustBook,
 }
 
 impl Agent {
@@ -97,6 +98,7 @@ impl Agent {
             news: news.clone(),
             clocks: Arc::default(),
             board: PublishersBoard::default(),
+            trust: TrustBook::default(),
             fleet: Arc::default(),
         };
         let roster = Roster::new(news.clone());
@@ -111,11 +113,22 @@ impl Agent {
             clocks: ground.clocks.clone(),
             fleet: ground.fleet.clone(),
         };
-        let (board, broker) = (ground.board.clone(), ground.broker.clone());
+        let trust = ground.trust.clone();
+        let board = BoardReader {
+            board: ground.board.clone(),
+            broker: ground.broker.clone(),
+            trust: trust.clone(),
+            metrics: ground.metrics.clone(),
+        };
         let (switch, orders) = CacheSwitch::new();
         let at_work = AtWork::new(ground, roster, orders);
         let first = at_work.plan(setup.caches)?;
-        Ok(Self { at_work, first, switch, reporter, board, broker })
+        Ok(Self { at_work, first, switch, reporter, board, trust })
+    }
+
+    /// Whom it believes: to be replaced before it runs, and while it does.
+    pub fn trust(&self) -> TrustBook {
+        self.trust.clone()
     }
 
     /// Asks it for other caches while it runs.
@@ -125,12 +138,12 @@ impl Agent {
 
     /// Purges and reports until stopped; the reporter is the last to leave.
     pub async fn run(self, stop: Stop) -> Result<(), CrewError> {
-        let Self { mut at_work, first, reporter, board, broker, .. } = self;
+        let Self { mut at_work, first, reporter, board, .. } = self;
         at_work.begin(first);
         let quiet = Stop::new();
         let mut crew = Crew::new(quiet.clone());
         crew.spawn("reporter", reporter.run(crew.stop()));
-        crew.spawn("board", board.read(broker, stop.clone()));
+        crew.spawn("board", board.run(stop.clone()));
         crew.spawn("lanes", async move {
             let ended = at_work.run(stop).await;
             quiet.request();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, BrokerError, Start, Topic};
+use broker_adapter::{Broker, BrokerError, Delivery, Start, Topic};
 use daemon::{BoxError, Stop};
 use schemas::{BoardMessage, PUBLISHERS_BOARD, wire};
 use tokio::time::{sleep, timeout};
@@ -11,7 +11,11 @@ use tracing::warn;
 
 use crate::closings::Closings;
 use crate::error_chain;
+use crate::metrics::Metrics;
 use crate::standing_orders::StandingOrders;
+use crate::trust::{TrustBook, word};
+
+const BOARD: Topic = Topic::board(PUBLISHERS_BOARD);
 
 /// Longest call to subscribe.
 const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(10);
@@ -32,12 +36,21 @@ pub(crate) struct PublishersBoard {
     pub(crate) orders: Arc<StandingOrders>,
 }
 
-impl PublishersBoard {
-    /// Reads it until stopped.
-    pub(crate) async fn read(self, broker: Arc<dyn Broker>, stop: Stop) -> Result<(), BoxError> {
+/// Reads it for an agent.
+#[derive(Debug)]
+pub(crate) struct BoardReader {
+    pub(crate) board: PublishersBoard,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) trust: TrustBook,
+    pub(crate) metrics: Metrics,
+}
+
+impl BoardReader {
+    /// Reads until stopped.
+    pub(crate) async fn run(self, stop: Stop) -> Result<(), BoxError> {
         let reading = async {
             loop {
-                if let Err(error) = self.listen(broker.as_ref()).await {
+                if let Err(error) = self.listen().await {
                     warn!(error = error_chain(&error), "cannot read the board of publishers");
                     sleep(REST).await;
                 }
@@ -49,19 +62,25 @@ impl PublishersBoard {
         }
     }
 
-    async fn listen(&self, broker: &dyn Broker) -> Result<(), BrokerError> {
-        let board = Topic::board(PUBLISHERS_BOARD);
-        let subscribed = timeout(SUBSCRIBE_WITHIN, broker.subscribe(board, Start::Oldest)).await;
+    async fn listen(&self) -> Result<(), BrokerError> {
+        let subscribing = self.broker.subscribe(BOARD, Start::Oldest);
+        let subscribed = timeout(SUBSCRIBE_WITHIN, subscribing).await;
         let mut messages = subscribed.map_err(|late| BrokerError::Unavailable(late.into()))??;
         while let Ok(deliveries) = timeout(SILENCE, messages.read(READ_MAX)).await {
-            for delivery in deliveries? {
-                match wire::decode_board(&delivery.body) {
-                    Ok(BoardMessage::Orders(orders)) => self.orders.learn(orders),
-                    Ok(message) => self.closings.learn(message),
-                    Err(error) => warn!(key = delivery.key, %error, "not understood on the board"),
-                }
-            }
+            deliveries?.iter().for_each(|delivery| self.hear(delivery));
         }
         Ok(())
+    }
+
+    fn hear(&self, delivery: &Delivery) {
+        let verified = self.trust.verify(BOARD, delivery);
+        match verified.and_then(|()| wire::decode_board(&delivery.body)) {
+            Ok(BoardMessage::Orders(orders)) => self.board.orders.learn(orders),
+            Ok(message) => self.board.closings.learn(message),
+            Err(error) => {
+                warn!(key = delivery.key, %error, "message of the board parked");
+                self.metrics.parked_of_board(word(&error));
+            }
+        }
     }
 }

@@ -32,6 +32,10 @@ pub struct AgentConfig {
     /// A lane that knows of more unsettled invalidations than this is not ready until half of them are settled; left
     /// out: never.
     pub ready_backlog_max: Option<NonZeroU64>,
+    /// Public keys: what none of them has signed is not heard.
+    pub trusted_keys_file: Option<PathBuf>,
+    /// What is not signed is heard all the same, from whoever can write to the broker.
+    pub accept_unsigned: bool,
 }
 
 impl Default for AgentConfig {
@@ -44,6 +48,8 @@ impl Default for AgentConfig {
             ready_fail_open_after: Some(Duration::from_mins(2)),
             stale_budget: Duration::from_secs(30),
             ready_backlog_max: None,
+            trusted_keys_file: None,
+            accept_unsigned: false,
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::progress::Progress;
 use crate::reporter::{Fleet, Registration};
 use crate::shelf::Shelf;
 use crate::standing_orders::Addressee;
+use crate::trust::{Distrusted, TrustBook, word};
 
 use following::Following;
 use inside::Inside;
@@ -66,6 +67,7 @@ pub(crate) struct LaneSetup {
     pub(crate) metrics: LaneMetrics,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) board: PublishersBoard,
+    pub(crate) trust: TrustBook,
     pub(crate) addressee: Addressee,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) jitter: fastrand::Rng,
@@ -99,6 +101,7 @@ pub(crate) struct Lane {
     inside: Option<Inside>,
     returned: bool,
     following: Option<Following>,
+    distrusted: Distrusted,
 }
 
 impl Lane {
@@ -112,8 +115,9 @@ impl Lane {
         let letters = setup.letters.load()?;
         let topic = Topic::log(setup.purpose.priority.as_str());
         let (broker, jitter) = (setup.broker.clone(), setup.jitter.fork());
+        let trust = setup.trust.clone();
         let inner = setup.inner.as_ref().map(|inner| inner.watch());
-        let reading = Reading::new(broker, topic, registered, stored.as_ref(), jitter);
+        let reading = Reading::new(broker, topic, trust, registered, stored.as_ref(), jitter);
         let server = setup.shelf.server()?;
         Self::new(setup, stored, letters, server).work(reading, inner, stop).await;
         Ok(())
@@ -165,6 +169,7 @@ impl Lane {
             inside,
             returned: false,
             following,
+            distrusted: Distrusted::default(),
         };
         lane.tell_return(lane.stored.as_ref().map(|(cursor, _)| cursor));
         lane
@@ -310,7 +315,10 @@ impl Lane {
                     Err(unfit) => (unfit.as_str(), unfit.as_str().replace('_', " ")),
                 }
             }
-            Err(error) => (standing::word(&error), error.to_string()),
+            Err(error) => {
+                self.distrusted.note(&error);
+                (word(&error), error.to_string())
+            }
         };
         warn!(lane = self.name, position = at.position.0, reason, "message parked");
         self.metrics.parked(word);

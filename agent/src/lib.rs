@@ -38,10 +38,12 @@ mod search;
 mod shelf;
 mod standing_orders;
 mod stretch;
+mod trust;
 
 pub use agent::{Agent, AgentError, AgentSetup, Cache, CacheSwitch, Drivers, OpenDriver};
 pub use config::{AgentConfig, BatchConfig, CacheConfig, LaneConfig, OnGap};
 pub use shelf::ShelfError;
+pub use trust::TrustBook;
 
 /// Monotonic time since a lane began: all that the pure parts know of time.
 pub(crate) type Moment = std::time::Duration;

@@ -47,6 +47,11 @@ struct ParkedLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// All metrics of an agent. Cheap to clone.
@@ -67,6 +72,7 @@ pub(crate) struct Metrics {
     circuit: Family<LaneLabels, Gauge>,
     retries: Family<LaneLabels, Counter>,
     parked: Family<ParkedLabels, Counter>,
+    parked_of_board: Family<ReasonLabels, Counter>,
     searches: Family<LaneLabels, Counter>,
     lines: Family<LaneLabels, Gauge>,
     dead_letters: Family<LaneLabels, Gauge>,
@@ -93,6 +99,7 @@ impl Metrics {
             circuit: Family::default(),
             retries: Family::default(),
             parked: Family::default(),
+            parked_of_board: Family::default(),
             searches: Family::default(),
             lines: Family::default(),
             dead_letters: Family::default(),
@@ -136,6 +143,8 @@ impl Metrics {
         registry.register("circuit_open", "1 while the cache is known not to work", circuit);
         registry.register("retries", "Batches that failed and were tried again", retries);
         registry.register("parked", "Messages of the log not understood, by reason", parked);
+        let help = "Messages of the publishers' board not understood, by reason";
+        registry.register("board_parked", help, self.parked_of_board.clone());
         let help = "Selectors that the healthy cache refused, and nobody has decided upon";
         registry.register("dead_letters", help, dead_letters);
         registry.register("purge_seconds", "Time the cache took for a batch", purge);
@@ -164,6 +173,11 @@ impl Metrics {
                 gauges.remove(&lane);
             }
         }
+    }
+
+    /// A message of the publishers' board was not understood, or not believed.
+    pub(crate) fn parked_of_board(&self, reason: &'static str) {
+        self.parked_of_board.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// The metrics of one lane.

@@ -16,6 +16,7 @@ mod mistake;
 mod reader;
 mod role;
 mod sieve;
+mod signatures;
 mod site;
 mod written;
 
@@ -33,6 +34,7 @@ use self::draft::{AgentDraft, Draft};
 use self::environment::PREFIX;
 use self::mistake::{Field, Mistake, Place};
 use self::reader::Reader;
+use self::signatures::Signatures;
 use self::site::SiteConfig;
 
 pub(crate) use self::broker::BrokerConfig;
@@ -53,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) process: ProcessConfig,
     pub(crate) log: LogConfig,
     pub(crate) broker: BrokerConfig,
+    pub(crate) signatures: Signatures,
     pub(crate) sites: Sites,
     /// Where the role has one.
     pub(crate) publisher: Option<PublisherPart>,
@@ -167,6 +170,7 @@ impl Config {
         }
         let draft = Draft::read(&mut reader, document.table(), role);
         checks::check(&mut reader, &document, &draft);
+        let signatures = Signatures::read(&mut reader, &document, &draft, role);
         let parts = Parts::name(&mut reader, &draft);
         match (draft.broker, reader.into_mistakes()) {
             (Some(broker), none) if none.is_empty() => {
@@ -180,6 +184,7 @@ impl Config {
                     publisher: parts.publisher(draft.publisher, broker.dir()),
                     agent: parts.agent(draft.agent),
                     broker,
+                    signatures,
                 })
             }
             (_, mistakes) => Err(mistakes),

@@ -35,7 +35,7 @@ impl Installation {
     /// anything runs. A broker that cannot be reached is none: it may come.
     pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
         let admin_ports = admin_ports(&config);
-        let Config { broker, sites, publisher, agent, .. } = config;
+        let Config { broker, sites, publisher, agent, signatures, .. } = config;
         let surroundings = Surroundings {
             sites: Arc::new(sites),
             clock: Clock::system(),
@@ -46,11 +46,17 @@ impl Installation {
         let journal = publisher.as_ref().map(|part| part.config.journal.clone());
         let log = broker::open(&broker, journal, &surroundings).await?;
         let mut publisher = match publisher {
-            Some(part) => Some(parts::publisher(part, &broker, &log, &surroundings).await?),
+            Some(part) => {
+                let key = signatures.key;
+                Some(parts::publisher(part, key, &broker, &log, &surroundings).await?)
+            }
             None => None,
         };
         let agent =
             agent.map(|part| parts::agent(part, &broker, &log, &surroundings)).transpose()?;
+        if let Some(agent) = &agent {
+            agent.trust().replace(signatures.trust);
+        }
         let mut admins = Vec::new();
         for port in admin_ports {
             let Surroundings { health, metrics, .. } = &surroundings;
@@ -76,6 +82,7 @@ impl Installation {
         Changeable {
             tokens: self.publisher.as_ref().and_then(Publisher::tokens),
             caches: self.agent.as_ref().map(Agent::switch),
+            trust: self.agent.as_ref().map(Agent::trust),
         }
     }
 

@@ -19,6 +19,7 @@ mod raw;
 mod record;
 mod replay;
 mod usage;
+mod verify;
 mod watched;
 
 use clap::{Parser, Subcommand};
@@ -41,7 +42,8 @@ Examples:
   cargo run --release -p loadtest -- redis
   cargo run --release -p loadtest -- passes --broker nats
   cargo run --release -p loadtest -- outage --broker nats --count 86400000
-  cargo run --release -p loadtest -- backlog --count 1000000")]
+  cargo run --release -p loadtest -- backlog --count 1000000
+  cargo run --release -p loadtest -- verify")]
 struct Command {
     #[command(subcommand)]
     scenario: Scenario,
@@ -71,6 +73,8 @@ enum Scenario {
     Outage(outage::Outage),
     /// Memory of `serve`, idle and with a backlog for a cache that is down
     Backlog(backlog::Backlog),
+    /// Signed messages through the check and the decoder of an agent, against the decoder alone
+    Verify(verify::Verify),
     /// What other scenarios measure in a process of its own
     #[command(hide = true)]
     Serving(child::Serving),
@@ -90,6 +94,7 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Passes(passes) => passes.run().await?,
         Scenario::Outage(outage) => outage.run().await?,
         Scenario::Backlog(backlog) => backlog.run().await?,
+        Scenario::Verify(verify) => verify.run().await?,
         Scenario::Serving(serving) => return serving.run().await,
     };
     println!("{document}");

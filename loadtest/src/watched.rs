@@ -37,7 +37,7 @@ impl Watched {
     pub(crate) async fn start(broker: Kind, caches: Settings) -> anyhow::Result<Self> {
         let log = broker.start().await;
         let raw = log.raw().await?;
-        let mut bus = Bus::on(log.wire());
+        let mut bus = Bus::on(log.wire()).unsigned();
         let broker = log.broker(bus.wire.prefix()).await?;
         let topic = Topic::log(Priority::Normal.as_str());
         bus.start_agent("edge-1", "local", caches).await;

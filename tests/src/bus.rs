@@ -17,9 +17,10 @@
 //! bus.wire.stream("critical")               // what stream or topic of the broker is meant: for faults behind its back
 //! ```
 //!
-//! Publishers and agents are [`Process`]es, with all that these can. Nothing here waits for the broker: start it, stop it
-//! or leave it down as the test likes.
+//! Publishers and agents are [`Process`]es, with all that these can. Publishers sign what they say, and agents believe
+//! nothing else. Nothing here waits for the broker: start it, stop it or leave it down as the test likes.
 
+mod keys;
 mod wire;
 
 use std::ops::{Deref, DerefMut};
@@ -30,6 +31,7 @@ use crate::eventually;
 use crate::process::{Home, Process};
 use crate::serve::{Api, Settings, site};
 
+pub use keys::Keys;
 pub use wire::Wire;
 
 /// Further keys of a cache that make lanes quick enough for tests: passes longer than the slowest rendering of a shop,
@@ -49,6 +51,8 @@ pub struct Bus {
     pub publishers: Vec<Publisher>,
     /// Its agents, in the order started.
     pub agents: Vec<Agent>,
+    /// What its publishers sign with.
+    pub keys: Keys,
     regions: Option<&'static [&'static str]>,
 }
 
@@ -71,7 +75,14 @@ pub struct Agent {
 impl Bus {
     /// Without any process yet.
     pub fn on(wire: Wire) -> Self {
-        Self { wire, publishers: Vec::new(), agents: Vec::new(), regions: None }
+        let (publishers, agents) = (Vec::new(), Vec::new());
+        Self { wire, publishers, agents, keys: Keys::new(), regions: None }
+    }
+
+    /// Publishers sign nothing, and agents believe anyone: for processes started from now on.
+    #[must_use]
+    pub fn unsigned(self) -> Self {
+        Self { keys: Keys::none(), ..self }
     }
 
     /// The one site is held in these regions, and not in all. For processes started from now on.
@@ -110,14 +121,14 @@ impl Bus {
         name: &str,
         more: &str,
     ) -> impl Fn(&Home) -> String + Send + Sync + use<> {
-        let shared = self.shared();
+        let (shared, key) = (self.shared(), self.keys.of_publisher());
         let (name, more) = (name.to_owned(), more.to_owned());
         move |home| {
             let (Home { api, admin, .. }, journal) = (home, home.journal());
             let journal = journal.display();
             format!(
                 "{shared}\n[publisher]\nname = \"{name}\"\nlisten = \"{api}\"\nadmin = \"{admin}\"\n\
-                 journal = \"{journal}\"\n{more}\n"
+                 journal = \"{journal}\"\n{key}\n{more}\n"
             )
         }
     }
@@ -129,14 +140,14 @@ impl Bus {
         region: &str,
         caches: Settings,
     ) -> impl Fn(&Home) -> String + Send + Sync + use<> {
-        let shared = self.shared();
+        let (shared, keys) = (self.shared(), self.keys.of_agent());
         let (name, region) = (name.to_owned(), region.to_owned());
         move |home| {
             let (admin, state, caches) = (home.admin, home.state(), caches.caches());
             let state = state.display();
             format!(
                 "{shared}\n[agent]\nname = \"{name}\"\nregion = \"{region}\"\nadmin = \"{admin}\"\n\
-                 state = \"{state}\"\n\n{caches}"
+                 state = \"{state}\"\n{keys}\n\n{caches}"
             )
         }
     }

@@ -5,6 +5,8 @@
 mod figures;
 #[path = "numbers/folders.rs"]
 mod folders;
+#[path = "numbers/forged.rs"]
+mod forged;
 #[path = "numbers/hostile.rs"]
 mod hostile;
 #[path = "numbers/kafka.rs"]

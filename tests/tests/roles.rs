@@ -6,3 +6,5 @@ mod apart;
 mod check;
 #[path = "roles/down.rs"]
 mod down;
+#[path = "roles/keys.rs"]
+mod keys;

@@ -24,6 +24,7 @@ use crate::reporter::Fleet;
 use crate::roster::{Registration, ReportedCache};
 use crate::shelf::Shelf;
 use crate::standing_orders::Addressee;
+use crate::trust::TrustBook;
 
 /// What all lanes have in common.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(super) struct Ground {
     pub(super) news: Arc<Notify>,
     pub(super) clocks: Arc<Clocks>,
     pub(super) board: PublishersBoard,
+    pub(super) trust: TrustBook,
     pub(super) fleet: Arc<Fleet>,
 }
 
@@ -81,6 +83,7 @@ impl Ground {
             metrics: self.metrics.of_lane(&cache.name, priority),
             clocks: self.clocks.clone(),
             board: self.board.clone(),
+            trust: self.trust.clone(),
             addressee: self.addressee(caches, cache),
             fleet: self.fleet.clone(),
             jitter: fastrand::Rng::new(),

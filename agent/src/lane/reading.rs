@@ -16,6 +16,7 @@ use crate::lookup::SearchFrom;
 use crate::opening::Opening;
 use crate::reporter::Registration;
 use crate::search::Search;
+use crate::trust::TrustBook;
 
 /// A message of the log, or why it was not understood.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(super) struct Read {
 pub(super) struct Reading {
     broker: Arc<dyn Broker>,
     topic: Topic,
+    trust: TrustBook,
     jitter: fastrand::Rng,
     registered: watch::Receiver<Registration>,
     opening: Option<Opening>,
@@ -47,6 +49,7 @@ impl Reading {
     pub(super) fn new(
         broker: Arc<dyn Broker>,
         topic: Topic,
+        trust: TrustBook,
         registered: watch::Receiver<Registration>,
         cursor: Option<&Cursor>,
         mut jitter: fastrand::Rng,
@@ -57,6 +60,7 @@ impl Reading {
         Self {
             broker,
             topic,
+            trust,
             jitter,
             registered,
             opening: Some(opening),
@@ -73,8 +77,9 @@ impl Reading {
 
     /// Forgets all that was read and begins again, as a lane with that cursor does.
     pub(super) fn begin_again(&mut self, cursor: Option<&Cursor>) {
-        let (broker, registered) = (self.broker.clone(), self.registered.clone());
-        *self = Self::new(broker, self.topic, registered, cursor, self.jitter.fork());
+        let (broker, trust) = (self.broker.clone(), self.trust.clone());
+        let (registered, jitter) = (self.registered.clone(), self.jitter.fork());
+        *self = Self::new(broker, self.topic, trust, registered, cursor, jitter);
     }
 
     /// Waits until something of it goes on; what would need `room` does not without, and what is read `again` only
@@ -167,7 +172,8 @@ impl Reading {
     fn read(&mut self, delivery: &Delivery) -> Read {
         let Delivery { partition, position, time, .. } = *delivery;
         let at = Located { partition, position, time };
-        Read { at, message: self.decoder.decode(&delivery.body) }
+        let verified = self.trust.verify(self.topic, delivery);
+        Read { at, message: verified.and_then(|()| self.decoder.decode(&delivery.body)) }
     }
 
     /// Reads the log again from these positions on, beside reading on.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use daemon::Readiness;
 use schemas::LaneReport;
-use schemas::wire::{Distrust, WireError};
 use tokio::time::Instant;
 
 use super::reading::Reading;
@@ -66,7 +65,8 @@ impl Lane {
 
     fn readiness(&self, report: &LaneReport, reading: &Reading) -> Readiness {
         if let Some(mut reason) = self.machine.not_ready_because() {
-            if let Some(trouble) = reading.trouble(Duration::ZERO) {
+            let trouble = self.distrusted.trouble().or_else(|| reading.trouble(Duration::ZERO));
+            if let Some(trouble) = trouble {
                 reason = format!("{reason}: {trouble}");
             }
             return Readiness::NotReady(reason);
@@ -90,24 +90,13 @@ impl Lane {
             troubles.push(format!("a flush is due: {}{held}", cause.reason()));
         }
         troubles.extend(self.machine.too_many_letters());
+        troubles.extend(self.distrusted.trouble());
         troubles.extend(reading.trouble(TROUBLE_TOLD_AFTER));
         if troubles.is_empty() {
             Readiness::Ready
         } else {
             Readiness::Degraded(troubles.join("; "))
         }
-    }
-}
-
-/// The word in metrics for a message that was not understood.
-pub(super) fn word(error: &WireError) -> &'static str {
-    match error {
-        WireError::Malformed(_) => "malformed",
-        WireError::Unknown { .. } => "unknown",
-        WireError::Invalid(_) => "invalid",
-        WireError::Distrusted(Distrust::Unsigned) => "unsigned",
-        WireError::Distrusted(Distrust::UnknownKey(_)) => "unknown_key",
-        WireError::Distrusted(Distrust::WrongSignature) => "wrong_signature",
     }
 }
 

@@ -1,11 +1,18 @@
 //! `[broker]` of every kind, for every role, and what is said about its mistakes.
 
-use super::tests::environment;
+use super::tests;
 use super::*;
 
 const SITE: &str = "[[site]]\nhosts = [\"www.example.com\"]\n";
 const AGENT: &str =
     "[agent]\n[[agent.cache]]\nname = \"edge\"\ndriver = \"edge\"\nurl = \"http://127.0.0.1:1\"\n";
+
+/// Nothing is signed: that is another matter.
+fn environment(extra: &[(&str, &str)]) -> Vec<(String, String)> {
+    let unsigned =
+        [("PURGEBUS__PUBLISHER__UNSIGNED", "true"), ("PURGEBUS__AGENT__ACCEPT_UNSIGNED", "true")];
+    tests::environment(&[&unsigned, extra].concat())
+}
 
 /// What is said about `[broker]` with these lines, field by field.
 fn told(lines: &str) -> Vec<String> {

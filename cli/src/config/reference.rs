@@ -117,11 +117,20 @@ fn of_kafka() -> Vec<&'static str> {
 fn the_examples_of_the_reference_have_no_mistakes() {
     let environment = [("STATE", "AGENT"), ("JOURNAL", "PUBLISHER")]
         .map(|(key, table)| (format!("PURGEBUS__{table}__{key}"), "/tmp".to_owned()));
+    let files = tempfile::tempdir().expect("a folder");
+    let key = schemas::SigningKey::generate().expect("random bits");
+    for (name, text) in [
+        ("signing.key", key.to_pem().expect("a key")),
+        ("publishers.pub", key.public().to_string()),
+    ] {
+        std::fs::write(files.path().join(name), text).expect("written");
+    }
     let examples: Vec<_> = REFERENCE.split("```toml\n").skip(1).collect();
     assert!(!examples.is_empty());
     for example in examples {
         let example = example.split("```").next().unwrap_or_default();
-        let read = Config::parse(example, &environment, None);
+        let example = example.replace("/etc/purgebus", &files.path().display().to_string());
+        let read = Config::parse(&example, &environment, None);
         assert!(read.is_ok(), "{read:#?} in\n{example}");
     }
 }

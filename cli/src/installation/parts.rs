@@ -8,7 +8,7 @@ use daemon::{Clock, Health};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{Publisher, PublisherError, PublisherSetup};
-use schemas::Sites;
+use schemas::{SigningKey, Sites};
 
 use super::broker::Log;
 use crate::config::{AgentPart, BrokerConfig, PublisherPart};
@@ -26,6 +26,7 @@ pub(super) struct Surroundings {
 /// Opens the publisher.
 pub(super) async fn publisher(
     part: PublisherPart,
+    key: Option<SigningKey>,
     broker: &BrokerConfig,
     log: &Log,
     surroundings: &Surroundings,
@@ -36,7 +37,10 @@ pub(super) async fn publisher(
         name: part.name,
         sites: surroundings.sites.clone(),
         store,
-        outlet: log.outlet.clone(),
+        outlet: match key {
+            Some(key) => log.outlet.clone().signed(key),
+            None => log.outlet.clone(),
+        },
         partitions: broker.partitions(),
         retention: broker.retention(),
         clock: surroundings.clock,

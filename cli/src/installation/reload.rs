@@ -1,9 +1,9 @@
 //! Reads the configuration again on SIGHUP and puts in force what can change while the process runs: tokens, caches,
-//! the log's level. One with a mistake changes nothing.
+//! trusted keys, the log's level. One with a mistake changes nothing.
 
 use std::path::PathBuf;
 
-use agent::{Cache, CacheConfig, CacheSwitch};
+use agent::{Cache, CacheConfig, CacheSwitch, TrustBook};
 use daemon::telemetry::Volume;
 use daemon::{BoxError, Hangups, Stop};
 use publisher::{TokenBook, Tokens};
@@ -15,6 +15,7 @@ use crate::config::{Config, Role, Written};
 const CACHES: &str = "agent.cache";
 const LEVEL: &str = "log.level";
 const TOKENS: &str = "publisher.tokens_file";
+const TRUST: [&str; 2] = ["agent.trusted_keys_file", "agent.accept_unsigned"];
 const SITES: &str = "site";
 
 /// What can change while an installation runs.
@@ -22,6 +23,7 @@ const SITES: &str = "site";
 pub(crate) struct Changeable {
     pub(super) tokens: Option<TokenBook>,
     pub(super) caches: Option<CacheSwitch>,
+    pub(super) trust: Option<TrustBook>,
 }
 
 /// Puts in force what was changed in a file.
@@ -74,6 +76,10 @@ impl Reloader {
         if let (Some(book), Some(tokens)) = (&self.changeable.tokens, tokens) {
             book.replace(tokens);
             adopted.push(TOKENS);
+        }
+        if let Some(book) = &self.changeable.trust {
+            book.replace(config.signatures.trust);
+            adopted.extend(TRUST);
         }
         match self.volume.set(&config.log.level) {
             Ok(()) => adopted.push(LEVEL),

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, BrokerError, Message, Partition, Start, Subscription, Topic};
+use broker_adapter::{
+    Broker, BrokerError, Delivery, Message, Partition, Start, Subscription, Topic, TopicKind,
+};
 use daemon::Clock;
 use futures::future::join_all;
+use schemas::wire::Spot;
 use schemas::{
-    Heartbeat, LogMessage, PUBLISHERS_BOARD, Priority, PublisherName, REPORTS_BOARD, wire,
+    Heartbeat, LogMessage, PUBLISHERS_BOARD, Priority, PublisherName, REPORTS_BOARD, Trust, wire,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -131,12 +134,17 @@ async fn try_topic(
     let mut can = "may read";
     if used == Use::ReadAndPublish {
         for partition in 0..config.broker.partitions() {
-            let message = heartbeat(config);
+            let message = heartbeat(config, Spot { topic: topic.name(), partition })?;
             in_time(broker.publish(topic, Partition(partition), vec![message])).await?;
         }
         can = "may read and publish";
     }
-    let read = read_one(subscription.as_mut()).await?;
+    let read = read_one(subscription.as_mut()).await?.is_some();
+    if used == Use::Read
+        && let Some(found) = disbelieved(config, broker, topic).await?
+    {
+        return Ok(found);
+    }
     let parts = if partitions == 1 { String::new() } else { format!(", {partitions} partitions") };
     Ok(match (read, used) {
         (false, Use::ReadAndPublish) => Found::Wrong {
@@ -148,16 +156,40 @@ async fn try_topic(
     })
 }
 
-/// Whether something came.
-async fn read_one(subscription: &mut dyn Subscription) -> Result<bool, BrokerError> {
+/// What came, if something did.
+async fn read_one(subscription: &mut dyn Subscription) -> Result<Option<Delivery>, BrokerError> {
     match timeout(READ_WITHIN, subscription.read(1)).await {
-        Ok(read) => read.map(|_| true),
-        Err(_) => Ok(false),
+        Ok(read) => Ok(read?.pop()),
+        Err(_) => Ok(None),
     }
 }
 
+/// Why the agent would not believe what is said now on a log; nothing where it would, or where nobody speaks.
+async fn disbelieved(
+    config: &Config,
+    broker: &dyn Broker,
+    topic: Topic,
+) -> Result<Option<Found>, BrokerError> {
+    let trust = &config.signatures.trust;
+    if matches!(trust, Trust::Anyone) || topic.kind() == TopicKind::Board {
+        return Ok(None);
+    }
+    let mut subscription = in_time(broker.subscribe(topic, Start::Newest)).await?;
+    let Some(delivery) = read_one(subscription.as_mut()).await? else { return Ok(None) };
+    let spot = Spot { topic: topic.name(), partition: delivery.partition.0 };
+    let believed = wire::verify(&delivery.body, spot, trust);
+    Ok(believed.err().map(|error| Found::Wrong {
+        cause: format!("what is published there now is {error}"),
+        fix: Some(
+            "add what `purgebus key public FILE` prints of that publisher's key to \
+             agent.trusted_keys_file; where nothing is signed, give the publisher a signing_key_file"
+                .to_owned(),
+        ),
+    }))
+}
+
 /// "I live, and have no lines": every agent hears it and has nothing to do.
-fn heartbeat(config: &Config) -> Message {
+fn heartbeat(config: &Config, spot: Spot<'_>) -> Result<Message, BrokerError> {
     let name = config.publisher.as_ref().map(|part| part.name.clone());
     let unnamed = || PublisherName::try_from("check".to_owned()).expect("a valid name");
     let heartbeat = Heartbeat {
@@ -166,8 +198,11 @@ fn heartbeat(config: &Config) -> Message {
         lines: Vec::new(),
         agents: None,
     };
-    let body = wire::encode_log(&LogMessage::Heartbeat(heartbeat));
-    Message { key: None, id: None, body }
+    let mut body = wire::encode_log(&LogMessage::Heartbeat(heartbeat));
+    if let Some(key) = &config.signatures.key {
+        body = wire::sign(&body, spot, key).map_err(|error| BrokerError::Refused(error.into()))?;
+    }
+    Ok(Message { key: None, id: None, body })
 }
 
 async fn in_time<T>(

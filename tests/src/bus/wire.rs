@@ -1,5 +1,9 @@
 //! The broker as a configuration names it.
 
+use std::sync::Arc;
+
+use broker_adapter::{Broker, Kafka, KafkaConfig, Nats, NatsConfig};
+
 /// A broker, and a corner of it that no other test has.
 #[derive(Debug, Clone)]
 pub struct Wire {
@@ -50,6 +54,24 @@ impl Wire {
         match self.kind {
             Kind::Nats => format!("{}-{topic}", self.prefix),
             Kind::Kafka => format!("{}.{topic}", self.prefix),
+        }
+    }
+
+    /// The broker, for whoever may do everything there without an account.
+    ///
+    /// # Panics
+    /// When it cannot be used as it is named.
+    pub fn broker(&self) -> Arc<dyn Broker> {
+        let (servers, prefix) = (self.servers.clone(), self.prefix.clone());
+        match self.kind {
+            Kind::Nats => {
+                let config = NatsConfig { urls: servers, prefix, ..NatsConfig::default() };
+                Arc::new(Nats::open(&config).expect("a good configuration"))
+            }
+            Kind::Kafka => {
+                let config = KafkaConfig { brokers: servers, prefix, ..KafkaConfig::default() };
+                Arc::new(Kafka::open(&config).expect("a good configuration"))
+            }
         }
     }
 

@@ -43,8 +43,17 @@ fn every_configuration_shipped_is_right_and_whole() {
 }
 
 /// Files that configurations name in `/etc/purgebus`.
-const FILES: [(&str, &str); 2] =
-    [("broker-password", "secret\n"), ("broker-ca.pem", "-----BEGIN CERTIFICATE-----\n")];
+const FILES: [(&str, &str); 4] = [
+    ("broker-password", "secret\n"),
+    ("broker-ca.pem", "-----BEGIN CERTIFICATE-----\n"),
+    (
+        "signing.key",
+        "-----BEGIN PRIVATE KEY-----\n\
+         MC4CAQAwBQYDK2VwBCIEIFcDb4xhABHR/Hcd30lvyO4yIbcqCP6AAl3yizwOy1Ng\n\
+         -----END PRIVATE KEY-----\n",
+    ),
+    ("publishers.pub", "ed25519 1J5aF1RZttHHPNJNit0we8ZnV4db3AHI9HpZaHYiMcc= publisher-1\n"),
+];
 
 fn completed(piece: &str) -> String {
     let mut config = piece.to_owned();

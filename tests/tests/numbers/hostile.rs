@@ -1,4 +1,4 @@
-//! What others write into our log: parked and counted, and nothing stops.
+//! What others write into our log, and onto our board: parked and counted, and nothing stops.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tests::servers::kafka::Kafka;
 use tests::servers::nats::Nats;
 
 use crate::figures::Mended;
+use crate::forged::{forged, order_a_flush};
 use crate::stream::Log;
 use crate::topic::Topic;
 use crate::village::{Shape, Village};
@@ -22,8 +23,11 @@ const DEADLINE: &str = "6s";
 const SCHEMA: usize = 5;
 const CHECKSUM: std::ops::Range<usize> = 11..15;
 
-/// None of these can be read. Whoever believed one of them would look for numbers that nobody has.
-fn unreadable() -> [Bytes; 4] {
+/// What is parked, and why. Whoever believed one of these would look for numbers that nobody has, or flush.
+type Parked = Vec<(&'static str, Bytes)>;
+
+/// None of these can be read, or it cannot be known who has said it.
+fn unreadable() -> Parked {
     let lie = wire::encode_log(&LogMessage::Heartbeat(Heartbeat {
         publisher: "stranger".parse().expect("a name"),
         at: daemon::Clock::system().now(),
@@ -38,16 +42,36 @@ fn unreadable() -> [Bytes; 4] {
         crc32c::crc32c_append(crc32c::crc32c(&newer[..CHECKSUM.start]), &newer[CHECKSUM.end..]);
     newer[CHECKSUM].copy_from_slice(&sum.to_be_bytes());
     let foreign = Bytes::from_static(b"{\"order\": 4711, \"from\": \"another application\"}");
-    [foreign, flipped.into(), newer.into(), Bytes::new()]
+    vec![
+        ("malformed", foreign),
+        ("malformed", flipped.into()),
+        ("malformed", Bytes::new()),
+        ("unsigned", newer.into()),
+    ]
 }
 
-async fn are_parked_by_everyone(village: Village) {
+/// All that a stranger can say there.
+async fn said_by_a_stranger(village: &Village) -> Parked {
+    let broker = village.bus.wire.broker();
+    order_a_flush(broker.as_ref(), "region-0").await;
+    [unreadable(), forged(broker.as_ref()).await].concat()
+}
+
+async fn are_parked_by_everyone(village: Village, said: &Parked) {
     for agent in &village.bus.agents {
-        eventually("all are parked", async || {
-            agent.admin().count("purgebus_parked_total", &["priority=\"normal\""]).await
-                == unreadable().len() as u64
+        for (reason, _) in said {
+            let count = said.iter().filter(|(other, _)| other == reason).count() as u64;
+            let labels = ["priority=\"normal\"", &format!("reason=\"{reason}\"")];
+            eventually("all are parked, for their reasons", async || {
+                agent.admin().count("purgebus_parked_total", &labels).await == count
+            })
+            .await;
+        }
+        eventually("the stranger's order is parked", async || {
+            agent.admin().count("purgebus_board_parked_total", &["reason=\"unsigned\""]).await > 0
         })
         .await;
+        assert_eq!(agent.admin().count("purgebus_flushes_total", &["cause=\"ordered\""]).await, 0);
     }
     village.edit(10).await;
     // Longer than the deadline: whoever misses something has flushed.
@@ -61,10 +85,11 @@ async fn what_others_write_into_our_stream_is_parked() {
     let shape = Shape { hole_grace: GRACE, hole_deadline: DEADLINE, ..Shape::default() };
     let village = Village::start("NATS, foreign messages", Wire::nats([nats.url()]), shape).await;
     let log = Log::of(&village.bus.wire, &nats).await;
-    for body in unreadable() {
-        log.append(body).await;
+    let said = said_by_a_stranger(&village).await;
+    for (_, body) in &said {
+        log.append(body.clone()).await;
     }
-    are_parked_by_everyone(village).await;
+    are_parked_by_everyone(village, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,8 +99,9 @@ async fn what_others_write_into_our_topic_is_parked() {
     let wire = Wire::kafka([kafka.address()]);
     let village = Village::start("Kafka, foreign records", wire, shape).await;
     let topic = Topic::of(&village.bus.wire, kafka);
-    for body in unreadable() {
-        topic.append(&body).await;
+    let said = said_by_a_stranger(&village).await;
+    for (_, body) in &said {
+        topic.append(body).await;
     }
-    are_parked_by_everyone(village).await;
+    are_parked_by_everyone(village, &said).await;
 }

@@ -2,11 +2,13 @@
 
 use schemas::api::ProgressState;
 use tests::bus::Wire;
+use tests::eventually;
 use tests::servers::nats::Nats;
 use tests::town::Stock;
 
 use crate::figures::Mended;
 use crate::folders::Backup;
+use crate::forged::altered;
 use crate::stream::Log;
 use crate::village::{LATE, PATIENT, Said, Shape, Village};
 
@@ -47,6 +49,30 @@ async fn messages_deleted_from_the_middle_are_repaired() {
     let missed = log.frames().await.split_off(before);
     log.delete(missed.iter().skip(2).step_by(3)).await;
     village.start_late().await;
+    village.ends(Mended::Repaired).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_altered_at_the_broker_are_parked_and_repaired() {
+    let nats = Nats::start().await;
+    let (mut village, log) = village("altered at the broker", &nats, Shape::default()).await;
+    village.stop_late();
+    let before = log.frames().await.len();
+    village.edit(MISSED).await;
+    let missed = log.frames().await.split_off(before);
+    let taken: Vec<_> = missed.into_iter().step_by(3).collect();
+    let genuine = log.bytes(taken.iter().map(|(place, _)| *place)).await;
+    log.delete(&taken).await;
+    for genuine in &genuine {
+        log.append(altered(genuine)).await;
+    }
+    village.start_late().await;
+    let label = ["reason=\"wrong_signature\""];
+    eventually("they are parked", async || {
+        let parked = village.bus.agents[LATE].admin().count("purgebus_parked_total", &label).await;
+        parked >= taken.len() as u64
+    })
+    .await;
     village.ends(Mended::Repaired).await;
 }
 

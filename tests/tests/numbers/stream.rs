@@ -60,6 +60,16 @@ impl Log {
         messages
     }
 
+    /// The bytes at these places.
+    pub(crate) async fn bytes(&self, places: impl Iterator<Item = u64>) -> Vec<Bytes> {
+        let stream = self.stream().await;
+        let mut bytes = Vec::new();
+        for place in places {
+            bytes.push(stream.get_raw_message(place).await.expect("it is there").payload);
+        }
+        bytes
+    }
+
     /// Deletes the messages of these frames; heartbeats stay.
     pub(crate) async fn delete<'a>(&self, frames: impl IntoIterator<Item = &'a (u64, Frame)>) {
         self.delete_at(frames.into_iter().map(|(place, _)| *place)).await;

@@ -69,12 +69,12 @@ impl Checked {
 }
 
 fn publisher() -> &'static str {
-    "[publisher]\njournal = \"journal\"\n"
+    "[publisher]\njournal = \"journal\"\nunsigned = true\n"
 }
 
 fn agent(cache: SocketAddr) -> String {
     format!(
-        "[agent]\nstate = \"state\"\n[[agent.cache]]\nname = \"edge\"\ndriver = \"edge\"\nurl = \"http://{cache}\"\n"
+        "[agent]\nstate = \"state\"\naccept_unsigned = true\n[[agent.cache]]\nname = \"edge\"\ndriver = \"edge\"\nurl = \"http://{cache}\"\n"
     )
 }
 
