@@ -8,6 +8,7 @@ mod exit;
 mod installation;
 mod keys;
 mod output;
+mod secret;
 mod trials;
 mod verbs;
 

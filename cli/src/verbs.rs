@@ -23,6 +23,7 @@ mod regions;
 mod serve;
 mod status;
 mod tail;
+mod token;
 
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
+    Token(token::Token),
     Key(key::Key),
     Completions(completions::Completions),
     Man(man::Man),
@@ -79,6 +81,7 @@ impl Verb {
             Self::Flush(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
+            Self::Token(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
             Self::Completions(verb) => verb.run(),
             Self::Man(verb) => verb.run(),

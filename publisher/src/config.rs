@@ -1,12 +1,15 @@
 //! Configuration of a publisher, as written in `[publisher]`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use schemas::PublisherName;
+use schemas::{PublisherName, SiteName};
 use serde::Deserialize;
+
+use crate::budget::Rate;
 
 /// `[publisher]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,6 +33,8 @@ pub struct PublisherConfig {
     pub ack_wait: Duration,
     /// Bearer tokens; without it the API listens on loopback only.
     pub tokens_file: Option<PathBuf>,
+    /// How much of a site may be purged here, whoever asks.
+    pub site_budgets: BTreeMap<SiteName, Rate>,
     /// The private key that signs whatever leaves for the log.
     pub signing_key_file: Option<PathBuf>,
     /// Nothing is signed: whoever can write to the broker can purge and flush every cache.
@@ -47,6 +52,7 @@ impl Default for PublisherConfig {
             journal_age: Duration::from_hours(24),
             ack_wait: Duration::from_secs(1),
             tokens_file: None,
+            site_budgets: BTreeMap::new(),
             signing_key_file: None,
             unsigned: false,
         }

@@ -5,6 +5,7 @@ mod flush;
 mod list;
 mod listener;
 mod members;
+mod naming;
 mod ordering;
 mod status;
 
@@ -17,12 +18,13 @@ use schemas::api::{
     Accepted, CacheSummary, DryRun, InvalidationRequest, LatencyReport, LatencyWindow, Mistake,
     RegionSummary,
 };
-use schemas::{Audience, Invalidation, Region, Site, SiteName, Sites};
+use schemas::{Audience, Region, Site, SiteName, Sites};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
+use crate::budget::{self, Budgets, Overdrawn};
+use crate::caller::Caller;
 use crate::intake::{self, Wanted};
 use crate::journal::{Idempotency, Journal, Receipt, Refusal};
 use crate::metrics::Metrics;
@@ -44,6 +46,12 @@ pub enum AcceptError {
     /// Another request came with the same idempotency key: take a new one.
     #[error("another request came with the same idempotency key")]
     Conflict,
+    /// The token is for less than that.
+    #[error("the token does not allow it: {}", first(.0))]
+    Forbidden(Vec<Mistake>),
+    /// A budget is spent: repeat it when there is some again.
+    #[error("the budget of {} is spent", .0.whose)]
+    Overdrawn(Overdrawn),
     /// It cannot be kept now: repeat it later.
     #[error("{0}")]
     Unavailable(&'static str),
@@ -57,6 +65,21 @@ fn first(mistakes: &[Mistake]) -> String {
 #[derive(Debug, Clone)]
 pub struct PublisherHandle(Arc<Shared>);
 
+/// What a handle asks.
+#[derive(Debug)]
+pub(crate) struct HandleParts {
+    pub(crate) sites: Arc<Sites>,
+    pub(crate) journal: Journal,
+    pub(crate) tracker: TrackerHandle,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    /// Where the log lies elsewhere: others publish there too.
+    pub(crate) searcher: Option<Searcher>,
+    pub(crate) budgets: Budgets,
+    /// Requested when the publisher begins to stop: nobody shall wait any more.
+    pub(crate) leaving: Stop,
+}
+
 #[derive(Debug)]
 struct Shared {
     sites: Arc<Sites>,
@@ -64,13 +87,12 @@ struct Shared {
     tracker: TrackerHandle,
     clock: Clock,
     metrics: Metrics,
-    /// Where the log lies elsewhere: others publish there too.
     searcher: Option<Searcher>,
+    budgets: Budgets,
     /// Lists in the making.
     lists: Semaphore,
     /// Places for listeners.
     listeners: Arc<Semaphore>,
-    /// Requested when the publisher begins to stop: nobody shall wait any more.
     leaving: Stop,
 }
 
@@ -84,15 +106,9 @@ pub(crate) struct Repeatable<'a> {
 }
 
 impl PublisherHandle {
-    pub(crate) fn new(
-        sites: Arc<Sites>,
-        journal: Journal,
-        tracker: TrackerHandle,
-        clock: Clock,
-        metrics: Metrics,
-        searcher: Option<Searcher>,
-        leaving: Stop,
-    ) -> Self {
+    pub(crate) fn new(parts: HandleParts) -> Self {
+        let HandleParts { sites, journal, tracker, clock, metrics, searcher, budgets, leaving } =
+            parts;
         Self(Arc::new(Shared {
             sites,
             journal,
@@ -100,6 +116,7 @@ impl PublisherHandle {
             clock,
             metrics,
             searcher,
+            budgets,
             lists: Semaphore::new(list::LISTS_MAX),
             listeners: Arc::new(Semaphore::new(listener::LISTENERS_MAX)),
             leaving,
@@ -108,16 +125,21 @@ impl PublisherHandle {
 
     /// Publishes: when it returns, the invalidation has its number and is on disk.
     pub async fn accept(&self, request: &InvalidationRequest) -> Result<Accepted, AcceptError> {
-        self.accept_repeatable(request, None).await
+        self.accept_of(&Caller::ANYONE, request, None).await
     }
 
-    /// The same; a repetition by the same caller gets what the first became.
-    pub(crate) async fn accept_repeatable(
+    /// The same, for a caller; a repetition by the same one under the same key gets what the first became.
+    pub(crate) async fn accept_of(
         &self,
+        caller: &Caller,
         request: &InvalidationRequest,
-        repeatable: Option<Repeatable<'_>>,
+        key: Option<&str>,
     ) -> Result<Accepted, AcceptError> {
-        let wanted = self.check(request).map_err(AcceptError::Invalid)?;
+        let wanted = self.check(caller, request)?;
+        let cost = budget::cost(&wanted.selectors);
+        let spent = self.0.budgets.spend(caller.budget(), &wanted.site, cost);
+        spent.map_err(AcceptError::Overdrawn)?;
+        let repeatable = key.map(|key| Repeatable { caller: caller.name(), key });
         let idempotency = repeatable.map(|repeatable| idempotency(repeatable, request));
         let regions = self.regions_of(&wanted.site, &wanted.audience);
         let (site, priority) = (wanted.site.clone(), wanted.priority);
@@ -143,15 +165,20 @@ impl PublisherHandle {
     /// All that is wrong with a request of which some could not be read.
     pub(crate) fn mistakes(
         &self,
+        caller: &Caller,
         request: &InvalidationRequest,
         misread: Vec<Mistake>,
     ) -> Vec<Mistake> {
-        intake::together(misread, self.check(request).err().unwrap_or_default())
+        intake::together(misread, self.read(caller, request).err().unwrap_or_default())
     }
 
     /// What publishing it would do.
-    pub fn dry_run(&self, request: &InvalidationRequest) -> Result<DryRun, Vec<Mistake>> {
-        let (_, invalidation) = self.name(self.check(request)?);
+    pub(crate) fn dry_run(
+        &self,
+        caller: &Caller,
+        request: &InvalidationRequest,
+    ) -> Result<DryRun, AcceptError> {
+        let (_, invalidation) = self.name(self.check(caller, request)?);
         Ok(DryRun {
             selectors: invalidation.selectors.iter().map(ToString::to_string).collect(),
             regions: self.regions_of(&invalidation.site, &invalidation.audience),
@@ -185,26 +212,19 @@ impl PublisherHandle {
         &self.0.sites
     }
 
-    fn check(&self, request: &InvalidationRequest) -> Result<Wanted, Vec<Mistake>> {
+    /// What is wanted, if the caller may want it.
+    fn check(&self, caller: &Caller, request: &InvalidationRequest) -> Result<Wanted, AcceptError> {
+        let wanted = self.read(caller, request).map_err(AcceptError::Invalid)?;
+        caller.check(&wanted).map_err(AcceptError::Forbidden)?;
+        Ok(wanted)
+    }
+
+    fn read(&self, caller: &Caller, request: &InvalidationRequest) -> Result<Wanted, Vec<Mistake>> {
         let known_regions = match &request.regions {
             Some(_) => self.known_regions(),
             None => Arc::default(),
         };
-        intake::check(request, &self.0.sites, &known_regions)
-    }
-
-    /// Gives it its name and its time.
-    fn name(&self, wanted: Wanted) -> (Uuid, Invalidation) {
-        // Whole microseconds: what an idempotency key remembers.
-        let now = self.0.clock.now();
-        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-        let id = id_at(now);
-        (id, wanted.into_invalidation(id, now))
-    }
-
-    /// A name that nobody has given.
-    fn new_id(&self) -> Uuid {
-        id_at(self.0.clock.now())
+        intake::check(request, caller.terms(), &self.0.sites, &known_regions)
     }
 
     /// The regions that it is for, as known now.
@@ -222,18 +242,6 @@ impl PublisherHandle {
     pub(crate) fn known_regions(&self) -> Arc<BTreeSet<Region>> {
         self.0.tracker.known_regions()
     }
-}
-
-/// A version 7 UUID whose random bits begin with the fraction of the millisecond (RFC 9562, section 6.2, method 3):
-/// what was accepted later sorts later.
-fn id_at(time: Timestamp) -> Uuid {
-    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
-    let fraction = u64::try_from(time.subsec_nanosecond()).unwrap_or(0) % 1_000_000;
-    let [.., high, low] = ((fraction << 12) / 1_000_000).to_be_bytes();
-    let [_, _, _, _, _, _, _, _, random @ ..] = Uuid::new_v4().into_bytes();
-    let mut bytes = [high, low, 0, 0, 0, 0, 0, 0, 0, 0];
-    bytes[2..].copy_from_slice(&random);
-    uuid::Builder::from_unix_timestamp_millis(milliseconds, &bytes).into_uuid()
 }
 
 fn refused(refusal: Refusal) -> AcceptError {
@@ -262,20 +270,4 @@ fn idempotency(repeatable: Repeatable<'_>, request: &impl Serialize) -> Idempote
     who.update(key);
     let request = serde_json::to_vec(request).expect("a request is plain JSON");
     Idempotency { key: who.finalize().into(), request: Sha256::digest(request).into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_of_different_microseconds_sort_as_these_and_those_of_one_differ() {
-        let at = |microsecond| id_at(Timestamp::from_microsecond(microsecond).expect("in range"));
-        let start = 1_800_000_000_000_000;
-        let ids: Vec<Uuid> = (start..start + 3_000).map(at).collect();
-        assert!(ids.is_sorted_by(|earlier, later| earlier < later), "{ids:?}");
-        assert_ne!(at(start), at(start));
-        assert_eq!((ids[0].get_version_num(), ids[0].get_variant()), (7, uuid::Variant::RFC4122));
-        assert_eq!(ids[999].get_timestamp().map(|time| time.to_unix().0), Some(1_800_000_000));
-    }
 }

@@ -83,17 +83,27 @@ fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// On which terms a request is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms<'a> {
+    /// Whether everything may be purged without `confirm`.
+    pub(crate) unattended: bool,
+    /// The site that is meant where none is named.
+    pub(crate) only_site: Option<&'a SiteName>,
+}
+
 /// Checks all of a request. `known_regions` are those with agents, for sites that name none.
 pub(crate) fn check(
     request: &InvalidationRequest,
+    terms: Terms<'_>,
     sites: &Sites,
     known_regions: &BTreeSet<Region>,
 ) -> Result<Wanted, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
-    let selected = selecting::select(request, sites, &mut mistakes);
+    let selected = selecting::select(request, terms.only_site, sites, &mut mistakes);
     let site = selected.site;
     let audience = audience(request, site, known_regions, &mut mistakes);
-    if let Some(site) = site {
+    if let Some(site) = site.filter(|_| !terms.unattended) {
         consent(request, site, &mut mistakes);
     }
     if request.after.is_some() {

@@ -1,5 +1,7 @@
 //! Who speaks: the HTTP API, the journal that numbers, forwarding to the log, and the tracker of progress.
 
+mod budget;
+mod caller;
 mod config;
 mod forwarder;
 mod handle;
@@ -19,12 +21,13 @@ mod signing;
 mod tokens;
 mod tracker;
 
+pub use budget::{NoRate, Overdrawn, Rate};
 pub use config::PublisherConfig;
 pub use handle::{AcceptError, PublisherHandle, StatusError};
 pub use journal::{JournalError, JournalStore};
 pub use outlet::Outlet;
 pub use publisher::{Publisher, PublisherError, PublisherSetup};
-pub use tokens::{TokenBook, Tokens, TokensError};
+pub use tokens::{Act, Everything, TokenBook, TokenEntry, Tokens, TokensError};
 pub use tracker::Until;
 
 /// An error and its causes on one line, for logs.

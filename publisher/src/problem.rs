@@ -1,19 +1,24 @@
 //! Errors of the API as RFC 9457 `application/problem+json`.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{self, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemas::api::{Mistake, Problem};
 
+use crate::budget::Overdrawn;
+
 /// How long a caller should leave a publisher alone that cannot take anything.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What kind of error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Malformed,
     Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     TooSlow,
@@ -22,6 +27,7 @@ pub(crate) enum Kind {
     Invalid,
     Conflict,
     Alive,
+    Overdrawn,
     Internal,
     Unavailable,
 }
@@ -32,6 +38,8 @@ pub(crate) struct Refused {
     kind: Kind,
     detail: String,
     errors: Vec<Mistake>,
+    /// How long the caller should leave the publisher alone.
+    wait: Duration,
 }
 
 /// Marks a response with why it is an error, for the metrics.
@@ -45,6 +53,7 @@ impl Kind {
         match self {
             Self::Malformed => (Code::BAD_REQUEST, "malformed", "The request cannot be read"),
             Self::Unauthorized => (Code::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
+            Self::Forbidden => (Code::FORBIDDEN, "forbidden", "The token does not allow it"),
             Self::NotFound => (Code::NOT_FOUND, "not_found", "There is no such thing"),
             Self::MethodNotAllowed => {
                 (Code::METHOD_NOT_ALLOWED, "method_not_allowed", "This cannot be done here")
@@ -61,6 +70,7 @@ impl Kind {
                 "The idempotency key belongs to another request",
             ),
             Self::Alive => (Code::CONFLICT, "alive", "It is not gone"),
+            Self::Overdrawn => (Code::TOO_MANY_REQUESTS, "overdrawn", "The budget is spent"),
             Self::Internal => {
                 (Code::INTERNAL_SERVER_ERROR, "internal", "The publisher made a mistake")
             }
@@ -74,7 +84,7 @@ impl Kind {
 impl Refused {
     /// `detail` says what is wrong and the way out.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), wait: RETRY_AFTER }
     }
 
     /// With everything that is wrong, each at its place.
@@ -83,7 +93,16 @@ impl Refused {
             1 => "1 mistake; nothing was published".to_owned(),
             many => format!("{many} mistakes; nothing was published"),
         };
-        Self { kind, detail, errors }
+        Self { kind, detail, errors, wait: RETRY_AFTER }
+    }
+}
+
+impl From<Overdrawn> for Refused {
+    fn from(Overdrawn { whose, rate, wait }: Overdrawn) -> Self {
+        let detail = format!(
+            "the budget of {whose} is spent: it is {rate}, a url or key costs 1, a tag 5, a prefix 20, everything 1000"
+        );
+        Self { wait, ..Self::new(Kind::Overdrawn, detail) }
     }
 }
 
@@ -101,7 +120,11 @@ impl IntoResponse for Refused {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.kind {
-            Kind::Unavailable => drop(headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            Kind::Unavailable | Kind::Overdrawn => {
+                let seconds = self.wait.as_secs_f64().ceil().max(1.0);
+                let seconds = HeaderValue::from_str(&format!("{seconds:.0}"));
+                headers.extend(seconds.ok().map(|seconds| (header::RETRY_AFTER, seconds)));
+            }
             Kind::Unauthorized => {
                 let scheme = HeaderValue::from_static("Bearer realm=\"purgebus\"");
                 headers.insert(WWW_AUTHENTICATE, scheme);

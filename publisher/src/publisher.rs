@@ -16,10 +16,11 @@ use schemas::{PublisherName, Sites};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use crate::budget::Budgets;
 use crate::config::PublisherConfig;
 use crate::error_chain;
 use crate::forwarder::{Announcer, Forwarder, Troubles};
-use crate::handle::PublisherHandle;
+use crate::handle::{HandleParts, PublisherHandle};
 use crate::heartbeat::Pulse;
 use crate::journal::{Journal, JournalError, JournalSetup, JournalStore, Limits, Writer};
 use crate::metrics::Metrics;
@@ -152,15 +153,16 @@ impl Publisher {
             Outlet::Shared(_) => None,
             Outlet::Remote(broker) => Some(Searcher::new(Arc::clone(broker), clock)),
         };
-        let handle = PublisherHandle::new(
+        let handle = PublisherHandle::new(HandleParts {
             sites,
-            journal.clone(),
+            journal: journal.clone(),
             tracker,
             clock,
-            metrics.clone(),
+            metrics: metrics.clone(),
             searcher,
-            leaving.clone(),
-        );
+            budgets: Budgets::new(config.site_budgets),
+            leaving: leaving.clone(),
+        });
         let (listen, condition) = (config.listen, setup.health.condition("publisher"));
         Ok(Self {
             handle,

@@ -25,16 +25,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use tower_service::Service;
 use tracing::{error, warn};
 
+use crate::caller::Caller;
 use crate::handle::{Decision, NotOrdered, PublisherHandle, StatusError};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
-use crate::tokens::TokenBook;
-use auth::Caller;
+use crate::tokens::{Act, TokenBook};
+use auth::permit;
 use gate::Gate;
 use openapi::At;
 
@@ -42,13 +44,17 @@ use openapi::At;
 struct Resource {
     path: &'static str,
     methods: MethodRouter<PublisherHandle>,
+    /// What a token needs for what is no reading, before its request is looked at.
+    act: Option<Act>,
     /// Writes it down for [`openapi`].
     describe: fn(At<'_>),
 }
 
 /// Every path of the API: what is not here is neither served nor written down.
 fn resources() -> Vec<Resource> {
-    let resource = |path, methods, describe| Resource { path, methods, describe };
+    let resource = |path, methods, describe| Resource { path, methods, act: None, describe };
+    let acting =
+        |act, path, methods, describe| Resource { path, methods, act: Some(act), describe };
     vec![
         resource(invalidations::PATH, invalidations::methods(), invalidations::describe),
         resource("/v1/invalidations/{id}", invalidation::methods(), invalidation::describe),
@@ -56,14 +62,16 @@ fn resources() -> Vec<Resource> {
         resource("/v1/caches", caches::methods(), caches::describe),
         resource("/v1/latency", latency::methods(), latency::describe),
         resource("/v1/events", events::methods(), events::describe),
-        resource("/v1/flushes", flushes::methods(), flushes::describe),
+        acting(Act::Flush, "/v1/flushes", flushes::methods(), flushes::describe),
         resource("/v1/dead-letters", dead_letters::methods(), dead_letters::describe),
-        resource(
+        acting(
+            Act::DeadLetters,
             "/v1/dead-letters/retry",
             dead_letters::decided(Decision::Retry),
             dead_letters::describe_retry,
         ),
-        resource(
+        acting(
+            Act::DeadLetters,
             "/v1/dead-letters/drop",
             dead_letters::decided(Decision::Drop),
             dead_letters::describe_drop,
@@ -73,20 +81,27 @@ fn resources() -> Vec<Resource> {
             dead_letters::methods_of_one(),
             dead_letters::describe_one,
         ),
-        resource(
+        acting(
+            Act::DeadLetters,
             "/v1/dead-letters/{id}/retry",
             dead_letters::decided_one(Decision::Retry),
             dead_letters::describe_retry_one,
         ),
-        resource(
+        acting(
+            Act::DeadLetters,
             "/v1/dead-letters/{id}/drop",
             dead_letters::decided_one(Decision::Drop),
             dead_letters::describe_drop_one,
         ),
         resource("/v1/agents", agents::methods(), agents::describe),
-        resource("/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
+        acting(Act::Retire, "/v1/agents/{name}", agents::methods_of_one(), agents::describe_one),
         resource("/v1/publishers", publishers::methods(), publishers::describe),
-        resource("/v1/publishers/{name}", publishers::methods_of_one(), publishers::describe_one),
+        acting(
+            Act::Retire,
+            "/v1/publishers/{name}",
+            publishers::methods_of_one(),
+            publishers::describe_one,
+        ),
         resource("/openapi.json", openapi::methods(), openapi::describe),
     ]
 }
@@ -111,7 +126,10 @@ impl Api {
     ) -> Self {
         let routes = resources()
             .into_iter()
-            .fold(Router::new(), |router, resource| router.route(resource.path, resource.methods))
+            .fold(Router::new(), |router, Resource { path, methods, act, .. }| {
+                let permit = from_fn(move |request, next| permit(act, request, next));
+                router.route(path, methods.layer(permit))
+            })
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(publisher.clone());
@@ -122,7 +140,7 @@ impl Api {
     pub(crate) async fn answer(self, request: Request) -> Response {
         let gate = &self.0.gate;
         let answering = async {
-            match gate.admit(request.headers()) {
+            match gate.admit(request.headers(), request.uri(), self.0.publisher.now()) {
                 Ok(caller) => self.route(caller, request).await,
                 Err(refused) => refused.into_response(),
             }

@@ -1,24 +1,23 @@
-//! Bearer tokens: a file of names and digests of secrets.
-//!
-//! ```toml
-//! [[token]]
-//! name = "cms"
-//! hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-//! ```
-//!
-//! A secret is 256 random bits, so one fast digest protects it; the file can be appended to, and read again.
+//! Bearer tokens: whose secret it is, and what that one may do.
+
+mod entry;
+mod scope;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use parking_lot::RwLock;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-/// Longest tokens file.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use self::entry::File;
+use crate::budget::Rate;
+
+pub use self::entry::TokenEntry;
+pub use self::scope::{Act, Everything};
+pub(crate) use self::scope::{Scope, listed};
 
 /// Why a tokens file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,13 +48,13 @@ pub enum TokensError {
         /// Which, from 1.
         at: usize,
         /// What is wrong with it, and the fix.
-        problem: &'static str,
+        problem: String,
     },
 }
 
 /// Everyone who may use the API.
 #[derive(Debug)]
-pub struct Tokens(Vec<Token>);
+pub struct Tokens(Vec<Arc<Token>>);
 
 /// Everyone who may use the API now; others may later. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -76,85 +75,80 @@ impl TokenBook {
     }
 }
 
+/// One who may use the API.
 #[derive(Debug)]
-struct Token {
-    name: String,
+pub(crate) struct Token {
+    pub(crate) name: String,
     digest: [u8; 32],
+    /// Why it may not be used at all: since when.
+    ends: Option<(Ending, Timestamp)>,
+    pub(crate) scope: Scope,
+    pub(crate) budget: Option<Rate>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    token: Vec<Entry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    name: String,
-    hash: String,
+/// How a token ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Expired,
+    Revoked,
 }
 
 impl Tokens {
     /// Reads a tokens file. Blocks on the disk, for a moment.
     pub fn read(path: &Path) -> Result<Self, TokensError> {
-        let failed = |source| TokensError::Read { path: path.to_owned(), source };
-        let length = std::fs::metadata(path).map_err(failed)?.len();
-        if length > FILE_BYTES_MAX {
-            return Err(failed(std::io::Error::other("it is larger than 1 MiB")));
-        }
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        let file: File = toml::from_str(&text).map_err(|error| TokensError::Syntax {
-            path: path.to_owned(),
-            source: Box::new(error),
-        })?;
-        Self::of(file).map_err(|(at, problem)| TokensError::Entry {
+        Self::whole(File::read(path)?, path)
+    }
+
+    /// The tokens in the text of such a file.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, TokensError> {
+        Self::whole(File::parse(text, path)?, path)
+    }
+
+    fn whole(file: File, path: &Path) -> Result<Self, TokensError> {
+        Self::of(file.token).map_err(|(at, problem)| TokensError::Entry {
             path: path.to_owned(),
             at,
             problem,
         })
     }
 
-    fn of(file: File) -> Result<Self, (usize, &'static str)> {
+    fn of(entries: Vec<TokenEntry>) -> Result<Self, (usize, String)> {
         let mut names = BTreeSet::new();
         let mut tokens = Vec::new();
-        for (at, Entry { name, hash }) in (1..).zip(file.token) {
-            if name.is_empty() || !names.insert(name.clone()) {
-                return Err((at, "its name is empty or taken; give each its own"));
+        for (at, entry) in (1..).zip(entries) {
+            if entry.name.is_empty() || !names.insert(entry.name.clone()) {
+                return Err((at, "its name is empty or taken; give each its own".to_owned()));
             }
-            let digest = hash.strip_prefix("sha256:").and_then(unhex);
-            let digest = digest.ok_or((at, "its hash is not \"sha256:\" and 64 hex digits"))?;
-            tokens.push(Token { name, digest });
+            tokens.push(Arc::new(entry.token().map_err(|problem| (at, problem))?));
         }
         if tokens.is_empty() {
-            return Err((1, "there is none; add a [[token]]"));
+            return Err((1, "there is none; add a [[token]]".to_owned()));
         }
         Ok(Self(tokens))
     }
 
     /// Whose secret it is. Takes as long for a wrong one as for a right one.
-    pub(crate) fn name_of(&self, secret: &[u8]) -> Option<&str> {
+    pub(crate) fn bearer(&self, secret: &[u8]) -> Option<&Arc<Token>> {
         let digest: [u8; 32] = Sha256::digest(secret).into();
         let mut found = u64::MAX;
         for (at, token) in (0_u64..).zip(&self.0) {
             let same: Choice = digest.ct_eq(&token.digest);
             found.conditional_assign(&at, same);
         }
-        let token = usize::try_from(found).ok().and_then(|at| self.0.get(at));
-        token.map(|token| token.name.as_str())
+        usize::try_from(found).ok().and_then(|at| self.0.get(at))
     }
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
+impl Token {
+    /// Why it may not be used any more at `now`.
+    pub(crate) fn ended(&self, now: Timestamp) -> Option<String> {
+        let (ending, since) = self.ends.filter(|(_, since)| *since <= now)?;
+        let how = match ending {
+            Ending::Expired => "expired",
+            Ending::Revoked => "was revoked",
+        };
+        Some(format!("the token {:?} {how} at {since}; make a new one", self.name))
     }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -164,8 +158,8 @@ mod tests {
     /// SHA-256 of `test`.
     const HASH: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-    fn parse(text: &str) -> Result<Tokens, (usize, &'static str)> {
-        Tokens::of(toml::from_str(text).unwrap())
+    fn parse(text: &str) -> Result<Tokens, (usize, String)> {
+        Tokens::of(toml::from_str::<File>(text).unwrap().token)
     }
 
     #[test]
@@ -175,9 +169,29 @@ mod tests {
             "[[token]]\nname = 'cms'\nhash = '{HASH}'\n[[token]]\nname = 'b'\nhash = '{other}'"
         ));
         let tokens = tokens.unwrap();
-        assert_eq!(tokens.name_of(b"test"), Some("cms"));
-        assert_eq!(tokens.name_of(b"tesT"), None);
-        assert_eq!(tokens.name_of(b""), None);
+        let bearer = |secret: &[u8]| tokens.bearer(secret).map(|token| token.name.as_str());
+        assert_eq!(bearer(b"test"), Some("cms"));
+        assert_eq!(bearer(b"tesT"), None);
+        assert_eq!(bearer(b""), None);
+    }
+
+    #[test]
+    fn a_token_ends_when_it_expires_or_is_revoked_whichever_is_first() {
+        let (early, late) = ("2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z");
+        for (ends, named) in [
+            (format!("expires = '{early}'\n"), Some("expired")),
+            (format!("revoked = '{early}'\nexpires = '{late}'\n"), Some("revoked")),
+            (format!("revoked = '{late}'\nexpires = '{early}'\n"), Some("expired")),
+            (String::new(), None),
+        ] {
+            let tokens = parse(&format!("[[token]]\nname = 'cms'\nhash = '{HASH}'\n{ends}"));
+            let tokens = tokens.unwrap();
+            let ended = |at: &str| tokens.0[0].ended(at.parse().unwrap());
+            assert_eq!(ended("2026-02-28T23:59:59Z"), None);
+            let told = ended(early);
+            assert_eq!(told.is_some(), named.is_some(), "{ends}");
+            assert!(told.is_none_or(|told| told.contains(named.unwrap())), "{ends}");
+        }
     }
 
     #[test]
@@ -189,6 +203,9 @@ mod tests {
             (format!("{good}[[token]]\nname = 'b'\nhash = 'secret'"), 2),
             (format!("[[token]]\nname = 'b'\nhash = '{}'", HASH.replace('9', "g")), 1),
             (format!("[[token]]\nname = 'b'\nhash = '{}'", &HASH[..70]), 1),
+            (format!("{good}sites = ['shop']\nallow = ['tag', 'flush']"), 1),
+            (format!("{good}sites = []"), 1),
+            (format!("{good}allow = []"), 1),
         ] {
             assert_eq!(parse(&text).unwrap_err().0, at, "{text}");
         }

@@ -25,7 +25,7 @@ pub(super) fn check(reader: &mut Reader<'_, '_>, document: &Document<'_>, draft:
         folder_can_be_had(reader, &Field::top("agent").key("state"), &agent.config.state);
     }
     if let Some(config) = &draft.publisher {
-        publisher(reader, config);
+        publisher(reader, config, &draft.sites);
         journal(reader, document, config, draft.broker.as_ref());
     }
     ports(reader, draft.publisher.as_ref(), draft.agent.as_ref().map(|agent| &agent.config));
@@ -75,8 +75,6 @@ fn caches(
         let problem = "there is none; add [[agent.cache]] with name, driver and url";
         reader.object(&Field::top("agent").key("cache"), problem);
     }
-    let sites_known: Vec<_> =
-        sites.iter().filter_map(|(_, site)| Some(site.as_ref()?.name.as_str())).collect();
     let mut names = BTreeMap::<&CacheName, &Field>::new();
     for (field, cache) in caches {
         let Some(cache) = cache else { continue };
@@ -85,13 +83,26 @@ fn caches(
             reader.object(&field.key("name"), problem);
         }
         limits(reader, field, &cache.lane);
-        for site in cache.lane.sites.iter().flatten() {
-            if !sites_known.contains(&site.as_str()) && sites_known.len() == sites.len() {
-                let instead = known_instead(site.as_str(), &sites_known);
-                let problem = format!("there is no site \"{site}\"; {instead}");
-                reader.object(&field.key("sites"), problem);
-            }
-        }
+        known(reader, &field.key("sites"), cache.lane.sites.iter().flatten(), sites);
+    }
+}
+
+/// Each of `named` is a site.
+fn known<'a>(
+    reader: &mut Reader<'_, '_>,
+    field: &Field,
+    named: impl Iterator<Item = &'a SiteName>,
+    sites: &[(Field, Option<SiteConfig>)],
+) {
+    let known: Vec<_> =
+        sites.iter().filter_map(|(_, site)| Some(site.as_ref()?.name.as_str())).collect();
+    // A site that could not be read may be the one.
+    if known.len() < sites.len() {
+        return;
+    }
+    for site in named.filter(|site| !known.contains(&site.as_str())) {
+        let instead = known_instead(site.as_str(), &known);
+        reader.object(field, format!("there is no site \"{site}\"; {instead}"));
     }
 }
 
@@ -153,8 +164,13 @@ fn cycle<'a>(
     Some(way[..=back].to_vec())
 }
 
-fn publisher(reader: &mut Reader<'_, '_>, publisher: &PublisherConfig) {
+fn publisher(
+    reader: &mut Reader<'_, '_>,
+    publisher: &PublisherConfig,
+    sites: &[(Field, Option<SiteConfig>)],
+) {
     let field = Field::top("publisher");
+    known(reader, &field.key("site_budgets"), publisher.site_budgets.keys(), sites);
     match &publisher.tokens_file {
         None if !publisher.listen.ip().is_loopback() => {
             let problem = "anyone who reaches this address could purge; \

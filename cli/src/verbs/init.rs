@@ -4,14 +4,14 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{ArgGroup, Args};
+use publisher::TokenEntry;
 use schemas::{Host, SiteName};
-use sha2::{Digest, Sha256};
 use toml::Value;
 
 use crate::exit::{Exit, Failure, tell};
-use crate::output;
+use crate::{output, secret};
 
 use super::check::Check;
 use super::new_file::write;
@@ -22,9 +22,6 @@ const SECRET: &str = "cms.token";
 /// The name of the first token.
 const TOKEN_NAME: &str = "cms";
 const AFTER_REDIS: &str = "after = \"redis\"                   # purged only when Redis is, so that it does not refill from it\n";
-const HEX: &[u8; 16] = b"0123456789abcdef";
-/// Bytes of a secret.
-const SECRET_BYTES: usize = 32;
 
 /// Writes a commented configuration and a first token, and tries them out
 #[derive(Debug, Args)]
@@ -73,9 +70,8 @@ impl Init {
             return Err(Failure::message(Exit::WrongUsage, message));
         }
         let [config, tokens, secret] = files;
-        let token = new_secret().map_err(Failure::failed)?;
-        let hash = hex(&Sha256::digest(&token));
-        let entry = format!("[[token]]\nname = \"{TOKEN_NAME}\"\nhash = \"sha256:{hash}\"\n");
+        let token = secret::new().map_err(Failure::failed)?;
+        let entry = self.entry(&token);
         write(&secret, &format!("{token}\n"))?;
         write(&tokens, &entry)?;
         write(&config, &self.document(&tokens, &data)?)?;
@@ -95,6 +91,21 @@ impl Init {
             ))?;
         }
         Ok(end)
+    }
+
+    /// What a CMS and whoever tries things out need; not what only SREs do.
+    fn entry(&self, secret: &str) -> String {
+        let hash = TokenEntry::hash_of(secret);
+        format!(
+            "# More tokens, for less: purgebus token create --help\n\
+             [[token]]\n\
+             name = \"{TOKEN_NAME}\"\n\
+             hash = \"{hash}\"\n\
+             sites = [{}]\n\
+             allow = [\"url\", \"prefix\", \"tag\", \"key\", \"read\"]\n\
+             everything = \"confirmed\"\n",
+            quoted(self.site.as_str())
+        )
     }
 
     fn document(&self, tokens: &Path, data: &Path) -> Result<String, Failure> {
@@ -164,19 +175,6 @@ fn made(folder: &Path) -> anyhow::Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.and_then(|()| folder.canonicalize())
         .with_context(|| format!("cannot make the folder {}", folder.display()))
-}
-
-/// 256 random bits in hex digits.
-fn new_secret() -> anyhow::Result<String> {
-    let mut bytes = [0; SECRET_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random bits: {error}"))?;
-    Ok(hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digits =
-        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(HEX[usize::from(digit)]));
-    bytes.iter().flat_map(digits).collect()
 }
 
 /// As a TOML string.

@@ -31,7 +31,7 @@ enum KeyVerb {
     Public(Public),
 }
 
-/// Writes a new key, and prints the line for the agents' trusted_keys_file
+/// Writes a new key, and prints the line for the agents' `trusted_keys_file`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,7 @@ struct Create {
     json: bool,
 }
 
-/// Prints the line for the agents' trusted_keys_file again
+/// Prints the line for the agents' `trusted_keys_file` again
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

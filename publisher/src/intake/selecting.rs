@@ -23,6 +23,7 @@ struct Hosted {
 /// Reads every selector and finds the site.
 pub(super) fn select<'a>(
     request: &InvalidationRequest,
+    only_site: Option<&SiteName>,
     sites: &'a Sites,
     mistakes: &mut Mistakes,
 ) -> Selected<'a> {
@@ -32,9 +33,10 @@ pub(super) fn select<'a>(
         read_hosted(request, &mut selectors, &mut hosted, mistakes);
         read_names(request, &mut selectors, mistakes);
     }
-    let site = match &request.site {
-        Some(name) => named(name, sites, mistakes),
-        None => inferred(&hosted, sites, mistakes),
+    let site = match (&request.site, only_site.and_then(|name| sites.get(name))) {
+        (Some(name), _) => named(name, sites, mistakes),
+        (None, Some(site)) => Some(site),
+        (None, None) => inferred(&hosted, sites, mistakes),
     };
     if let Some(site) = site {
         check_hosts(&hosted, site, sites, mistakes);

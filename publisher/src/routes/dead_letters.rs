@@ -14,12 +14,12 @@ use schemas::api::{
 use schemas::{AgentName, CacheName, ChosenLetters, Region, SiteName};
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::body;
 use super::invalidations::idempotency_key;
 use super::openapi::{At, Operation};
 use super::page::cursor;
 use super::parameters::Parameters;
+use crate::caller::Caller;
 use crate::handle::{Decision, LettersRequest, NotOrdered, PublisherHandle, Repeatable};
 use crate::problem::{Kind, Refused};
 
@@ -97,6 +97,7 @@ fn describe_order(operation: Operation<'_>) {
 
 async fn list(
     State(publisher): State<PublisherHandle>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<DeadLetterPage>, Refused> {
     let mut parameters = Parameters::read(&uri, &PARAMETERS);
@@ -105,7 +106,7 @@ async fn list(
         region: parameters.region("region", &publisher),
         agent: parameters.validated("agent"),
         cache: parameters.validated("cache"),
-        site: parameters.site("site", &publisher),
+        site: parameters.site_of("site", &caller, &publisher),
         text: parameters.text("text").map(str::to_owned),
     };
     let limit = parameters.limit();
@@ -122,12 +123,13 @@ async fn list(
 
 async fn one(
     State(publisher): State<PublisherHandle>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     uri: Uri,
 ) -> Result<Json<DeadLetterSummary>, Refused> {
     Parameters::read(&uri, &[]).finish()?;
     let letter = id.ok().and_then(|Path(id)| publisher.dead_letter(id));
-    letter.map(Json).ok_or_else(unknown)
+    letter.filter(|letter| caller.reads(&letter.site)).map(Json).ok_or_else(unknown)
 }
 
 fn unknown() -> Refused {
@@ -139,7 +141,7 @@ fn unknown() -> Refused {
 async fn decide_one(
     decision: Decision,
     State(publisher): State<PublisherHandle>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
@@ -151,9 +153,10 @@ async fn decide_one(
         Decision::Drop => Some(body::typed::<DropRequest>(&headers, body).await?.reason),
     };
     let Path(id) = id.map_err(|_| unknown())?;
-    let repeatable = idempotency_key(&headers)?.map(|key| Repeatable { caller: &caller, key });
+    let repeatable =
+        idempotency_key(&headers)?.map(|key| Repeatable { caller: caller.name(), key });
     let request = DeadLettersRequest { ids: vec![id], reason, ..DeadLettersRequest::default() };
-    match publisher.decide(decision, &request, &caller, repeatable).await {
+    match publisher.decide(decision, &request, caller.name(), repeatable).await {
         Err(NotOrdered::Invalid(mistakes)) if mistakes.iter().all(|it| it.pointer == "/ids") => {
             Err(unknown())
         }
@@ -164,7 +167,7 @@ async fn decide_one(
 async fn decide(
     decision: Decision,
     State(publisher): State<PublisherHandle>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -172,8 +175,8 @@ async fn decide(
     Parameters::read(&uri, &[]).finish()?;
     let key = idempotency_key(&headers)?;
     let request: DeadLettersRequest = body::typed(&headers, body).await?;
-    let repeatable = key.map(|key| Repeatable { caller: &caller, key });
-    let ordered = publisher.decide(decision, &request, &caller, repeatable).await?;
+    let repeatable = key.map(|key| Repeatable { caller: caller.name(), key });
+    let ordered = publisher.decide(decision, &request, caller.name(), repeatable).await?;
     Ok((StatusCode::ACCEPTED, Json(ordered)))
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::routing::{MethodRouter, get};
@@ -18,6 +18,7 @@ use schemas::{Region, SiteName};
 
 use super::openapi::At;
 use super::parameters::Parameters;
+use crate::caller::Caller;
 use crate::handle::{EventId, PublisherHandle};
 use crate::problem::{Kind, Refused};
 
@@ -55,11 +56,12 @@ struct Interest {
 
 async fn listen(
     State(publisher): State<PublisherHandle>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Refused> {
     let mut parameters = Parameters::read(&uri, &["site", "region"]);
-    let site = parameters.site("site", &publisher);
+    let site = parameters.site_of("site", &caller, &publisher);
     let interest = Interest { site, region: parameters.region("region", &publisher) };
     parameters.finish()?;
     let last = headers.get(LAST_EVENT_ID).map(|id| EventId::read(id.as_bytes()));

@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::{MethodRouter, post};
 use schemas::api::{FlushOrdered, FlushRequest};
 
-use super::auth::Caller;
 use super::body;
 use super::invalidations::idempotency_key;
 use super::openapi::At;
 use super::parameters::Parameters;
+use crate::caller::Caller;
 use crate::handle::{PublisherHandle, Repeatable};
 use crate::problem::{Kind, Refused};
 
@@ -29,7 +29,7 @@ pub(super) fn describe(mut at: At<'_>) {
 
 async fn flush(
     State(publisher): State<PublisherHandle>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -37,7 +37,7 @@ async fn flush(
     Parameters::read(&uri, &[]).finish()?;
     let key = idempotency_key(&headers)?;
     let request: FlushRequest = body::typed(&headers, body).await?;
-    let repeatable = key.map(|key| Repeatable { caller: &caller, key });
+    let repeatable = key.map(|key| Repeatable { caller: caller.name(), key });
     let ordered = publisher.flush(&request, repeatable).await?;
     Ok((StatusCode::ACCEPTED, Json(ordered)))
 }

@@ -4,13 +4,15 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use jiff::Timestamp;
 use tokio::time::timeout;
 use tracing::error;
 
-use super::auth::{self, Caller};
+use super::auth;
+use crate::caller::Caller;
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Reason, Refused};
 use crate::tokens::TokenBook;
@@ -27,9 +29,14 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Who asks, if that may pass.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+    pub(super) fn admit(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        now: Timestamp,
+    ) -> Result<Caller, Refused> {
         let tokens = self.tokens.as_ref().map(TokenBook::current);
-        auth::caller(tokens.as_deref(), headers)
+        auth::caller(tokens.as_deref(), headers, uri, now)
     }
 
     /// Sees to it that there is an answer, and counts what is refused.

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::Uri;
 use axum::routing::{MethodRouter, get};
 use schemas::api::Progress;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::openapi::At;
 use super::parameters::Parameters;
+use crate::caller::Caller;
 use crate::handle::PublisherHandle;
 use crate::problem::{Kind, Refused};
 
@@ -25,6 +26,7 @@ pub(super) fn describe(mut at: At<'_>) {
 
 async fn progress(
     State(publisher): State<PublisherHandle>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<Uuid>, PathRejection>,
     uri: Uri,
 ) -> Result<Json<Progress>, Refused> {
@@ -34,6 +36,7 @@ async fn progress(
         return Err(unknown("an invalidation's id is a UUID, as the answer to its request told"));
     };
     let progress = publisher.progress(id).await?;
+    let progress = progress.filter(|progress| caller.reads(&progress.facts.site));
     let detail = "neither this publisher's journal nor the log has it: nobody has accepted it, or longer ago than they \
                   keep it, or at a publisher that waits for its broker; ask that one";
     progress.map(Json).ok_or_else(|| unknown(detail))

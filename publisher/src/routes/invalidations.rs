@@ -13,12 +13,12 @@ use schemars::JsonSchema;
 use schemas::api::{Accepted, DryRun, InvalidationRequest, Progress, ProgressState};
 use tokio::time::timeout;
 
-use super::auth::Caller;
 use super::body;
 use super::openapi::At;
 use super::parameters::Parameters;
 use super::recent;
-use crate::handle::{AcceptError, PublisherHandle, Repeatable};
+use crate::caller::Caller;
+use crate::handle::{AcceptError, PublisherHandle};
 use crate::intake;
 use crate::problem::{Kind, Refused};
 use crate::tracker::Until;
@@ -59,6 +59,7 @@ pub(super) fn describe(mut at: At<'_>) {
             Kind::MediaType,
             Kind::Invalid,
             Kind::Conflict,
+            Kind::Overdrawn,
         ]);
 }
 
@@ -98,7 +99,7 @@ async fn publish_by_route(
 /// Publishes what `request` says.
 pub(super) async fn publish(
     publisher: &PublisherHandle,
-    Caller(caller): &Caller,
+    caller: &Caller,
     request: Request,
 ) -> Result<Response, Refused> {
     let (Parts { uri, headers, .. }, body) = request.into_parts();
@@ -106,15 +107,15 @@ pub(super) async fn publish(
     let key = idempotency_key(&headers)?;
     let (request, misread) = intake::read(body::json(&headers, body).await?);
     if !misread.is_empty() {
-        return Err(Refused::mistakes(Kind::Invalid, publisher.mistakes(&request, misread)));
+        return Err(Refused::mistakes(
+            Kind::Invalid,
+            publisher.mistakes(caller, &request, misread),
+        ));
     }
     if manner.dry_run {
-        let dry_run = publisher.dry_run(&request);
-        let dry_run = dry_run.map_err(|mistakes| Refused::mistakes(Kind::Invalid, mistakes))?;
-        return Ok(Json(dry_run).into_response());
+        return Ok(Json(publisher.dry_run(caller, &request)?).into_response());
     }
-    let repeatable = key.map(|key| Repeatable { caller, key });
-    let accepted = timeout(ACCEPT_WITHIN, publisher.accept_repeatable(&request, repeatable)).await;
+    let accepted = timeout(ACCEPT_WITHIN, publisher.accept_of(caller, &request, key)).await;
     let accepted = accepted
         .map_err(|_| Refused::new(Kind::Unavailable, "the journal is too slow; repeat later"))?
         .map_err(Refused::from)?;
@@ -194,6 +195,8 @@ impl From<AcceptError> for Refused {
                 Kind::Conflict,
                 "another body came under this Idempotency-Key within 24 h; take a new key",
             ),
+            AcceptError::Forbidden(mistakes) => Self::mistakes(Kind::Forbidden, mistakes),
+            AcceptError::Overdrawn(overdrawn) => overdrawn.into(),
             AcceptError::Unavailable(why) => Self::new(Kind::Unavailable, why),
         }
     }

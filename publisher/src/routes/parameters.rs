@@ -12,6 +12,7 @@ use schemas::{Refusal, Region, SiteName};
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
+use crate::caller::Caller;
 use crate::handle::PublisherHandle;
 use crate::problem::{Kind, Refused};
 
@@ -91,6 +92,20 @@ impl Parameters {
             return None;
         }
         Some(site)
+    }
+
+    /// The site to read of: one that there is and that the caller may read of.
+    pub(super) fn site_of(
+        &mut self,
+        name: &str,
+        caller: &Caller,
+        publisher: &PublisherHandle,
+    ) -> Option<SiteName> {
+        let site = self.site(name, publisher);
+        caller.reading(site).unwrap_or_else(|mistake| {
+            self.mistake(name, mistake);
+            None
+        })
     }
 
     /// A region that there is.

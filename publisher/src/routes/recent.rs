@@ -1,7 +1,7 @@
 //! `GET /v1/invalidations`: the recent ones, newest first.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::Uri;
 use schemas::api::{InvalidationSummary, Page, ProgressState};
 use schemas::{Region, SiteName};
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::openapi::At;
 use super::page::cursor;
 use super::parameters::Parameters;
+use crate::caller::Caller;
 use crate::handle::{ListRequest, PublisherHandle, StatusError};
 use crate::problem::{Kind, Refused};
 use crate::search::Filter;
@@ -39,20 +40,21 @@ pub(super) fn describe(at: &mut At<'_>) {
 
 pub(super) async fn list(
     State(publisher): State<PublisherHandle>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page<InvalidationSummary>>, Refused> {
-    let request = read(&uri, &publisher)?;
+    let request = read(&uri, &caller, &publisher)?;
     let (items, next) = publisher.list(request).await.map_err(refused)?;
     Ok(Json(Page { items, next_cursor: next.map(|id| cursor(CURSOR_VERSION, id.as_bytes())) }))
 }
 
-fn read(uri: &Uri, publisher: &PublisherHandle) -> Result<ListRequest, Refused> {
+fn read(uri: &Uri, caller: &Caller, publisher: &PublisherHandle) -> Result<ListRequest, Refused> {
     let mut parameters = Parameters::read(uri, &PARAMETERS);
     let now = publisher.now();
     let mut filter = Filter {
         since: parameters.moment("since", now),
         until: parameters.moment("until", now),
-        site: parameters.site("site", publisher),
+        site: parameters.site_of("site", caller, publisher),
         region: parameters.region("region", publisher),
         state: parameters
             .word("state", "is none of published, applied, final, blocked and no_agents"),

@@ -10,3 +10,4 @@ mod openapi;
 mod orders;
 mod recent;
 mod shapes;
+mod tokens;
