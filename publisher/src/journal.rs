@@ -8,6 +8,7 @@
 //!
 //! A commit takes whatever has come since the last one began, so it never waits when idle.
 
+mod ahead;
 mod commit;
 mod disk;
 mod failure;
@@ -19,6 +20,7 @@ mod open;
 mod pack;
 mod receipts;
 mod recent;
+mod replay;
 mod retention;
 mod seal;
 mod standing;

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use broker_adapter::{Message, Partition, Topic};
 use bytes::Bytes;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use redb::{Database, Error, WriteTransaction};
 use schemas::{Frame, Invalidation, LineId, PUBLISHERS_BOARD, Place, PublisherName};
 
 use draft::Draft;
 
+use super::ahead::{Ahead, Entry, Kept};
 use super::disk::Disk;
 use super::lookup::StoredFrame;
 use super::pack::{Scales, Weighed};
@@ -71,6 +73,7 @@ pub(super) struct Desk {
     pub(super) outlet: Outlet,
     pub(super) limits: Limits,
     pub(super) disk: Arc<Disk>,
+    pub(super) ahead: Option<Arc<Mutex<Ahead>>>,
     pub(super) streams: Arc<Streams>,
     /// Of every topic.
     pub(super) partitions: u32,
@@ -109,9 +112,11 @@ impl Desk {
         };
         let frames = draft.store_frames(self, now)?;
         let verdicts = draft.locate(judged, &frames)?;
-        let reaches = draft.finish(self.limits, now)?;
+        let (reaches, keys) = draft.finish(self.limits, now)?;
         self.append_to_log(&transaction, announcement.as_ref(), &frames, now)?;
-        transaction.commit().map_err(Error::from)?;
+        // What begins an incarnation is in no record.
+        let entry = announcement.is_none().then(|| self.entry(&frames, &reaches, keys, now));
+        self.make_durable(transaction, entry.as_ref())?;
         self.lines = Some(lines);
         self.show(&reaches, &frames, announcement.is_some());
         Ok(Outcome { verdicts, numbered: places(frames) })
@@ -125,8 +130,51 @@ impl Desk {
         let gone = expire(&mut tables, &mut states, self.limits, now, max)?;
         states.store(&mut tables)?;
         drop(tables);
-        transaction.commit().map_err(Error::from)?;
+        self.make_durable(transaction, None)?;
         Ok(gone >= max)
+    }
+
+    /// Makes the store keep for good what only the file before it keeps.
+    pub(super) fn settle(&mut self) -> Result<(), JournalError> {
+        let is_needed = |ahead: &Arc<Mutex<Ahead>>| ahead.lock().is_needed();
+        if self.ahead.as_ref().is_some_and(is_needed) {
+            self.make_durable(table::write(&self.database)?, None)?;
+        }
+        Ok(())
+    }
+
+    /// Commits; by a record alone where there is an entry.
+    fn make_durable(
+        &self,
+        transaction: WriteTransaction,
+        entry: Option<&Entry>,
+    ) -> Result<(), Error> {
+        match &self.ahead {
+            Some(ahead) => ahead.lock().commit(transaction, entry),
+            None => Ok(transaction.commit()?),
+        }
+    }
+
+    /// What this commit is, for whoever takes it again.
+    fn entry(
+        &self,
+        frames: &[Sealed],
+        reaches: &BTreeMap<Stream, Reach>,
+        keys: Vec<(Idempotency, Identity)>,
+        now: Timestamp,
+    ) -> Entry {
+        let kept = |sealed: &Sealed| Kept {
+            stream: sealed.stream,
+            sequence: sealed.sequence,
+            forwarded: reaches.get(&sealed.stream).map_or(0, |reach| reach.forwarded),
+            bytes: sealed.bytes.clone(),
+        };
+        Entry {
+            at: now,
+            shared: matches!(self.outlet, Outlet::Shared(_)),
+            frames: frames.iter().map(kept).collect(),
+            keys,
+        }
     }
 
     /// Where the log shares the database, it takes the frames in the same transaction.
@@ -158,7 +206,7 @@ impl Desk {
     }
 
     /// Tells everyone of a commit.
-    fn show(&self, reaches: &[(Stream, Reach)], frames: &[Sealed], announced: bool) {
+    fn show(&self, reaches: &BTreeMap<Stream, Reach>, frames: &[Sealed], announced: bool) {
         if let Outlet::Remote(_) = &self.outlet {
             for Sealed { stream, sequence, frame, bytes } in frames {
                 let first = Place { line: frame.line, number: frame.first };

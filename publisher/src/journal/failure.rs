@@ -23,6 +23,19 @@ pub enum JournalError {
         #[source]
         source: Arc<redb::Error>,
     },
+    /// The file before the store has lost something in its middle.
+    #[error(
+        "what the journal accepted last, {}, is damaged; restore the journal's folder from a backup, or move this file \
+         away to go on without what it holds",
+        path.display()
+    )]
+    DamagedAhead {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Arc<redb::Error>,
+    },
     /// The folder cannot be made or the file cannot be opened.
     #[error("cannot open the journal {}", path.display())]
     Open {

@@ -42,6 +42,23 @@ impl Stall {
     fn set(&self, waits: bool) {
         self.0.send_replace(waits);
     }
+
+    /// Does work that writes, as often as it takes while the disk is full.
+    pub(super) fn patiently(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
+        let mut done = work();
+        if !is_full(&done) {
+            return done;
+        }
+        warn!("the journal's disk is full: nothing is accepted until it has room");
+        self.set(true);
+        while is_full(&done) {
+            std::thread::park_timeout(TRY_EVERY);
+            done = work();
+        }
+        self.set(false);
+        info!("the journal's disk has room again");
+        done
+    }
 }
 
 /// A file whose writes wait while the disk is full.
@@ -64,22 +81,6 @@ impl<B> PatientFile<B> {
         }
         done
     }
-
-    fn patiently(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
-        let mut done = work();
-        if !is_full(&done) {
-            return done;
-        }
-        warn!("the journal's disk is full: nothing is accepted until it has room");
-        self.stall.set(true);
-        while is_full(&done) {
-            std::thread::park_timeout(TRY_EVERY);
-            done = work();
-        }
-        self.stall.set(false);
-        info!("the journal's disk has room again");
-        done
-    }
 }
 
 fn is_full(done: &io::Result<()>) -> bool {
@@ -97,7 +98,7 @@ impl<B: StorageBackend> StorageBackend for PatientFile<B> {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.noted(self.patiently(|| self.inner.set_len(len)))
+        self.noted(self.stall.patiently(|| self.inner.set_len(len)))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -105,7 +106,7 @@ impl<B: StorageBackend> StorageBackend for PatientFile<B> {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.noted(self.patiently(|| self.inner.write(offset, data)))
+        self.noted(self.stall.patiently(|| self.inner.write(offset, data)))
     }
 
     fn close(&self) -> io::Result<()> {

@@ -7,11 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, Error, StorageError};
 use tracing::info;
 
 use super::JournalError;
+use super::ahead::Ahead;
 use super::disk::Disk;
 use super::file::{PatientFile, Stall};
 use super::seal::Seal;
@@ -27,6 +29,8 @@ const CACHE_BYTES: usize = 16 << 20;
 pub struct JournalStore {
     pub(super) database: Arc<Database>,
     pub(super) disk: Arc<Disk>,
+    /// Where each commit is durable first; none of a journal in memory.
+    pub(super) ahead: Option<Arc<Mutex<Ahead>>>,
     seal: Option<Arc<Seal>>,
 }
 
@@ -62,8 +66,11 @@ impl JournalStore {
         });
         match opened {
             Ok(database) => {
-                let disk = Disk::of(folder.to_owned(), stall);
-                Ok(Self { database: Arc::new(database), disk: Arc::new(disk), seal: Some(seal) })
+                let database = Arc::new(database);
+                let ahead = Ahead::open(folder, &database, stall.clone())?;
+                let disk = Arc::new(Disk::of(folder.to_owned(), stall));
+                let ahead = Some(Arc::new(Mutex::new(ahead)));
+                Ok(Self { database, disk, ahead, seal: Some(seal) })
             }
             Err(error) => Err(refusal(path, error)),
         }
@@ -75,7 +82,7 @@ impl JournalStore {
             .create_with_backend(InMemoryBackend::new())
             .map_err(|error| JournalError::Store(Arc::new(error.into())))?;
         let (database, disk) = (Arc::new(database), Arc::new(Disk::boundless()));
-        Ok(Self { database, disk, seal: None })
+        Ok(Self { database, disk, ahead: None, seal: None })
     }
 
     /// Whoever used it has ended without an error: once its last clone is gone, the next start need not read all of it.

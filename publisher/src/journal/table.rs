@@ -10,6 +10,7 @@
 //! journal.keys         digest of who and key    -> (digest of request, id, line, number, accepted at)
 //! journal.key_times    (accepted at, digest)    -> ()
 //! journal.announced    ()                       -> the latest incarnation, as it stands on the board
+//! journal.ahead        ()                       -> the name of the records that follow, in the file before the store
 //! ```
 //!
 //! Times are microseconds. `forwarded` and `end` are the next sequences to forward and to commit.
@@ -39,6 +40,7 @@ pub(super) const KEY_TIMES: TableDefinition<(i64, [u8; 32]), ()> =
     TableDefinition::new("journal.key_times");
 pub(super) const ANNOUNCED: TableDefinition<(), &'static [u8]> =
     TableDefinition::new("journal.announced");
+pub(super) const AHEAD: TableDefinition<(), u128> = TableDefinition::new("journal.ahead");
 
 /// The time at which a line that still grows is closed.
 pub(super) const OPEN: i64 = i64::MAX;

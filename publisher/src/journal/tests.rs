@@ -1,6 +1,8 @@
 //! What the journal promises, over its life and its next ones.
 
+mod crashes;
 mod damage;
+mod files;
 mod keeping;
 mod lives;
 mod partitions;
@@ -15,6 +17,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::*;
+use files::Files;
 use lives::Lives;
 
 /// Runs on one thread under paused time, so that nothing but the test decides what is concurrent.
@@ -292,9 +295,7 @@ fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
             for _ in 0..10 {
                 promised.push(life.journal.accept(world.large(3_000), None).await.unwrap());
             }
-            let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
-            let other = TempDir::new().unwrap();
-            std::fs::copy(file.path(), other.path().join(file.file_name())).unwrap();
+            let other = Files::in_folder(folder.path()).lay_out();
             let reborn = Lives::new(JournalStore::open(other.path()).unwrap(), true);
             let next = reborn.begin();
             for receipt in &promised {
@@ -313,7 +314,7 @@ fn a_copy_taken_at_any_moment_opens_with_everything_that_was_promised() {
 fn a_journal_in_use_or_damaged_is_refused_by_name() {
     let folder = TempDir::new().unwrap();
     let open = JournalStore::open(folder.path()).unwrap();
-    let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let path = folder.path().join("journal.redb");
     let second = JournalStore::open(folder.path()).unwrap_err().to_string();
     assert_eq!(
         second,

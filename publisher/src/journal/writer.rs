@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use schemas::api::Durable;
 use schemas::{Invalidation, Place, PublisherName};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::commit::{Committed, Desk, Outcome, Wish};
 use super::pack::{Scales, Weighed};
@@ -27,6 +27,8 @@ const GROUP_MAX: usize = 1_024;
 const WAITING_KIB_MAX: u32 = 8 * 1_024;
 /// How often old things leave, if no commit takes them along.
 const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// How long after the last commit the store keeps for good what the file before it does.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
 /// So many frames and keys leave in one transaction.
 const TIDY_MAX: usize = 1_000;
 
@@ -69,7 +71,7 @@ impl Drop for LastWord {
 impl JournalSetup {
     /// The journal, and the component that it needs running. Blocks on the disk.
     pub(crate) fn open(self) -> Result<(Journal, Writer), JournalError> {
-        let JournalStore { database, disk, .. } = self.store;
+        let JournalStore { database, disk, ahead, .. } = self.store;
         table::create(&database, Stream::all(self.partitions))?;
         let streams = Arc::new(Streams::new(lookup::reaches(&database)?));
         let ended = lookup::lines(&database)?.into_iter().map(|(line, _)| line).collect();
@@ -81,6 +83,7 @@ impl JournalSetup {
             outlet: self.outlet,
             limits: self.limits,
             disk: Arc::clone(&disk),
+            ahead,
             streams: Arc::clone(&streams),
             partitions: self.partitions,
             lines: None,
@@ -116,16 +119,21 @@ impl Writer {
     async fn write_until(mut self, stop: Stop) -> Result<(), BoxError> {
         let mut tidy = interval_at(Instant::now() + TIDY_EVERY, TIDY_EVERY);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut group = Vec::new();
+        let (mut group, mut settle_at) = (Vec::new(), None);
         loop {
             tokio::select! {
                 () = stop.requested() => break,
                 _ = tidy.tick() => self.tidy().await?,
+                () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
+                    self.settle().await?;
+                    settle_at = None;
+                }
                 taken = self.queue.recv_many(&mut group, GROUP_MAX) => {
                     if taken == 0 {
                         break;
                     }
                     self.commit(&mut group).await?;
+                    settle_at = Some(Instant::now() + SETTLE_AFTER);
                 }
             }
         }
@@ -174,6 +182,11 @@ impl Writer {
     async fn write(&self, wishes: Vec<Wish>) -> Result<Outcome, JournalError> {
         let (desk, now) = (Arc::clone(&self.desk), self.clock.now());
         blocking(move || desk.lock().commit(wishes, now)).await
+    }
+
+    async fn settle(&self) -> Result<(), JournalError> {
+        let desk = Arc::clone(&self.desk);
+        blocking(move || desk.lock().settle()).await
     }
 
     async fn tidy(&self) -> Result<(), JournalError> {

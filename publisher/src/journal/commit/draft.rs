@@ -12,7 +12,7 @@ use super::super::pack::Weighed;
 use super::super::retention::{States, expire, make_room};
 use super::super::stream::{Reach, Stream};
 use super::super::tables::Tables;
-use super::super::{Identity, Limits, Refusal};
+use super::super::{Idempotency, Identity, Limits, Refusal};
 use super::{Committed, Desk, Lines, Sealed, Wish};
 use crate::outlet::Outlet;
 
@@ -21,6 +21,9 @@ const EXPIRED_PER_COMMIT: usize = 64;
 
 /// What became of a wish, before its frame is known.
 pub(super) type Judged = Result<Identity, Refusal>;
+
+/// How far every stream has come, and what idempotency keys became.
+pub(super) type Finished = (BTreeMap<Stream, Reach>, Vec<(Idempotency, Identity)>);
 
 /// A commit in the making.
 pub(super) struct Draft<'t> {
@@ -32,6 +35,8 @@ pub(super) struct Draft<'t> {
     partitions: u32,
     lines: Lines,
     numbered: BTreeMap<Stream, Numbered>,
+    /// What idempotency keys became.
+    keys: Vec<(Idempotency, Identity)>,
 }
 
 /// The wishes of one stream that got numbers.
@@ -64,6 +69,7 @@ impl<'t> Draft<'t> {
             partitions: desk.partitions,
             lines: Arc::clone(lines),
             numbered: BTreeMap::new(),
+            keys: Vec::new(),
         })
     }
 
@@ -95,6 +101,7 @@ impl<'t> Draft<'t> {
         };
         if let Some(asked) = &idempotency {
             self.tables.keep_key(asked, identity)?;
+            self.keys.push((*asked, identity));
         }
         let numbered = self.numbered.entry(self.stream(&weighed));
         let new = || Numbered { line: place.line, first: place.number, wishes: Vec::new() };
@@ -184,15 +191,12 @@ impl<'t> Draft<'t> {
             .collect()
     }
 
-    /// Stores how far every stream has come, and answers that.
-    pub(super) fn finish(
-        mut self,
-        limits: Limits,
-        now: Timestamp,
-    ) -> Result<Vec<(Stream, Reach)>, Error> {
+    /// Stores how far every stream has come, and answers that and what keys became.
+    pub(super) fn finish(mut self, limits: Limits, now: Timestamp) -> Result<Finished, Error> {
         let Self { tables, states, .. } = &mut self;
         expire(tables, states, limits, now, EXPIRED_PER_COMMIT)?;
         states.store(tables)?;
-        Ok(states.all().map(|(stream, state)| (stream, Reach::from(state))).collect())
+        let reach = |(stream, state)| (stream, Reach::from(state));
+        Ok((states.all().map(reach).collect(), self.keys))
     }
 }
