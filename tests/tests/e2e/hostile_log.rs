@@ -66,6 +66,8 @@ fn unreadable() -> Vec<Bytes> {
         forged(|bytes| bytes[5] = 2),
         forged(|bytes| bytes[2] = 2),
         forged(|bytes| bytes[3] = 99),
+        forged(|bytes| bytes[6] = 2),
+        // Said to be signed, and it is not.
         forged(|bytes| bytes[6] = 1),
         forged(|bytes| replace(bytes, b"--", b"\r\n")),
         forged(|bytes| replace(bytes, b"--", b"\0 ")),

@@ -23,7 +23,7 @@ const KEY_NAME_BYTES: usize = 8;
 pub(crate) async fn forged(broker: &dyn Broker) -> Vec<(&'static str, Bytes)> {
     let (genuine, moved) = (newest(broker, NORMAL).await, newest(broker, CRITICAL).await);
     let bare = without_signature(&genuine);
-    let mut pretending = by_a_stranger(lie()).to_vec();
+    let mut pretending = by_a_stranger(&lie()).to_vec();
     let key_name = genuine.len() - SIGNED_BYTES..genuine.len() - SIGNED_BYTES + KEY_NAME_BYTES;
     let at = pretending.len() - SIGNED_BYTES;
     pretending[at..at + KEY_NAME_BYTES].copy_from_slice(&genuine[key_name]);
@@ -31,7 +31,7 @@ pub(crate) async fn forged(broker: &dyn Broker) -> Vec<(&'static str, Bytes)> {
         ("unsigned", lie()),
         ("unsigned", loss()),
         ("unsigned", bare),
-        ("unknown_key", by_a_stranger(loss())),
+        ("unknown_key", by_a_stranger(&loss())),
         ("wrong_signature", with_checksum(pretending)),
         ("wrong_signature", altered(&genuine)),
         ("wrong_signature", moved),
@@ -85,9 +85,9 @@ fn loss() -> Bytes {
     }))
 }
 
-fn by_a_stranger(message: Bytes) -> Bytes {
+fn by_a_stranger(message: &Bytes) -> Bytes {
     let key = SigningKey::generate().expect("random bits");
-    wire::sign(&message, Spot { topic: NORMAL.name(), partition: 0 }, &key).expect("a message")
+    wire::sign(message, Spot { topic: NORMAL.name(), partition: 0 }, &key).expect("a message")
 }
 
 fn without_signature(genuine: &Bytes) -> Bytes {
