@@ -56,12 +56,16 @@ impl Clients {
         Ok(Self { connections, page: Arc::default() })
     }
 
-    /// Each publishes one URL after the other for that long.
-    pub(crate) async fn publish_for(self, time: Duration) -> anyhow::Result<Published> {
+    /// Each publishes so many URLs after the others for that long.
+    pub(crate) async fn publish_for(
+        self,
+        time: Duration,
+        urls_each: u64,
+    ) -> anyhow::Result<Published> {
         let began = Instant::now();
         let mut clients = JoinSet::new();
         for connection in self.connections {
-            clients.spawn(client(connection, Arc::clone(&self.page), began + time));
+            clients.spawn(client(connection, Arc::clone(&self.page), began + time, urls_each));
         }
         let mut all = Published::default();
         while let Some(answers) = clients.join_next().await {
@@ -78,19 +82,25 @@ async fn client(
     mut connection: TcpStream,
     page: Arc<AtomicU64>,
     until: Instant,
+    urls_each: u64,
 ) -> anyhow::Result<Vec<Answer>> {
     let mut answers = Vec::new();
     let mut buffer = [0; ANSWER_BYTES_MAX];
     while Instant::now() < until {
-        let request = request(page.fetch_add(1, Ordering::Relaxed));
+        let request = request(page.fetch_add(urls_each, Ordering::Relaxed), urls_each);
         let asking = exchange(&mut connection, request.as_bytes(), &mut buffer);
         answers.push(timeout(ANSWER_WITHIN, asking).await??);
     }
     Ok(answers)
 }
 
-fn request(page: u64) -> String {
-    let body = format!(r#"{{"urls":["https://{HOST}/page/{page}"]}}"#);
+fn request(first: u64, count: u64) -> String {
+    let mut urls = String::new();
+    for page in first..first + count {
+        let separator = if page == first { "" } else { "," };
+        urls.extend([separator, "\"https://", HOST, "/page/", &page.to_string(), "\""]);
+    }
+    let body = format!(r#"{{"urls":[{urls}]}}"#);
     format!(
         "POST /v1/invalidations HTTP/1.1\r\nhost: publisher\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -164,6 +174,13 @@ mod tests {
         let body = whole_body(bytes.as_bytes()).expect("no error").expect("a body");
         let id = ID.parse().expect("an id");
         assert_eq!(Answer::parse(body).expect("an answer"), Answer { id, at_broker: true });
+    }
+
+    #[test]
+    fn a_request_names_as_many_urls_as_it_is_told_to() {
+        let request = request(7, 2);
+        let body = format!(r#"{{"urls":["https://{HOST}/page/7","https://{HOST}/page/8"]}}"#);
+        assert!(request.ends_with(&format!("content-length: {}\r\n\r\n{body}", body.len())));
     }
 
     #[test]

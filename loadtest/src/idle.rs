@@ -82,7 +82,7 @@ impl Idle {
             "ratio_reported_p99": ratio(ours.p99_us, told.p99_us),
             "notes": [
                 "ours: accepted to report received, on the publisher's clock: with a broker, the report travels over it too",
-                "ours syncs twice: the journal's store first writes what is new, then that it counts",
+                "ours syncs once, as the baseline does; `serve` stores the report on its own log too, with two more syncs",
                 "baseline: one fdatasync of 512 bytes, then, where there is a broker, one publish until a waiting consumer has it, then one PURGE by key on a kept connection",
                 "baseline_reported: the same, and then, where there is a broker, one more publish until a waiting consumer has it",
             ],

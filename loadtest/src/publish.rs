@@ -30,6 +30,9 @@ pub(crate) struct Publish {
     /// Clients, each with one request under way
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: u16,
+    /// URLs of each request, of which each counts
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    per_request: u64,
 }
 
 /// What clients were told.
@@ -52,9 +55,11 @@ impl Publish {
     async fn round(&self, api: SocketAddr) -> anyhow::Result<(Round, Acknowledged)> {
         let clients = Clients::connect(api, self.clients.into()).await?;
         let before = Cpu::now()?;
-        let published = clients.publish_for(Duration::from_secs(self.seconds)).await?;
+        let published =
+            clients.publish_for(Duration::from_secs(self.seconds), self.per_request).await?;
         let cpu = Cpu::now()?.since(&before);
-        let round = Round { count: published.ids.len() as u64, took: published.took, cpu };
+        let count = published.ids.len() as u64 * self.per_request;
+        let round = Round { count, took: published.took, cpu };
         let mut ids = published.ids;
         let in_journal = published.in_journal.len();
         ids.extend(published.in_journal);

@@ -47,8 +47,9 @@ impl Publish {
             "acknowledged": acknowledged.ids.len(),
             "on_log": on_log.len(),
             "clients": self.clients,
+            "per_request": self.per_request,
             "notes": [
-                "closed loop: each client sends its next request after the last answer, one invalidation of one URL each",
+                "closed loop: each client sends its next request after the last answer, with per_request URLs, of which each counts",
                 "ours: the publisher of `serve` without the agent beside it, numbering and appending in one commit",
                 "baseline: the same clients at a server that stores the same body in redb before its answer, with the same durability and quick repair, all bodies that wait in one commit",
                 "baseline_http: the same clients at a server that reads the same body and sends a fixed answer of the same size",

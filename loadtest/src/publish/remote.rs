@@ -59,9 +59,10 @@ impl Publish {
             "acknowledged_by_the_journal_only": acknowledged.in_journal,
             "log": verdict,
             "clients": self.clients,
+            "per_request": self.per_request,
             "notes": [
-                "closed loop: each client sends its next request after the last answer, one invalidation of one URL each",
-                "ours: answers with durable = broker; baseline: the broker's own client, pipelined, messages of one invalidation",
+                "closed loop: each client sends its next request after the last answer, with per_request URLs, of which each counts",
+                "ours: answers with durable = broker; baseline: the broker's own client, pipelined, messages of one invalidation of one URL",
                 "baseline_http: the same clients at a server that reads the same body and sends a fixed answer of the same size, without journal or broker",
                 "ceiling: baseline_http against baseline, which no API of one request for each invalidation exceeds here",
                 "lost: acknowledged ids that the log does not hold exactly once; its numbers were found without a gap",
