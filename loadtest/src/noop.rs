@@ -2,7 +2,7 @@
 
 use agent::driver::{Batch, Driver, Fetches, PurgeError};
 use async_trait::async_trait;
-use schemas::{Abilities, Ability};
+use schemas::Abilities;
 
 /// More than any lane puts into a batch.
 const BATCH_SELECTORS_MAX: u32 = 1_000;
@@ -14,17 +14,7 @@ pub(crate) struct NoOp;
 #[async_trait]
 impl Driver for NoOp {
     async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        Ok(Abilities {
-            url: Ability::Supported,
-            url_any_query: Ability::Supported,
-            prefix: Ability::Supported,
-            tag: Ability::Supported,
-            key: Ability::NotHeld,
-            everything: Ability::Supported,
-            soft: false,
-            batch_selectors_max: BATCH_SELECTORS_MAX,
-            manner: "nothing".to_owned(),
-        })
+        Ok(Abilities::of_pages(BATCH_SELECTORS_MAX, "nothing"))
     }
 
     async fn purge(&self, _: &Batch) -> Result<Fetches, PurgeError> {

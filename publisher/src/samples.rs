@@ -46,15 +46,5 @@ pub(crate) fn report(agent: &str, region: &str, lane: LaneReport) -> Report {
 
 /// Everything can be purged.
 pub(crate) fn all_supported() -> Abilities {
-    Abilities {
-        url: Ability::Supported,
-        url_any_query: Ability::Supported,
-        prefix: Ability::Supported,
-        tag: Ability::Supported,
-        key: Ability::Supported,
-        everything: Ability::Supported,
-        soft: true,
-        batch_selectors_max: 100,
-        manner: "all".to_owned(),
-    }
+    Abilities { key: Ability::Supported, soft: true, ..Abilities::of_pages(100, "all") }
 }

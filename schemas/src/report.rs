@@ -193,6 +193,21 @@ pub struct Abilities {
 }
 
 impl Abilities {
+    /// Of a cache of pages that understands every kind of selector and removes what it purges.
+    pub fn of_pages(batch_selectors_max: u32, manner: impl Into<String>) -> Self {
+        Self {
+            url: Ability::Supported,
+            url_any_query: Ability::Supported,
+            prefix: Ability::Supported,
+            tag: Ability::Supported,
+            key: Ability::NotHeld,
+            everything: Ability::Supported,
+            soft: false,
+            batch_selectors_max,
+            manner: manner.into(),
+        }
+    }
+
     /// What it can do with selectors of `kind`.
     pub fn of(&self, kind: SelectorKind) -> Ability {
         match kind {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::http::header::{HOST, RETRY_AFTER};
 use axum::http::{HeaderMap, Request, Response, StatusCode};
-use schemas::{Abilities, Ability};
+use schemas::Abilities;
 use serde::Deserialize;
 use tracing::trace;
 
@@ -98,17 +98,7 @@ impl Driver for Edge {
         if one != other {
             return Err(unavailable(Objection::Several { endpoint: self.link.endpoint().clone() }));
         }
-        Ok(Abilities {
-            url: Ability::Supported,
-            url_any_query: Ability::Supported,
-            prefix: Ability::Supported,
-            tag: Ability::Supported,
-            key: Ability::NotHeld,
-            everything: Ability::Supported,
-            soft: false,
-            batch_selectors_max: protocol::SELECTORS_MAX,
-            manner: format!("purgebus edge {}", one.version),
-        })
+        Ok(Abilities::of_pages(protocol::SELECTORS_MAX, format!("purgebus edge {}", one.version)))
     }
 
     async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {

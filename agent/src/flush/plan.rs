@@ -183,12 +183,7 @@ mod tests {
                 url,
                 url_any_query: url,
                 prefix,
-                tag: Ability::Supported,
-                key: Ability::NotHeld,
-                everything: Ability::Supported,
-                soft: false,
-                batch_selectors_max: 100,
-                manner: "a model".to_owned(),
+                ..Abilities::of_pages(100, "a model")
             });
             extent
         };

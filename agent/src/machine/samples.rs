@@ -7,8 +7,8 @@ use std::time::Duration;
 use broker_adapter::{Partition, Position};
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Ability, Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Number,
-    Priority, PublisherName, Selector, Site, Sites,
+    Abilities, Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Number, Priority,
+    PublisherName, Selector, Site, Sites,
 };
 
 use super::Purpose;
@@ -37,18 +37,7 @@ pub(super) fn purpose(config: LaneConfig, rebounds: Vec<Duration>) -> Purpose {
 
 /// Everything can be purged, but for raw keys, which the cache does not hold.
 pub(super) fn abilities(batch_selectors_max: u32) -> Abilities {
-    let yes = Ability::Supported;
-    Abilities {
-        url: yes,
-        url_any_query: yes,
-        prefix: yes,
-        tag: yes,
-        key: Ability::NotHeld,
-        everything: yes,
-        soft: false,
-        batch_selectors_max,
-        manner: "a model".to_owned(),
-    }
+    Abilities::of_pages(batch_selectors_max, "a model")
 }
 
 /// The one publisher.

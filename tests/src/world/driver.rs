@@ -20,17 +20,7 @@ pub(super) struct Model {
 impl Driver for Model {
     async fn abilities(&self) -> Result<Abilities, PurgeError> {
         self.answer().await?;
-        Ok(Abilities {
-            url: Ability::Supported,
-            url_any_query: Ability::Supported,
-            prefix: self.prefixes,
-            tag: Ability::Supported,
-            key: Ability::NotHeld,
-            everything: Ability::Supported,
-            soft: false,
-            batch_selectors_max: 100,
-            manner: "a model".to_owned(),
-        })
+        Ok(Abilities { prefix: self.prefixes, ..Abilities::of_pages(100, "a model") })
     }
 
     async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {

@@ -34,17 +34,10 @@ pub(super) struct Model {
 #[async_trait]
 impl Driver for Model {
     async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        let yes = Ability::Supported;
         Ok(Abilities {
-            url: yes,
-            url_any_query: yes,
-            prefix: yes,
-            tag: yes,
-            key: yes,
-            everything: yes,
+            key: Ability::Supported,
             soft: self.softens,
-            batch_selectors_max: 100,
-            manner: "a model".to_owned(),
+            ..Abilities::of_pages(100, "a model")
         })
     }
 
