@@ -189,7 +189,7 @@ fn a_lane_with_something_new_goes_on_from_the_latest_cursor_that_knows_it() {
 #[test]
 fn who_was_away_goes_on_from_the_cursor_of_one_who_was_not() {
     // The log of an hour is told of for a day longer.
-    for (there, found) in [(7 * DAY, false), (9 * DAY, true)] {
+    for (there, found) in [(7 * DAY, false), (8 * DAY, true), (9 * DAY, true)] {
         let mut lane = lane_from(&theirs(Timestamp::UNIX_EPOCH), later(9 * DAY));
         assert_eq!(lane.flush_cause(), Some(Cause::Away));
         lane.tick(Moment::ZERO);
@@ -198,6 +198,22 @@ fn who_was_away_goes_on_from_the_cursor_of_one_who_was_not() {
         assert_eq!(cursor.is_some(), found);
         assert!(flushes(&mut lane, Moment::ZERO), "it has not gone on from there");
     }
+}
+
+#[test]
+fn who_share_a_cache_do_not_all_flush_what_is_new_at_once() {
+    let mut before = theirs(Timestamp::UNIX_EPOCH);
+    before.templates.clear();
+    let due = |seed| {
+        let mut purpose = purpose();
+        purpose.config.flush_spread = Duration::from_mins(10);
+        let rng = fastrand::Rng::with_seed(seed);
+        let mut lane = Machine::new(purpose, Some(&before), None, rng, Moment::ZERO);
+        lane.begin_asking_others();
+        lane.flush_at().expect("a flush")
+    };
+    let due: BTreeSet<Moment> = (0..9).map(due).collect();
+    assert!(due.len() == 9 && due.iter().all(|at| *at <= Duration::from_secs(30)), "{due:?}");
 }
 
 proptest! {
