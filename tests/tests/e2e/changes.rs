@@ -65,12 +65,18 @@ async fn publish_during(house: &House, changed: impl Future<Output = ()>) -> Vec
     accepted
 }
 
-/// None of it is lost: all owed caches say so, and both were seen to be purged.
-async fn nothing_is_lost(house: &House, accepted: &[(Uuid, String)]) {
-    for (id, name) in accepted {
+/// All caches that owe it say that they have purged it.
+async fn is_final(house: &House, accepted: &[(Uuid, String)]) {
+    for (id, _) in accepted {
         eventually("final", async || house.api().status(*id).await.state == ProgressState::Final)
             .await;
         assert!(house.api().status(*id).await.missing.is_empty());
+    }
+}
+
+/// None of it is lost: both caches were seen to be purged of it.
+async fn nothing_is_lost(house: &House, accepted: &[(Uuid, String)]) {
+    for (_, name) in accepted {
         house.caches.redis_witness.saw(&redis_key(name)).await;
         house.caches.varnish_witness.saw(&varnish_key(name)).await;
     }
@@ -94,6 +100,7 @@ async fn a_changed_cache_begins_anew_and_one_comes_and_goes_while_the_others_pur
         lives(&house, "added") == (PRIORITIES, 0) && house.api().is_ready().await
     });
     accepted.extend(publish_during(&house, added).await);
+    is_final(&house, &accepted).await;
     nothing_is_lost(&house, &accepted).await;
     assert!(has_gauges(&house, "added").await);
 
@@ -102,9 +109,15 @@ async fn a_changed_cache_begins_anew_and_one_comes_and_goes_while_the_others_pur
         lives(&house, "added") == (PRIORITIES, PRIORITIES) && !has_gauges(&house, "added").await
     });
     let accepted = publish_during(&house, removed).await;
+    nothing_is_lost(&house, &accepted).await;
     let retired = house.api().delete("/v1/agents/edge-1?force=true").await;
     assert!(retired.expect("an answer").is_success(), "what is gone owes on until this");
-    nothing_is_lost(&house, &accepted).await;
+    eventually("what is gone is forgotten", async || {
+        let [gone, here] = [house.api().lanes("added").await, house.api().lanes("varnish").await];
+        gone.is_empty() && !here.is_empty()
+    })
+    .await;
+    house.api().publish_until("final", &tag("after")).await;
 
     assert_eq!(lives(&house, "varnish"), (PRIORITIES, 0), "{}", house.serve.log_tail());
     assert_eq!(lives(&house, "redis"), (2 * PRIORITIES, PRIORITIES));
