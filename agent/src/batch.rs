@@ -1,8 +1,9 @@
 //! What waits to be purged: equal selectors once, narrower ones riding on wider ones, packed into batches.
 
-use std::collections::hash_map::Entry::{Occupied, Vacant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use ahash::RandomState;
+use hashbrown::HashTable;
 use jiff::Timestamp;
 use schemas::{Mode, Place, SelectorKind};
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use crate::Moment;
 use crate::driver::{Batch, Purge};
 use crate::map::Map;
+use crate::sequence::Sequence;
 
 /// Who waits for a purge.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,6 +45,7 @@ pub(crate) struct Entry {
     pub(crate) waiters: Vec<Waiter>,
     /// What it covers: heard before it started.
     pub(crate) riders: Vec<Entry>,
+    hash: u64,
     turn: u64,
     since: Moment,
     rebound: bool,
@@ -67,8 +70,10 @@ impl Taken {
 /// Everything that waits, in the order heard.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<u64, Entry>,
-    turns: Map<Purge, u64>,
+    waiting: Sequence<Entry>,
+    /// The turn of each purge that waits; its entry knows the hash.
+    turns: HashTable<u64>,
+    hasher: RandomState,
     halves: VecDeque<Vec<Entry>>,
     next_turn: u64,
     broad: usize,
@@ -91,31 +96,49 @@ impl Queue {
 
     /// The entry of `purge`, which is always there.
     fn entry(&mut self, purge: Purge, now: Moment) -> Option<&mut Entry> {
-        match self.turns.entry(purge) {
-            Occupied(turn) => self.waiting.get_mut(turn.get()),
-            Vacant(place) => {
-                let turn = self.next_turn;
-                self.next_turn += 1;
-                let purge = place.key().clone();
-                self.broad += usize::from(is_broad(&purge));
-                place.insert(turn);
-                let (waiters, riders) = (Vec::with_capacity(1), Vec::new());
-                let entry = Entry { purge, waiters, riders, turn, since: now, rebound: false };
-                Some(self.waiting.entry(turn).or_insert(entry))
-            }
-        }
+        let hash = self.hasher.hash_one(&purge);
+        let known = self.turn(hash, &purge);
+        let turn = known.unwrap_or_else(|| {
+            let turn = self.next_turn;
+            self.next_turn += 1;
+            let (waiters, riders) = (Vec::with_capacity(1), Vec::new());
+            self.insert(Entry { purge, waiters, riders, hash, turn, since: now, rebound: false });
+            turn
+        });
+        self.waiting.get_mut(turn)
+    }
+
+    fn turn(&self, hash: u64, purge: &Purge) -> Option<u64> {
+        let is = |turn: &u64| self.waiting.get(*turn).is_some_and(|entry| entry.purge == *purge);
+        self.turns.find(hash, is).copied()
+    }
+
+    fn has(&self, purge: &Purge) -> bool {
+        self.turn(self.hasher.hash_one(purge), purge).is_some()
     }
 
     fn insert(&mut self, entry: Entry) {
         self.broad += usize::from(is_broad(&entry.purge));
-        self.turns.insert(entry.purge.clone(), entry.turn);
-        self.waiting.insert(entry.turn, entry);
+        let Self { waiting, turns, .. } = self;
+        let (hash, turn) = (entry.hash, entry.turn);
+        waiting.insert(turn, entry);
+        let hash_of = |turn: &u64| waiting.get(*turn).map_or(0, |entry| entry.hash);
+        turns.insert_unique(hash, turn, hash_of);
     }
 
     fn remove(&mut self, purge: &Purge) -> Option<Entry> {
-        let turn = self.turns.remove(purge)?;
-        self.broad -= usize::from(is_broad(purge));
-        self.waiting.remove(&turn)
+        let turn = self.turn(self.hasher.hash_one(purge), purge)?;
+        let entry = self.waiting.remove(turn)?;
+        self.removed(&entry);
+        Some(entry)
+    }
+
+    /// This one does not wait any more.
+    fn removed(&mut self, entry: &Entry) {
+        self.broad -= usize::from(is_broad(&entry.purge));
+        if let Ok(turn) = self.turns.find_entry(entry.hash, |turn| *turn == entry.turn) {
+            turn.remove();
+        }
     }
 
     /// Takes the next batch of at most `max` selectors; what a wider one includes rides on it.
@@ -130,9 +153,9 @@ impl Queue {
             return taken;
         }
         let mut places: Map<Purge, usize> = Map::default();
-        while let Some(first) = self.waiting.first_key_value().map(|(_, entry)| &entry.purge) {
+        while let Some(first) = self.waiting.first().map(|(_, entry)| &entry.purge) {
             let first = first.clone();
-            let here = |wider: &Purge| places.contains_key(wider) || self.turns.contains_key(wider);
+            let here = |wider: &Purge| places.contains_key(wider) || self.has(wider);
             let next = coverers(&first).find(here).unwrap_or_else(|| first.clone());
             if let Some(place) = places.get(&next) {
                 let rider = self.remove(&first);
@@ -153,9 +176,9 @@ impl Queue {
     /// Where nothing is broad, nothing rides.
     fn take_plain(&mut self, max: usize, expired: &impl Fn(&Waiter) -> bool, taken: &mut Taken) {
         while taken.entries.len() < max
-            && let Some((_, entry)) = self.waiting.pop_first()
+            && let Some(entry) = self.waiting.pop_first()
         {
-            self.turns.remove(&entry.purge);
+            self.removed(&entry);
             taken.entries.extend(alive(entry, expired, &mut taken.expired));
         }
     }
@@ -198,7 +221,7 @@ impl Queue {
         if let Some(half) = self.halves.front() {
             return half.first().map(|entry| entry.since);
         }
-        self.waiting.first_key_value().map(|(_, entry)| entry.since)
+        self.waiting.first().map(|(_, entry)| entry.since)
     }
 
     /// Whether halves of a refused batch come next.
@@ -240,176 +263,4 @@ pub(crate) fn coverers(purge: &Purge) -> impl Iterator<Item = Purge> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use schemas::{LineId, Selector};
-
-    use super::*;
-
-    fn number(number: u64) -> Waiter {
-        let place = Place { line: LineId::from_bytes([7; 16]), number };
-        Waiter::Number { place, expires_at: None }
-    }
-
-    fn purge(selector: Selector) -> Purge {
-        Purge::new("main".parse().expect("a name"), selector, Mode::Hard)
-    }
-
-    fn url(path: &str) -> Selector {
-        let url: schemas::Url =
-            format!("https://www.example.com{path}").parse().expect("a valid url");
-        let query = schemas::QueryMatch::Exact(url.query);
-        Selector::Url { scheme: url.scheme, host: url.host, path: url.path, query }
-    }
-
-    fn prefix(path: &str) -> Selector {
-        Selector::Prefix {
-            host: "www.example.com".parse().expect("a host"),
-            path: path.parse().expect("a path"),
-        }
-    }
-
-    fn selector() -> impl Strategy<Value = Selector> {
-        let path =
-            prop::collection::vec("[ab]", 0..4).prop_map(|parts| format!("/{}", parts.join("/")));
-        prop_oneof![
-            6 => path.clone().prop_map(|path| url(&path)),
-            2 => path.prop_map(|path| prefix(&path)),
-            2 => "[xy]".prop_map(|tag| Selector::Tag(tag.parse().expect("a tag"))),
-            1 => Just(Selector::Everything),
-        ]
-    }
-
-    /// What a purge of `wider` removes, said without the code under test.
-    fn includes(wider: &Purge, narrower: &Purge) -> bool {
-        let selectors = match (&wider.selector, &narrower.selector) {
-            (a, b) if a == b => true,
-            (Selector::Everything, _) => true,
-            (
-                Selector::Prefix { path, .. },
-                Selector::Url { path: below, .. } | Selector::Prefix { path: below, .. },
-            ) => {
-                let (path, below) = (path.as_str(), below.as_str());
-                path == below
-                    || below
-                        .strip_prefix(path)
-                        .is_some_and(|rest| path.ends_with('/') || rest.starts_with('/'))
-            }
-            _ => false,
-        };
-        selectors && wider.mode >= narrower.mode
-    }
-
-    fn waiters_of(entries: &[Entry], told: &mut Vec<Waiter>) {
-        for entry in entries {
-            told.extend(entry.waiters.iter().cloned());
-            waiters_of(&entry.riders, told);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_waiter_is_served_once_by_a_purge_that_includes_its_own(
-            heard in prop::collection::vec((selector(), any::<bool>()), 1..60),
-            max in 1usize..8,
-            failing in prop::collection::vec(0u8..3, 0..20),
-        ) {
-            let mut queue = Queue::default();
-            let mut wanted = std::collections::HashMap::new();
-            for (at, (selector, soft)) in heard.iter().enumerate() {
-                let purge = Purge { mode: if *soft { Mode::Soft } else { Mode::Hard }, ..purge(selector.clone()) };
-                wanted.insert(number(at as u64), purge.clone());
-                queue.add(purge, number(at as u64), Moment::ZERO);
-            }
-            let mut failing = failing.into_iter();
-            let mut served = Vec::new();
-            while queue.len() > 0 {
-                let taken = queue.take(max, &|_| false);
-                prop_assert!(!taken.entries.is_empty() && taken.entries.len() <= max);
-                match failing.next() {
-                    Some(0) => queue.restore(taken.entries),
-                    Some(1) if taken.entries.len() > 1 => queue.split(taken.entries),
-                    _ => {
-                        for entry in &taken.entries {
-                            let mut told = Vec::new();
-                            waiters_of(std::slice::from_ref(entry), &mut told);
-                            for waiter in &told {
-                                prop_assert!(includes(&entry.purge, &wanted[waiter]), "{} for {}", entry.purge.selector, wanted[waiter].selector);
-                            }
-                            served.extend(told);
-                        }
-                    }
-                }
-            }
-            prop_assert_eq!(served.len(), wanted.len());
-            for waiter in &served {
-                wanted.remove(waiter);
-            }
-            prop_assert!(wanted.is_empty());
-        }
-    }
-
-    #[test]
-    fn equal_selectors_are_purged_once() {
-        let mut queue = Queue::default();
-        for at in 0..1_000 {
-            queue.add(purge(url("/hot")), number(at), Moment::ZERO);
-        }
-        let taken = queue.take(100, &|_| false);
-        assert_eq!(taken.batch().purges, [purge(url("/hot"))]);
-        assert_eq!(taken.entries[0].waiters.len(), 1_000);
-    }
-
-    #[test]
-    fn a_wider_selector_heard_later_is_purged_in_the_turn_of_the_narrower() {
-        let mut queue = Queue::default();
-        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(purge(url("/shop")), number(2), Moment::ZERO);
-        queue.add(purge(prefix("/blog")), number(3), Moment::ZERO);
-        let taken = queue.take(1, &|_| false);
-        assert_eq!(taken.batch().purges, [purge(prefix("/blog"))]);
-        assert_eq!(taken.entries[0].riders.len(), 1);
-        assert_eq!(queue.len(), 1);
-    }
-
-    #[test]
-    fn a_soft_purge_never_covers_a_hard_one() {
-        let mut queue = Queue::default();
-        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(Purge { mode: Mode::Soft, ..purge(prefix("/blog")) }, number(2), Moment::ZERO);
-        assert_eq!(queue.take(10, &|_| false).entries.len(), 2);
-    }
-
-    #[test]
-    fn an_expired_wider_selector_covers_nothing() {
-        let mut queue = Queue::default();
-        queue.add(purge(url("/blog/1")), number(1), Moment::ZERO);
-        queue.add(purge(prefix("/blog")), number(2), Moment::ZERO);
-        let taken = queue.take(10, &|waiter| *waiter == number(2));
-        assert_eq!(taken.batch().purges, [purge(url("/blog/1"))]);
-        assert_eq!(taken.expired, [number(2)]);
-    }
-
-    #[test]
-    fn a_refused_batch_comes_back_in_halves_until_the_culprit_is_alone() {
-        let mut queue = Queue::default();
-        for at in 0..8 {
-            queue.add(purge(url(&format!("/{at}"))), number(at), Moment::ZERO);
-        }
-        let mut alone = Vec::new();
-        let mut calls = 0;
-        while queue.len() > 0 {
-            calls += 1;
-            let taken = queue.take(8, &|_| false);
-            let bad = taken.entries.iter().any(|entry| entry.waiters.contains(&number(5)));
-            match (bad, taken.entries.len()) {
-                (false, _) => {}
-                (true, 1) => alone.extend(taken.entries),
-                (true, _) => queue.split(taken.entries),
-            }
-        }
-        assert_eq!(alone.len(), 1);
-        assert_eq!(alone[0].waiters, [number(5)]);
-        assert_eq!(calls, 7, "1 + 2 per halving");
-    }
-}
+mod tests;

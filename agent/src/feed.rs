@@ -166,13 +166,12 @@ impl Feed {
     fn took(&mut self, deliveries: Vec<Delivery>) {
         let now = Instant::now();
         self.trouble = None;
-        let mut bytes = 0;
-        for delivery in &deliveries {
-            self.pulses.beat(delivery.partition, now);
-            let next = Position(delivery.position.0.saturating_add(1));
-            self.start.insert(delivery.partition, next);
-            bytes += delivery.body.len();
+        for of_one in deliveries.chunk_by(|one, other| one.partition == other.partition) {
+            let Some(last) = of_one.last() else { continue };
+            self.pulses.beat(last.partition, now);
+            self.start.insert(last.partition, Position(last.position.0.saturating_add(1)));
         }
+        let bytes = deliveries.iter().map(|delivery| delivery.body.len()).sum();
         self.appetite = appetite(deliveries.len(), bytes);
         self.ahead.extend(deliveries);
     }

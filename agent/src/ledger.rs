@@ -1,6 +1,5 @@
 //! The books of a lane: what is heard, settled and final on every line, and where to resume.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ pub(crate) struct Located {
 
 /// One number that is not final yet.
 #[derive(Debug)]
-struct Account {
+pub(crate) struct Account {
     unsettled: u32,
     unfinished: u32,
     worst: Outcome,
@@ -43,11 +42,10 @@ struct Account {
 pub(crate) struct Ledger {
     /// The lines it knows.
     pub(crate) lines: Map<LineId, Line>,
-    accounts: Map<Place, Account>,
-    heard: VecDeque<(Moment, Place)>,
+    /// What was heard when: the oldest first, and what came together as one.
+    heard: VecDeque<(Moment, LineId, NumberRange)>,
     unsettled: usize,
     selectors: usize,
-    unfinished: BTreeMap<(Partition, Position), (Timestamp, u32)>,
     read_up_to: BTreeMap<Partition, Located>,
     outcomes: OutcomeCounts,
     joining: Vec<(Place, Located, Need)>,
@@ -127,6 +125,7 @@ impl Ledger {
 
     /// `place` was heard and has so many selectors to purge.
     pub(crate) fn open(&mut self, place: Place, selectors: u32, at: Located, now: Moment) {
+        let Some(line) = self.lines.get_mut(&place.line) else { return };
         let account = Account {
             unsettled: selectors,
             unfinished: selectors,
@@ -134,16 +133,28 @@ impl Ledger {
             at,
             deferred: None,
         };
-        self.accounts.insert(place, account);
-        self.heard.push_back((now, place));
+        line.accounts.insert(place.number, account);
         self.unsettled += 1;
         self.selectors += selectors as usize;
-        self.unfinished.entry((at.partition, at.position)).or_insert((at.time, 0)).1 += 1;
+        match self.heard.back_mut() {
+            Some((heard, line, numbers))
+                if *heard == now
+                    && *line == place.line
+                    && numbers.last.checked_add(1) == Some(place.number) =>
+            {
+                numbers.last = place.number;
+            }
+            _ => {
+                let numbers = NumberRange { first: place.number, last: place.number };
+                self.heard.push_back((now, place.line, numbers));
+            }
+        }
     }
 
     /// One selector of `place` has had its first pass. Answers whether that settled the number.
     pub(crate) fn settle(&mut self, place: Place, outcome: Outcome) -> bool {
-        let Some(account) = self.accounts.get_mut(&place) else { return false };
+        let Some(line) = self.lines.get_mut(&place.line) else { return false };
+        let Some(account) = line.accounts.get_mut(place.number) else { return false };
         if account.unsettled == 0 {
             return false;
         }
@@ -156,12 +167,10 @@ impl Ledger {
         let (worst, deferred) = (account.worst, account.deferred.is_some());
         self.unsettled -= 1;
         self.outcomes.add(worst, 1);
-        if let Some(line) = self.lines.get_mut(&place.line) {
-            let number = NumberRange { first: place.number, last: place.number };
-            line.applied.settle(number);
-            if matches!(worst, Outcome::Covered | Outcome::Expired | Outcome::Cancelled) {
-                line.note(number, worst);
-            }
+        let number = NumberRange { first: place.number, last: place.number };
+        line.applied.settle(number);
+        if matches!(worst, Outcome::Covered | Outcome::Expired | Outcome::Cancelled) {
+            line.note(number, worst);
         }
         if deferred {
             self.let_go(place);
@@ -172,7 +181,9 @@ impl Ledger {
     /// The later passes of one selector of `place`, or its last one once more, are not held in memory: once nothing
     /// of `place` is, [`Ledger::take_joining`] tells it.
     pub(crate) fn defer(&mut self, place: Place, need: Need) {
-        let Some(account) = self.accounts.get_mut(&place) else { return };
+        let line = self.lines.get_mut(&place.line);
+        let account = line.and_then(|line| line.accounts.get_mut(place.number));
+        let Some(account) = account else { return };
         account.deferred = Some(account.deferred.map_or(need, |before| before.min(need)));
         if need == Need::LastPass {
             account.unfinished = account.unfinished.saturating_sub(1);
@@ -183,26 +194,14 @@ impl Ledger {
     /// Lets go what is deferred and settled. What lacks nothing but a last pass waits until each of its selectors has
     /// had one: that of another may not be due yet.
     fn let_go(&mut self, place: Place) {
-        let Some(account) = self.accounts.get(&place) else { return };
+        let Some(line) = self.lines.get_mut(&place.line) else { return };
+        let Some(account) = line.accounts.get(place.number) else { return };
         let Some(need) = account.deferred.filter(|_| account.unsettled == 0) else { return };
         if need == Need::LastPass && account.unfinished > 0 {
             return;
         }
-        if let Some(at) = self.close_account(place) {
-            self.joining.push((place, at, need));
-        }
-    }
-
-    fn close_account(&mut self, place: Place) -> Option<Located> {
-        let at = self.accounts.remove(&place)?.at;
-        if let Entry::Occupied(mut unfinished) = self.unfinished.entry((at.partition, at.position))
-        {
-            unfinished.get_mut().1 -= 1;
-            if unfinished.get().1 == 0 {
-                unfinished.remove();
-            }
-        }
-        Some(at)
+        self.joining.push((place, account.at, need));
+        line.accounts.remove(place.number);
     }
 
     /// The numbers that are settled and whose later passes are remembered elsewhere from now on.
@@ -244,7 +243,8 @@ impl Ledger {
 
     /// One selector of `place` has had its last pass.
     pub(crate) fn finish(&mut self, place: Place) {
-        let Some(account) = self.accounts.get_mut(&place) else { return };
+        let Some(line) = self.lines.get_mut(&place.line) else { return };
+        let Some(account) = line.accounts.get_mut(place.number) else { return };
         account.unfinished = account.unfinished.saturating_sub(1);
         if account.deferred.is_some() {
             return self.let_go(place);
@@ -252,10 +252,8 @@ impl Ledger {
         if account.unfinished > 0 || account.unsettled > 0 {
             return;
         }
-        self.close_account(place);
-        if let Some(line) = self.lines.get_mut(&place.line) {
-            line.finished.settle(NumberRange { first: place.number, last: place.number });
-        }
+        line.accounts.remove(place.number);
+        line.finished.settle(NumberRange { first: place.number, last: place.number });
     }
 
     /// These numbers have had their last pass.
@@ -311,8 +309,14 @@ impl Ledger {
 
     /// Since when the oldest of them waits.
     pub(crate) fn oldest_unsettled(&mut self) -> Option<Moment> {
-        while let Some((heard, place)) = self.heard.front() {
-            if self.accounts.get(place).is_some_and(|account| account.unsettled > 0) {
+        while let Some((heard, line, numbers)) = self.heard.front_mut() {
+            let line = self.lines.get(line);
+            let unsettled = |number| {
+                let account = line.and_then(|line| line.accounts.get(number));
+                account.is_some_and(|account| account.unsettled > 0)
+            };
+            if let Some(first) = (numbers.first..=numbers.last).find(|number| unsettled(*number)) {
+                numbers.first = first;
                 return Some(*heard);
             }
             self.heard.pop_front();
@@ -376,21 +380,23 @@ impl Ledger {
 
     /// Per partition the lowest position not final, else where reading goes on.
     pub(crate) fn hints(&self, stretches: &Stretches) -> Vec<ResumeHint> {
-        self.read_up_to
-            .values()
-            .map(|next| {
-                let partition = next.partition;
-                let all = (partition, Position(0))..=(partition, Position(u64::MAX));
-                let held = self.unfinished.range(all).next();
-                let held = held.map(|((_, position), (time, _))| (*position, *time));
-                let joining =
-                    self.joining.iter().map(|(_, at, _)| at).filter(|at| at.partition == partition);
-                let joining = joining.map(|at| (at.position, at.time)).min();
-                let lowest =
-                    held.into_iter().chain(joining).chain(stretches.lowest(partition)).min();
-                let (position, time) = lowest.unwrap_or((next.position, next.time));
-                ResumeHint { partition: partition.0, position: position.0, time }
-            })
-            .collect()
+        let accounts = self.lines.values().flat_map(|line| line.accounts.values());
+        let joining = self.joining.iter().map(|(_, at, _)| at);
+        let mut lowest: BTreeMap<Partition, (Position, Timestamp)> = BTreeMap::new();
+        for at in accounts.map(|account| &account.at).chain(joining) {
+            let place = (at.position, at.time);
+            let lowest = lowest.entry(at.partition).or_insert(place);
+            *lowest = place.min(*lowest);
+        }
+        let hint = |next: &Located| {
+            let held = lowest.get(&next.partition).copied();
+            let lowest = held.into_iter().chain(stretches.lowest(next.partition)).min();
+            let (position, time) = lowest.unwrap_or((next.position, next.time));
+            ResumeHint { partition: next.partition.0, position: position.0, time }
+        };
+        self.read_up_to.values().map(hint).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

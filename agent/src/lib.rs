@@ -35,6 +35,7 @@ mod reporter;
 mod retry;
 mod roster;
 mod search;
+mod sequence;
 mod shelf;
 mod standing_orders;
 mod stretch;

@@ -10,7 +10,11 @@ use schemas::{
 use crate::Moment;
 use crate::floor::Floor;
 use crate::hear::Hearing;
+use crate::ledger::Account;
+use crate::sequence::Sequence;
 
+/// Numbers that run ahead by more than publishers have under way show that a part of the log was passed by.
+const FAR: Number = 10_000;
 /// Most ranges of outcomes other than `purged` remembered per line; beyond it the older half is told in wider ranges:
 /// none is dropped.
 const NOTES_MAX: usize = 1_000;
@@ -30,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) applied: Floor,
     /// What has had its last pass.
     pub(crate) finished: Floor,
+    /// What is open of each number that was heard and is not final.
+    pub(crate) accounts: Sequence<Account>,
     notes: RangeInclusiveMap<Number, Outcome>,
     /// Numbers that ended as dead letters, and how many letters stand for each.
     pub(crate) refused: BTreeMap<Number, u32>,
@@ -48,6 +54,7 @@ impl Line {
             hearing: Hearing::from_base(base),
             applied: Floor::at(base),
             finished: Floor::at(base),
+            accounts: Sequence::default(),
             notes: RangeInclusiveMap::new(),
             refused: BTreeMap::new(),
             heard: Moment::ZERO,
@@ -68,6 +75,7 @@ impl Line {
             hearing: Hearing::resumed(&applied, now),
             applied,
             finished,
+            accounts: Sequence::default(),
             notes: RangeInclusiveMap::new(),
             refused: cursor.refused.iter().map(|(number, _)| (*number, 0)).collect(),
             heard: now,
@@ -77,6 +85,13 @@ impl Line {
             line.note(*numbers, Outcome::Flushed);
         }
         line
+    }
+
+    /// Numbers up to `head` exist. Answers whether a part of the log seems to have been passed by.
+    pub(crate) fn learn_head(&mut self, head: Number, now: Moment) -> bool {
+        let before = self.hearing.head();
+        self.hearing.learn_head(head, now);
+        before > self.base && head.saturating_sub(before) > FAR
     }
 
     /// Whether nothing will ever be asked of it again: it is closed, finally settled up to its last number, nothing

@@ -167,37 +167,57 @@ impl Machine {
             self.finish_after_inner(&waiter, begun);
         }
         self.remember_purge(&entry.purge, begun.at);
-        let mut settled = self.make_up_for_letters(&entry, begun);
-        for waiter in entry.waiters {
-            match &waiter {
-                Waiter::Number { place, .. } => {
-                    let place = *place;
-                    self.settle(place, outcome);
-                    let held_up = self.inner.as_ref().is_some_and(|inner| !inner.settled(place));
-                    if (held_up || self.rebounds.any()) && self.defers(settled.len()) {
-                        self.ledger.defer(place, Need::Passes);
-                        continue;
-                    }
-                    if held_up {
-                        self.parked.hold(place, (entry.purge.clone(), waiter), now);
-                        continue;
-                    }
-                }
-                Waiter::Flush(id) => self.flushed(*id),
-                Waiter::Again(_) => {
-                    self.stretches.landed();
-                    continue;
-                }
-                // Its letter counts whoever waits.
-                Waiter::Letter { .. } => continue,
-            }
-            settled.push(waiter);
+        let letters = self.make_up_for_letters(&entry, begun);
+        let Entry { purge, mut waiters, riders, .. } = entry;
+        let mut coming = letters.len();
+        waiters.retain(|waiter| {
+            let awaits = self.has_first_pass(&purge, waiter, outcome, coming, now);
+            coming += usize::from(awaits);
+            awaits
+        });
+        waiters.extend(letters);
+        if !waiters.is_empty() {
+            self.await_rebounds(&purge, waiters, fetches, now);
         }
-        if !settled.is_empty() {
-            self.await_rebounds(&entry.purge, settled, fetches, now);
-        }
-        for rider in entry.riders {
+        for rider in riders {
             self.purged(rider, Outcome::Covered, begun, fetches, now);
+        }
+    }
+
+    /// `purge` was carried out for `waiter`. Answers whether it awaits its later passes from now on, as so many others
+    /// that are `coming`.
+    fn has_first_pass(
+        &mut self,
+        purge: &Purge,
+        waiter: &Waiter,
+        outcome: Outcome,
+        coming: usize,
+        now: Moment,
+    ) -> bool {
+        match waiter {
+            Waiter::Number { place, .. } => {
+                let place = *place;
+                self.settle(place, outcome);
+                let held_up = self.inner.as_ref().is_some_and(|inner| !inner.settled(place));
+                if (held_up || self.rebounds.any()) && self.defers(coming) {
+                    self.ledger.defer(place, Need::Passes);
+                    return false;
+                }
+                if held_up {
+                    self.parked.hold(place, (purge.clone(), waiter.clone()), now);
+                }
+                !held_up
+            }
+            Waiter::Flush(id) => {
+                self.flushed(*id);
+                true
+            }
+            Waiter::Again(_) => {
+                self.stretches.landed();
+                false
+            }
+            // Its letter counts whoever waits.
+            Waiter::Letter { .. } => false,
         }
     }
 

@@ -20,8 +20,6 @@ const HIGHEST: Number = Number::MAX - 1;
 const LINES_MAX: usize = 10_000;
 /// Most publishers whose clock is followed.
 const PUBLISHERS_MAX: usize = 1_000;
-/// Numbers that run ahead by more than publishers have under way show that a part of the log was passed by.
-const FAR: Number = 10_000;
 
 /// Why a message that was understood is not heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +61,11 @@ impl Machine {
                 for (line, head) in heartbeat.lines {
                     let numbers = NumberRange { first: head.saturating_add(1), last: head };
                     match self.line(line, numbers, &heartbeat.publisher, at, now) {
-                        Ok(_) => self.learn_head(line, head, now),
+                        Ok(line) => {
+                            if line.learn_head(head, now) {
+                                self.lookup.doubt(now);
+                            }
+                        }
                         Err(unfit) => fit = Err(unfit),
                     }
                 }
@@ -99,15 +101,6 @@ impl Machine {
         self.lookup.read(at.time, now);
     }
 
-    fn learn_head(&mut self, line: LineId, head: Number, now: Moment) {
-        let Some(line) = self.ledger.lines.get_mut(&line) else { return };
-        let before = line.hearing.head();
-        line.hearing.learn_head(head, now);
-        if before > line.base && head.saturating_sub(before) > FAR {
-            self.lookup.doubt(now);
-        }
-    }
-
     pub(super) fn hear_frame(
         &mut self,
         frame: Frame,
@@ -120,10 +113,12 @@ impl Machine {
         self.start.heard_publisher();
         self.hear_clock(&frame.publisher, frame.committed_at);
         let numbers = frame.numbers();
-        self.line(frame.line, numbers, &frame.publisher, at, now)?;
-        self.learn_head(frame.line, numbers.first.saturating_sub(1), now);
         let line = self.line(frame.line, numbers, &frame.publisher, at, now)?;
+        let passed_by = line.learn_head(numbers.first.saturating_sub(1), now);
         let new = line.hearing.hear(numbers, now);
+        if passed_by {
+            self.lookup.doubt(now);
+        }
         let (first, mut invalidations) = (frame.first, frame.invalidations.into_iter());
         let mut next = first;
         for number in new.into_iter().flat_map(|range| range.first..=range.last) {
@@ -184,7 +179,7 @@ impl Machine {
         self.ledger.open(place, selectors, at, now);
         // Nothing has been held since the cache has answered.
         if self.inner.is_none() && self.abilities.is_some() {
-            return self.enqueue(place, &invalidation, now);
+            return self.enqueue(place, invalidation, now);
         }
         self.held.hold(place, Arc::new(invalidation), now);
     }
@@ -204,7 +199,7 @@ impl Machine {
                 && let Some((place, invalidation)) =
                     self.held.release(inner.as_deref(), barrier, now)
             {
-                self.enqueue(place, &invalidation, now);
+                self.enqueue(place, Arc::unwrap_or_clone(invalidation), now);
             }
         }
         while let Some((_, (purge, waiter))) = self.parked.release(inner.as_deref(), None, now) {
@@ -213,24 +208,24 @@ impl Machine {
         }
     }
 
-    fn enqueue(&mut self, place: Place, invalidation: &Invalidation, now: Moment) {
-        let expires_at = invalidation
-            .expires_in
-            .and_then(|after| invalidation.accepted_at.checked_add(after).ok());
-        for selector in &invalidation.selectors {
-            if let Err(reason) = self.belongs(&invalidation.site, selector) {
-                let purge = self.purge_for(invalidation, selector);
-                self.refuse(&purge, &[place], &reason, now);
-                self.settle_finally(place, Outcome::Refused);
-                continue;
-            }
-            match self.ability(selector) {
-                Ability::Supported => {
-                    let purge = self.purge_for(invalidation, selector);
+    fn enqueue(&mut self, place: Place, invalidation: Invalidation, now: Moment) {
+        let Invalidation { site, selectors, mode, accepted_at, expires_in, .. } = invalidation;
+        let expires_at = expires_in.and_then(|after| accepted_at.checked_add(after).ok());
+        let mode = self.mode_for(mode);
+        for selector in selectors {
+            let belongs = self.belongs(&site, &selector);
+            let ability = self.ability(&selector);
+            let purge = Purge::new(site.clone(), selector, mode);
+            match (belongs, ability) {
+                (Err(reason), _) => {
+                    self.refuse(&purge, &[place], &reason, now);
+                    self.settle_finally(place, Outcome::Refused);
+                }
+                (Ok(()), Ability::Supported) => {
                     self.queue.add(purge, Waiter::Number { place, expires_at }, now);
                 }
-                Ability::Unsupported => self.settle_finally(place, Outcome::Unsupported),
-                Ability::NotHeld => self.settle_finally(place, Outcome::NotOurs),
+                (Ok(()), Ability::Unsupported) => self.settle_finally(place, Outcome::Unsupported),
+                (Ok(()), Ability::NotHeld) => self.settle_finally(place, Outcome::NotOurs),
             }
         }
     }

@@ -35,10 +35,13 @@ impl Machine {
             let Some(first) = first.map(|(id, _)| *id) else { break };
             self.obeyed.remove(&first);
         }
-        let sites = self.sites();
         let under_way = |id| self.flush.has_order(id) || self.letters.has_order(id);
         let new = |order: &&Bidding| !self.obeyed.contains_key(&order.id) && !under_way(order.id);
         let new: Vec<Bidding> = self.bidden.iter().filter(new).cloned().collect();
+        if new.is_empty() {
+            return;
+        }
+        let sites = self.sites();
         for order in new {
             let Bidding { id, expires_at, what } = &order;
             match what {
