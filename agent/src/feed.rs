@@ -99,6 +99,16 @@ impl Feed {
         }
     }
 
+    /// Whether nothing is read ahead.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    /// All that was read ahead.
+    pub(crate) fn take(&mut self) -> VecDeque<Delivery> {
+        std::mem::take(&mut self.ahead)
+    }
+
     /// The next delivery read ahead.
     pub(crate) fn next(&mut self) -> Option<Delivery> {
         self.ahead.pop_front()

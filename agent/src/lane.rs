@@ -1,5 +1,6 @@
 //! A lane at work: one cursor on the log, feeding one cache. The thin shell around [`Machine`].
 
+mod ahead;
 mod following;
 mod inside;
 mod listening;

@@ -10,6 +10,7 @@ use schemas::wire::{LogDecoder, WireError};
 use schemas::{Cursor, LogMessage};
 use tokio::sync::watch;
 
+use super::ahead::Ahead;
 use crate::feed::Feed;
 use crate::ledger::Located;
 use crate::lookup::SearchFrom;
@@ -25,23 +26,50 @@ pub(super) struct Read {
     pub(super) message: Result<LogMessage, WireError>,
 }
 
+/// Understands one message after the other, as far as it may be believed.
+#[derive(Debug)]
+pub(super) struct Reader {
+    topic: Topic,
+    trust: TrustBook,
+    decoder: LogDecoder,
+}
+
+impl Reader {
+    /// Of a log.
+    pub(super) fn new(topic: Topic, trust: TrustBook) -> Self {
+        Self { topic, trust, decoder: LogDecoder::default() }
+    }
+
+    /// One for another thread, which has heard no names yet.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.topic, self.trust.clone())
+    }
+
+    pub(super) fn read(&mut self, delivery: &Delivery) -> Read {
+        let Delivery { partition, position, time, .. } = *delivery;
+        let at = Located { partition, position, time };
+        let verified = self.trust.verify(self.topic, delivery);
+        Read { at, message: verified.and_then(|()| self.decoder.decode(&delivery.body)) }
+    }
+}
+
 /// What a lane reads.
 #[derive(Debug)]
 pub(super) struct Reading {
     broker: Arc<dyn Broker>,
     topic: Topic,
-    trust: TrustBook,
     jitter: fastrand::Rng,
     registered: watch::Receiver<Registration>,
     opening: Option<Opening>,
     opened: Option<Bounds>,
     feed: Option<Feed>,
+    ahead: Ahead,
     subscribed: u64,
     search: Option<Search>,
     found: VecDeque<Delivery>,
     searched: bool,
     again: Option<Feed>,
-    decoder: LogDecoder,
+    reader: Reader,
 }
 
 impl Reading {
@@ -60,24 +88,24 @@ impl Reading {
         Self {
             broker,
             topic,
-            trust,
             jitter,
             registered,
             opening: Some(opening),
             opened: None,
             feed,
+            ahead: Ahead::default(),
             subscribed: 0,
             search: None,
             found: VecDeque::new(),
             searched: false,
             again: None,
-            decoder: LogDecoder::default(),
+            reader: Reader::new(topic, trust),
         }
     }
 
     /// Forgets all that was read and begins again, as a lane with that cursor does.
     pub(super) fn begin_again(&mut self, cursor: Option<&Cursor>) {
-        let (broker, trust) = (self.broker.clone(), self.trust.clone());
+        let (broker, trust) = (self.broker.clone(), self.reader.trust.clone());
         let (registered, jitter) = (self.registered.clone(), self.jitter.fork());
         *self = Self::new(broker, self.topic, trust, registered, cursor, jitter);
     }
@@ -86,7 +114,8 @@ impl Reading {
     /// where that is wanted. Cancel-safe.
     pub(super) async fn fill(&mut self, room: bool, again: bool) {
         let wanted = again;
-        let Self { opening, opened, feed, search, found, searched, again, .. } = self;
+        let Self { opening, opened, feed, ahead, reader, search, found, searched, again, .. } =
+            self;
         if let Some(feed) = feed.as_mut().filter(|_| !room) {
             feed.idled();
         }
@@ -98,7 +127,7 @@ impl Reading {
         };
         let read = async {
             match feed {
-                Some(feed) if room => feed.fill().await,
+                Some(feed) if room => ahead.fill(feed, reader).await,
                 _ => std::future::pending().await,
             }
         };
@@ -159,21 +188,13 @@ impl Reading {
 
     /// The next message of the log.
     pub(super) fn next(&mut self) -> Option<Read> {
-        let delivery = self.feed.as_mut()?.next()?;
-        Some(self.read(&delivery))
+        self.ahead.next()
     }
 
     /// The next message that a search has met.
     pub(super) fn next_found(&mut self) -> Option<Read> {
         let delivery = self.found.pop_front()?;
-        Some(self.read(&delivery))
-    }
-
-    fn read(&mut self, delivery: &Delivery) -> Read {
-        let Delivery { partition, position, time, .. } = *delivery;
-        let at = Located { partition, position, time };
-        let verified = self.trust.verify(self.topic, delivery);
-        Read { at, message: verified.and_then(|()| self.decoder.decode(&delivery.body)) }
+        Some(self.reader.read(&delivery))
     }
 
     /// Reads the log again from these positions on, beside reading on.
@@ -185,7 +206,7 @@ impl Reading {
     /// The next message that was read again.
     pub(super) fn next_again(&mut self) -> Option<Read> {
         let delivery = self.again.as_mut()?.next()?;
-        Some(self.read(&delivery))
+        Some(self.reader.read(&delivery))
     }
 
     /// Enough was read again.
