@@ -131,3 +131,29 @@ fn a_file_that_another_life_of_the_store_has_left_is_void() {
         assert_eq!(world.logged(NORMAL).await.len(), 3);
     });
 }
+
+/// What does not fit into the file any more is durable in the store, and the file begins anew.
+#[test]
+fn a_file_that_is_full_begins_anew_and_what_it_held_is_in_the_store() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = JournalStore::open(folder.path()).unwrap();
+        let world = Lives { ack_wait: Duration::ZERO, ..Lives::new(store, true) };
+        let life = world.begin();
+        let mut promised = Vec::new();
+        for _ in 0..50 {
+            promised.push(life.journal.accept(world.large(400_000), None).await.unwrap());
+        }
+        let mut killed = Files::in_folder(folder.path());
+        life.end().await;
+        assert!(killed.of(AHEAD).len() <= 8 << 20);
+        let folder = killed.lay_out();
+        let reborn = Lives::new(JournalStore::open(folder.path()).unwrap(), true);
+        let life = reborn.begin();
+        for receipt in &promised {
+            let (place, _) = life.journal.find(receipt.id).await.unwrap().expect("promised");
+            assert_eq!(place, receipt.place);
+        }
+        life.end().await;
+    });
+}
