@@ -194,21 +194,32 @@ impl Machine {
         purpose: Purpose,
         cursor: Option<&Cursor>,
         inner: Option<Arc<dyn Inner>>,
+        jitter: fastrand::Rng,
+        now: Moment,
+    ) -> Self {
+        let mut machine = Self::joining(purpose, inner, jitter, now);
+        if let Some(cursor) = cursor {
+            machine.resume(cursor, now);
+        }
+        machine
+    }
+
+    /// One that knows nothing.
+    fn joining(
+        purpose: Purpose,
+        inner: Option<Arc<dyn Inner>>,
         mut jitter: fastrand::Rng,
         now: Moment,
     ) -> Self {
-        let ledger = cursor.map_or_else(Ledger::default, |cursor| Ledger::resumed(cursor, now));
-        let resumed_at = cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).min());
-        let settled = Settled::new(ledger.applied_ranges());
         // A fence keeps nothing stale out that comes from an inner cache which still has its own passes before it.
         let fenced = purpose.fenced_rebound.filter(|_| inner.is_none());
         let rebounds = Rebounds::new(purpose.rebounds.clone(), fenced);
-        let mut machine = Self {
-            life: cursor.map_or(1, |cursor| cursor.life),
+        Self {
+            life: 1,
             inner,
             abilities: None,
             acquaintance: Acquaintance::Due,
-            ledger,
+            ledger: Ledger::default(),
             newest: Map::default(),
             held: Held::default(),
             queue: Queue::default(),
@@ -223,35 +234,41 @@ impl Machine {
             finals: Finals::default(),
             flush: Flush::new(),
             bidden: Vec::new(),
-            obeyed: cursor
-                .map(|cursor| cursor.obeyed.iter().copied().collect())
-                .unwrap_or_default(),
-            remembered: cursor
-                .map(|cursor| cursor.obeyed.iter().map(|(id, _)| *id).collect())
-                .unwrap_or_default(),
+            obeyed: BTreeMap::new(),
+            remembered: BTreeSet::new(),
             letters: Letters::default(),
             letters_ended: Vec::new(),
             time: Timestamp::UNIX_EPOCH,
-            // Whatever the inner lane has flushed before this one began, it did so in the same process.
             followed: 0,
-            behind: cursor.is_some_and(|cursor| cursor.behind),
-            resumed_at: cursor.and_then(|cursor| cursor.hints.iter().map(|hint| hint.time).max()),
-            lookup: Lookup::new(resumed_at, now),
-            start: Start::new(cursor.is_none(), now),
+            behind: false,
+            resumed_at: None,
+            lookup: Lookup::new(None, now),
+            start: Start::new(true, now),
             last_error: None,
             parked_error: None,
-            settled,
+            settled: Settled::default(),
             flushes_begun: Vec::new(),
             others: None,
             first_heard: None,
             jitter,
             purpose,
-        };
-        if let Some(cursor) = cursor {
-            machine.flush_what_is_new(cursor, now);
-            machine.resume_flush(cursor, now);
         }
-        machine
+    }
+
+    /// Goes on as `cursor` left it.
+    fn resume(&mut self, cursor: &Cursor, now: Moment) {
+        let times = || cursor.hints.iter().map(|hint| hint.time);
+        self.life = cursor.life;
+        self.ledger = Ledger::resumed(cursor, now);
+        self.settled = Settled::new(self.ledger.applied_ranges());
+        self.obeyed = cursor.obeyed.iter().copied().collect();
+        self.remembered = cursor.obeyed.iter().map(|(id, _)| *id).collect();
+        self.behind = cursor.behind;
+        self.resumed_at = times().max();
+        self.lookup = Lookup::new(times().min(), now);
+        self.start = Start::new(false, now);
+        self.flush_what_is_new(cursor, now);
+        self.resume_flush(cursor, now);
     }
 
     /// The sites this lane's cache holds.
