@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::StatusCode;
@@ -16,6 +18,7 @@ use tests::process::purgebus;
 use tests::serve::{Serve, Settings};
 use tests::servers::origin::{Origin, Page};
 use tests::town::Edge;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// A disk of its own, small enough to be filled.
@@ -98,6 +101,8 @@ async fn answer(serve: &Serve, tag: &str) -> (StatusCode, bool) {
     (answer.status(), answer.headers().contains_key(RETRY_AFTER))
 }
 
+/// Everyone who writes has written by then.
+const STUCK_WITHIN: Duration = Duration::from_secs(4);
 /// So many heavy ones are under way when the disk becomes full.
 const HEAVY: usize = 12;
 
@@ -116,12 +121,21 @@ async fn try_heavy(serve: &Serve, n: usize) -> Option<Uuid> {
     }
 }
 
+/// Publishes heavy ones, one after the other, while there is room.
+async fn until_refused(serve: &Serve, n: usize) -> Vec<Uuid> {
+    let mut accepted = Vec::new();
+    while let Some(id) = try_heavy(serve, n).await {
+        accepted.push(id);
+    }
+    accepted
+}
+
 const REFUSED: (StatusCode, bool) = (StatusCode::SERVICE_UNAVAILABLE, true);
 
 #[tokio::test]
 async fn a_full_disk_refuses_and_recovers_by_itself_and_loses_nothing() {
     let folder = TempDir::new().expect("a folder");
-    let disk = SmallDisk::mount(&folder.path().join("disk"));
+    let disk = Arc::new(SmallDisk::mount(&folder.path().join("disk")));
     let house = House::start().await;
     let serve = Serve::start_ready(house.settings().journal(&folder.path().join("disk"))).await;
     let mut accepted = vec![serve.api().publish_until("final", &wish("first")).await.facts.id];
@@ -136,14 +150,21 @@ async fn a_full_disk_refuses_and_recovers_by_itself_and_loses_nothing() {
     disk.free();
     accepted.push(serve.api().publish(&wish("second")).await.id);
 
-    let under_way = join_all((0..HEAVY).map(|n| try_heavy(&serve, n)));
-    let (answers, filled) =
-        tokio::join!(under_way, tokio::task::spawn_blocking(move || (disk.fill(), disk).1));
-    let disk = filled.expect("it fills");
-    accepted.extend(answers.into_iter().flatten());
+    // Only a write that is under way when the disk becomes full waits: where none was, it becomes full again.
     eventually("a write finds no room", async || {
-        assert_eq!(answer(&serve, "full").await, REFUSED);
-        serve.log().contains("nothing is accepted until it has room")
+        accepted.extend(try_heavy(&serve, HEAVY).await);
+        let (filling, under_way) =
+            (Arc::clone(&disk), (0..HEAVY).map(|n| until_refused(&serve, n)));
+        let filling = tokio::task::spawn_blocking(move || filling.fill());
+        let (answers, filled) = tokio::join!(join_all(under_way), filling);
+        filled.expect("it fills");
+        accepted.extend(answers.into_iter().flatten());
+        let waits = async || serve.log().contains("nothing is accepted until it has room");
+        let stuck = timeout(STUCK_WITHIN, eventually("it waits", waits)).await.is_ok();
+        if !stuck {
+            disk.free();
+        }
+        stuck
     })
     .await;
     assert_eq!(answer(&serve, "stuck").await, REFUSED);
