@@ -18,8 +18,9 @@ use crate::stretch::Need;
 const AGAIN_MAX: usize = 1_000;
 
 impl Machine {
-    /// Whether no more is held in memory for later passes, of which so many are `coming`: from the bound on, until half of it is gone. So those who
-    /// are not held follow each other, and cost next to nothing.
+    /// Whether no more is held in memory for later passes, of which so many are `coming`: from the bound on, until half
+    /// of it is gone. So those who are not held follow each other, and cost next to nothing. Letters are held all the
+    /// same: they have a bound of their own.
     pub(super) fn defers(&mut self, coming: usize) -> bool {
         let held = self.rebounds.waiters() + self.parked.len() + coming;
         let bound = self.purpose.config.rebound_selectors;

@@ -255,7 +255,8 @@ impl World {
         }
         let sizes = self.machine.sizes();
         assert!(sizes.unsettled <= WINDOW, "the window is a limit");
-        assert!(sizes.rebounds <= SELECTORS, "more than the bound is held");
+        // Letters that were made up for wait for their later passes too, whatever else is held.
+        assert!(sizes.rebounds <= SELECTORS + sizes.dead_letters, "more than the bound is held");
         self.check_floors();
         if self.machine.has_cursor() {
             self.cursor = Some(self.machine.cursor());
