@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use broker_adapter::{Bounds, Broker, BrokerError, Message, Partition, Start, Subscription, Topic};
 use schemas::SigningKey;
 use schemas::wire::{self, Spot};
+use tokio::sync::Mutex;
 use tokio::task::yield_now;
 
 /// A signature takes some tens of microseconds: after so many, others have a turn.
@@ -17,11 +18,13 @@ const SIGNED_AT_ONCE: usize = 16;
 pub(crate) struct Signing {
     broker: Arc<dyn Broker>,
     key: SigningKey,
+    /// Held while signing, first come first served: what yields must not be overtaken on its way to the broker.
+    turn: Mutex<()>,
 }
 
 impl Signing {
     pub(crate) fn new(broker: Arc<dyn Broker>, key: SigningKey) -> Self {
-        Self { broker, key }
+        Self { broker, key, turn: Mutex::default() }
     }
 }
 
@@ -34,6 +37,7 @@ impl Broker for Signing {
         mut messages: Vec<Message>,
     ) -> Result<(), BrokerError> {
         let spot = Spot { topic: topic.name(), partition: partition.0 };
+        let turn = self.turn.lock().await;
         for some in messages.chunks_mut(SIGNED_AT_ONCE) {
             for message in some {
                 let signed = wire::sign(&message.body, spot, &self.key);
@@ -41,6 +45,7 @@ impl Broker for Signing {
             }
             yield_now().await;
         }
+        drop(turn);
         self.broker.publish(topic, partition, messages).await
     }
 
@@ -79,8 +84,13 @@ mod tests {
         Message { key: None, id: None, body }
     }
 
-    #[tokio::test]
-    async fn what_leaves_is_signed_for_its_place_and_what_is_no_message_does_not_leave() {
+    struct Bench {
+        signing: Arc<dyn Broker>,
+        trust: Trust,
+        _folder: tempfile::TempDir,
+    }
+
+    fn bench() -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let store = crate::JournalStore::open(folder.path()).unwrap();
         let limits = EmbeddedConfig {
@@ -91,20 +101,46 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let trust = Trust::Keys(key.public().to_string().parse().unwrap());
         let signing = Outlet::Remote(Arc::new(log)).signed(key).broker();
+        Bench { signing, trust, _folder: folder }
+    }
 
+    async fn landed(signing: &dyn Broker) -> Vec<Bytes> {
+        let mut read = signing.subscribe(TOPIC, Start::Oldest).await.unwrap();
+        let landed = read.read(1_000).await.unwrap();
+        landed.into_iter().map(|landed| landed.body).collect()
+    }
+
+    #[tokio::test]
+    async fn what_leaves_is_signed_for_its_place_and_what_is_no_message_does_not_leave() {
+        let Bench { signing, trust, _folder } = bench();
         let messages: Vec<_> = (1..=20).map(lost).collect();
         signing.publish(TOPIC, Partition(0), messages.clone()).await.unwrap();
         let strange = Message { key: None, id: None, body: Bytes::from_static(b"PB") };
         let refused = signing.publish(TOPIC, Partition(0), vec![strange]).await;
         assert!(matches!(refused, Err(BrokerError::Refused(_))), "{refused:?}");
 
-        let mut read = signing.subscribe(TOPIC, Start::Oldest).await.unwrap();
-        let landed = read.read(100).await.unwrap();
+        let landed = landed(signing.as_ref()).await;
         assert_eq!(landed.len(), messages.len());
         for (landed, sent) in landed.iter().zip(&messages) {
             let spot = Spot { topic: "normal", partition: 0 };
-            assert_eq!(wire::verify(&landed.body, spot, &trust), Ok(()));
-            assert_eq!(wire::decode_log(&landed.body), wire::decode_log(&sent.body));
+            assert_eq!(wire::verify(landed, spot, &trust), Ok(()));
+            assert_eq!(wire::decode_log(landed), wire::decode_log(&sent.body));
         }
+    }
+
+    #[tokio::test]
+    async fn no_batch_overtakes_another() {
+        let Bench { signing, _folder, .. } = bench();
+        // The first are the longest to sign.
+        let batches: Vec<Vec<_>> =
+            (1..=10).map(|batch| (0..60 - 5 * batch).map(|_| lost(batch)).collect()).collect();
+        let publish = |batch: &Vec<Message>| signing.publish(TOPIC, Partition(0), batch.clone());
+        for done in futures::future::join_all(batches.iter().map(publish)).await {
+            done.unwrap();
+        }
+        let decoded = |body: &Bytes| wire::decode_log(body).unwrap();
+        let landed: Vec<_> = landed(signing.as_ref()).await.iter().map(decoded).collect();
+        let sent: Vec<_> = batches.iter().flatten().map(|sent| decoded(&sent.body)).collect();
+        assert_eq!(landed, sent);
     }
 }
