@@ -45,6 +45,7 @@ impl JournalStore {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let (file, stall) = (file.map_err(failed)?, Stall::none());
+        let new = file.metadata().map_err(failed)?.len() == 0;
         let (seal, unbroken) = Seal::take(folder, &file).map_err(failed)?;
         let seal = Arc::new(seal);
         let open = || {
@@ -52,7 +53,7 @@ impl JournalStore {
             let file = PatientFile::new(file, stall.clone(), Some(seal.clone()));
             let mut database =
                 Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
-            if !unbroken {
+            if !unbroken && !new {
                 info!(
                     "the journal was not closed in order, or was touched since: reading all of it"
                 );
