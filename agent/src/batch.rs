@@ -236,7 +236,9 @@ fn alive(
     expired: &impl Fn(&Waiter) -> bool,
     late: &mut Vec<Waiter>,
 ) -> Option<Entry> {
-    late.extend(entry.waiters.extract_if(.., |waiter| expired(waiter)));
+    if entry.waiters.iter().any(expired) {
+        late.extend(entry.waiters.extract_if(.., |waiter| expired(waiter)));
+    }
     (!entry.waiters.is_empty() || entry.rebound).then_some(entry)
 }
 

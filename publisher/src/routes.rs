@@ -20,6 +20,7 @@ mod regions;
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -139,12 +140,13 @@ impl Api {
     /// Answers a request, whatever it is.
     pub(crate) async fn answer(self, request: Request) -> Response {
         let gate = &self.0.gate;
-        let answering = async {
+        // Pinned here, since whoever takes a future by value copies all of it.
+        let answering = pin!(async {
             match gate.admit(request.headers(), request.uri(), self.0.publisher.now()) {
                 Ok(caller) => self.route(caller, request).await,
                 Err(refused) => refused.into_response(),
             }
-        };
+        });
         gate.watch(answering).await
     }
 

@@ -1,5 +1,6 @@
 //! Reads a request's JSON body under a limit of bytes and time.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -61,7 +62,7 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Refused> {
         return Err(refuse_too_large());
     }
     let limited = Limited::new(&mut body, BODY_BYTES_MAX);
-    match timeout(READ_WITHIN, limited.collect()).await {
+    match timeout(READ_WITHIN, pin!(limited.collect())).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             drain(body).await;

@@ -1,5 +1,6 @@
 //! `POST /v1/invalidations`: publishes, and waits for progress if asked to.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Json;
@@ -115,13 +116,14 @@ pub(super) async fn publish(
     if manner.dry_run {
         return Ok(Json(publisher.dry_run(caller, &request)?).into_response());
     }
-    let accepted = timeout(ACCEPT_WITHIN, publisher.accept_of(caller, &request, key)).await;
-    let accepted = accepted
+    let accepting = pin!(publisher.accept_of(caller, &request, key));
+    let accepted = timeout(ACCEPT_WITHIN, accepting)
+        .await
         .map_err(|_| Refused::new(Kind::Unavailable, "the journal is too slow; repeat later"))?
         .map_err(Refused::from)?;
     match manner.wait {
         None => Ok((StatusCode::ACCEPTED, Json(accepted)).into_response()),
-        Some((until, patience)) => wait(publisher, accepted, until, patience).await,
+        Some((until, patience)) => Box::pin(wait(publisher, accepted, until, patience)).await,
     }
 }
 
