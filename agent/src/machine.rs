@@ -25,7 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::{Abilities, Cursor, Invalidation, Priority, PublisherName, Region, SiteName, Sites};
+use schemas::{
+    Abilities, AgentName, CacheName, Cursor, Invalidation, Priority, PublisherName, Region,
+    SiteName, Sites,
+};
 use uuid::Uuid;
 
 use crate::Moment;
@@ -59,6 +62,10 @@ const REBOUNDS_AT_ONCE: usize = 1_000;
 pub(crate) struct Purpose {
     /// The agent's region.
     pub(crate) region: Region,
+    /// The agent.
+    pub(crate) agent: AgentName,
+    /// Its cache.
+    pub(crate) cache: CacheName,
     /// All sites of the installation.
     pub(crate) sites: Arc<Sites>,
     /// Which of the cache's lanes.

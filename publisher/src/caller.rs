@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::SiteName;
+use schemas::{Region, SiteName};
 use schemas::api::Mistake;
 
 use crate::budget::Rate;
@@ -50,6 +50,25 @@ impl Caller {
     /// All of it that goes beyond what the token may.
     pub(crate) fn check(&self, wanted: &Wanted) -> Result<(), Vec<Mistake>> {
         self.scope().map_or(Ok(()), |scope| scope.check(wanted))
+    }
+
+    /// The site that its replay is of where it names none.
+    pub(crate) fn only_site(&self) -> Option<&SiteName> {
+        self.scope().and_then(Scope::only_site)
+    }
+
+    /// All of a replay for that site and region that goes beyond what the token may.
+    pub(crate) fn check_replay(
+        &self,
+        site: Option<&SiteName>,
+        region: Option<&Region>,
+    ) -> Result<(), Vec<Mistake>> {
+        self.scope().map_or(Ok(()), |scope| scope.check_replay(site, region))
+    }
+
+    /// Whether it may read of all sites.
+    pub(crate) fn reads_all(&self) -> bool {
+        self.scope().and_then(Scope::sites).is_none()
     }
 
     /// Whose budget is spent, and what it is.

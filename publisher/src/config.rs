@@ -37,6 +37,8 @@ pub struct PublisherConfig {
     pub site_budgets: BTreeMap<SiteName, Rate>,
     /// The private key that signs whatever leaves for the log.
     pub signing_key_file: Option<PathBuf>,
+    /// Public keys of the publishers whose invalidations it may publish again; its own alone if left out.
+    pub trusted_keys_file: Option<PathBuf>,
     /// Nothing is signed: whoever can write to the broker can purge and flush every cache.
     pub unsigned: bool,
 }
@@ -54,6 +56,7 @@ impl Default for PublisherConfig {
             tokens_file: None,
             site_budgets: BTreeMap::new(),
             signing_key_file: None,
+            trusted_keys_file: None,
             unsigned: false,
         }
     }

@@ -5,8 +5,9 @@ mod flush;
 mod list;
 mod listener;
 mod members;
-mod naming;
+pub(crate) mod naming;
 mod ordering;
+mod replays;
 mod status;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use crate::caller::Caller;
 use crate::intake::{self, Wanted};
 use crate::journal::{Idempotency, Journal, Receipt, Refusal};
 use crate::metrics::Metrics;
+use crate::replays::Replays;
 use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
@@ -75,6 +77,7 @@ pub(crate) struct HandleParts {
     pub(crate) metrics: Metrics,
     /// Where the log lies elsewhere: others publish there too.
     pub(crate) searcher: Option<Searcher>,
+    pub(crate) replays: Replays,
     pub(crate) budgets: Budgets,
     /// Requested when the publisher begins to stop: nobody shall wait any more.
     pub(crate) leaving: Stop,
@@ -88,6 +91,7 @@ struct Shared {
     clock: Clock,
     metrics: Metrics,
     searcher: Option<Searcher>,
+    replays: Replays,
     budgets: Budgets,
     /// Lists in the making.
     lists: Semaphore,
@@ -107,8 +111,8 @@ pub(crate) struct Repeatable<'a> {
 
 impl PublisherHandle {
     pub(crate) fn new(parts: HandleParts) -> Self {
-        let HandleParts { sites, journal, tracker, clock, metrics, searcher, budgets, leaving } =
-            parts;
+        let HandleParts { sites, journal, tracker, clock, metrics, searcher, .. } = parts;
+        let (replays, budgets, leaving) = (parts.replays, parts.budgets, parts.leaving);
         Self(Arc::new(Shared {
             sites,
             journal,
@@ -116,6 +120,7 @@ impl PublisherHandle {
             clock,
             metrics,
             searcher,
+            replays,
             budgets,
             lists: Semaphore::new(list::LISTS_MAX),
             listeners: Arc::new(Semaphore::new(listener::LISTENERS_MAX)),
@@ -229,18 +234,28 @@ impl PublisherHandle {
 
     /// The regions that it is for, as known now.
     fn regions_of(&self, site: &SiteName, audience: &Audience) -> Vec<Region> {
-        let held_in = self.0.sites.get(site).map(|Site { regions, .. }| regions);
-        match (audience, held_in) {
-            (Audience::Regions(regions), _) | (Audience::All, Some(Audience::Regions(regions))) => {
-                regions.iter().cloned().collect()
-            }
-            (Audience::All, _) => self.known_regions().iter().cloned().collect(),
-        }
+        regions_of(&self.0.sites, site, audience, || self.known_regions())
     }
 
     /// Regions with agents, and regions that some site names.
     pub(crate) fn known_regions(&self) -> Arc<BTreeSet<Region>> {
         self.0.tracker.known_regions()
+    }
+}
+
+/// The regions that an invalidation is for, of those that are known.
+pub(crate) fn regions_of(
+    sites: &Sites,
+    site: &SiteName,
+    audience: &Audience,
+    known: impl FnOnce() -> Arc<BTreeSet<Region>>,
+) -> Vec<Region> {
+    let held_in = sites.get(site).map(|Site { regions, .. }| regions);
+    match (audience, held_in) {
+        (Audience::Regions(regions), _) | (Audience::All, Some(Audience::Regions(regions))) => {
+            regions.iter().cloned().collect()
+        }
+        (Audience::All, _) => known().iter().cloned().collect(),
     }
 }
 

@@ -13,7 +13,7 @@ use schemas::{Audience, Invalidation, Mode, Priority, Region, Selector, Site, Si
 use uuid::Uuid;
 
 pub(crate) use reading::{read, together};
-pub(crate) use words::check_text;
+pub(crate) use words::{check_text, moment};
 
 /// Most mistakes told of one request.
 const MISTAKES_MAX: usize = 1_000;
@@ -175,17 +175,13 @@ impl Wanted {
     /// As the bus carries it.
     pub(crate) fn into_invalidation(self, id: Uuid, accepted_at: Timestamp) -> Invalidation {
         Invalidation {
-            id,
-            site: self.site,
-            selectors: self.selectors,
             mode: self.mode,
             priority: self.priority,
             audience: self.audience,
-            accepted_at,
             expires_in: self.expires_in,
-            after: None,
             reason: self.reason,
             labels: self.labels,
+            ..Invalidation::new(id, self.site, self.selectors, accepted_at)
         }
     }
 }

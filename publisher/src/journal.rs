@@ -57,6 +57,9 @@ use disk::Disk;
 use pack::Scales;
 use stream::Streams;
 
+/// Most replays shown of one invalidation.
+const REPLAYS_SHOWN_MAX: usize = 100;
+
 /// How much the journal keeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -201,6 +204,11 @@ impl Journal {
         id: Uuid,
     ) -> Result<Option<(Place, Invalidation)>, JournalError> {
         self.read(move |database| lookup::invalidation(database, id)).await
+    }
+
+    /// By which of its invalidations one was published again: the latest, newest first.
+    pub(crate) async fn replays_of(&self, origin: Uuid) -> Result<Vec<Uuid>, JournalError> {
+        self.read(move |database| lookup::replays_of(database, origin, REPLAYS_SHOWN_MAX)).await
     }
 
     /// Shows what it keeps of these ids to `look`, the newest first, until that breaks or enough was read; answers

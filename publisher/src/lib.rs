@@ -13,6 +13,7 @@ mod outlet;
 mod problem;
 mod publisher;
 mod repair;
+mod replays;
 mod routes;
 #[cfg(test)]
 mod samples;
@@ -27,6 +28,7 @@ pub use handle::{AcceptError, PublisherHandle, StatusError};
 pub use journal::{JournalError, JournalStore};
 pub use outlet::Outlet;
 pub use publisher::{Publisher, PublisherError, PublisherSetup};
+pub use replays::TrustError;
 pub use tokens::{Act, Everything, TokenBook, TokenEntry, Tokens, TokensError};
 pub use tracker::Until;
 

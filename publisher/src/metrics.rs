@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     not_taken: Family<RefusedLabels, Counter>,
     repairs: Counter,
     lost: Counter,
+    replayed: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -38,7 +39,7 @@ impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { published, refused, unforwarded, .. } = metrics.clone();
-        let Self { oldest_unforwarded, not_taken, repairs, lost, .. } = metrics.clone();
+        let Self { oldest_unforwarded, not_taken, repairs, lost, replayed, .. } = metrics.clone();
         registry.register("purgebus_published", "Invalidations accepted", published);
         registry.register("purgebus_refused", "Requests refused, by reason", refused);
         registry.register(
@@ -65,6 +66,11 @@ impl Metrics {
             "purgebus_lost_numbers",
             "Numbers that a lane lacks and nobody has any more; whoever lacks them flushes",
             lost,
+        );
+        registry.register(
+            "purgebus_replayed",
+            "Invalidations published again by replays",
+            replayed,
         );
         metrics
     }
@@ -94,6 +100,11 @@ impl Metrics {
     /// So many frames were sent again.
     pub(crate) fn repaired(&self, frames: u64) {
         self.repairs.inc_by(frames);
+    }
+
+    /// So many were published again.
+    pub(crate) fn replayed(&self, invalidations: u64) {
+        self.replayed.inc_by(invalidations);
     }
 
     /// So many numbers were said to be lost.

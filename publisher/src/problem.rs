@@ -27,6 +27,7 @@ pub(crate) enum Kind {
     Invalid,
     Conflict,
     Alive,
+    Overlap,
     Overdrawn,
     Internal,
     Unavailable,
@@ -70,6 +71,7 @@ impl Kind {
                 "The idempotency key belongs to another request",
             ),
             Self::Alive => (Code::CONFLICT, "alive", "It is not gone"),
+            Self::Overlap => (Code::CONFLICT, "overlap", "A replay of some of the same runs"),
             Self::Overdrawn => (Code::TOO_MANY_REQUESTS, "overdrawn", "The budget is spent"),
             Self::Internal => {
                 (Code::INTERNAL_SERVER_ERROR, "internal", "The publisher made a mistake")

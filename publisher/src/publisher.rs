@@ -26,6 +26,7 @@ use crate::journal::{Journal, JournalError, JournalSetup, JournalStore, Limits, 
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::repair::Repairer;
+use crate::replays::{Replayer, ReplaysSetup, TrustError, trust};
 use crate::routes::Api;
 use crate::search::Searcher;
 use crate::tokens::{TokenBook, Tokens, TokensError};
@@ -75,6 +76,12 @@ pub enum PublisherError {
     /// The tokens file.
     #[error("the tokens file is not usable")]
     Tokens(#[from] TokensError),
+    /// The keys of those whose invalidations may be replayed.
+    #[error("a file of keys is not usable")]
+    Keys(#[from] TrustError),
+    /// What replays keep.
+    #[error("the books of replays are not usable")]
+    Replays(#[source] BoxError),
     /// Anyone could purge.
     #[error(
         "anyone who reaches {0} could purge; set publisher.tokens_file, or listen on 127.0.0.1"
@@ -97,6 +104,7 @@ pub struct Publisher {
     writer: Writer,
     outlet: Outlet,
     tracking: Tracking,
+    replayer: Replayer,
     clock: Clock,
     condition: Condition,
     leaving: Stop,
@@ -111,10 +119,11 @@ impl Publisher {
             None if config.listen.ip().is_loopback() => None,
             None => return Err(PublisherError::Exposed(config.listen)),
         };
-        let broker = outlet.broker();
+        let trust = trust(&config, &outlet)?;
+        let database = store.database();
         let tracking = TrackingSetup {
             database: store.database(),
-            broker,
+            broker: outlet.broker(),
             name: name.clone(),
             sites: Arc::clone(&sites),
             clock,
@@ -153,6 +162,18 @@ impl Publisher {
             Outlet::Shared(_) => None,
             Outlet::Remote(broker) => Some(Searcher::new(Arc::clone(broker), clock)),
         };
+        let replays = ReplaysSetup {
+            database,
+            broker: outlet.broker(),
+            journal: journal.clone(),
+            tracker: tracker.clone(),
+            sites: Arc::clone(&sites),
+            clock,
+            metrics: metrics.clone(),
+            trust,
+        };
+        let opened = replays.open().map_err(|error| PublisherError::Replays(error.into()));
+        let (replays, replayer) = opened?;
         let handle = PublisherHandle::new(HandleParts {
             sites,
             journal: journal.clone(),
@@ -160,6 +181,7 @@ impl Publisher {
             clock,
             metrics: metrics.clone(),
             searcher,
+            replays,
             budgets: Budgets::new(config.site_budgets),
             leaving: leaving.clone(),
         });
@@ -174,6 +196,7 @@ impl Publisher {
             writer,
             outlet,
             tracking,
+            replayer,
             clock,
             condition,
             leaving,
@@ -222,6 +245,7 @@ impl Publisher {
     /// Everything that the API stands on.
     fn spawn_behind(self, crew: &mut Crew) {
         let Self { journal, writer, outlet, tracking, clock, metrics, condition, .. } = self;
+        crew.spawn("replays", self.replayer.run(crew.stop()));
         let broker = outlet.broker();
         crew.spawn("journal", writer.run(crew.stop()));
         let tracker = tracking.handle();

@@ -17,6 +17,7 @@ mod parameters;
 mod publishers;
 mod recent;
 mod regions;
+mod replays;
 #[cfg(test)]
 mod tests;
 
@@ -102,6 +103,14 @@ fn resources() -> Vec<Resource> {
             "/v1/publishers/{name}",
             publishers::methods_of_one(),
             publishers::describe_one,
+        ),
+        acting(Act::Replay, "/v1/replays", replays::methods(), replays::describe),
+        acting(Act::Replay, "/v1/replays/{id}", replays::methods_of_one(), replays::describe_one),
+        acting(
+            Act::Replay,
+            "/v1/replays/{id}/resume",
+            replays::resumed(),
+            replays::describe_resume,
         ),
         resource("/openapi.json", openapi::methods(), openapi::describe),
     ]

@@ -38,7 +38,7 @@ const SEARCHES_MAX: usize = 2;
 /// Most messages read at once.
 const READ_MAX: usize = 256;
 /// So much earlier than it was accepted its broker may say that it came: clocks differ. First the likely.
-const SLACKS: [SignedDuration; 2] = [SignedDuration::from_secs(2), SignedDuration::from_mins(2)];
+pub(crate) const SLACKS: [SignedDuration; 2] = [SignedDuration::from_secs(2), SignedDuration::from_mins(2)];
 /// Longest search for a publisher's last numbers.
 const HEADS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -232,13 +232,13 @@ fn heads_in(message: &LogMessage, publisher: &PublisherName) -> BTreeSet<(LineId
 }
 
 /// When the id was given; `None` if no publisher gave it.
-fn time_of(id: Uuid) -> Option<Timestamp> {
+pub(crate) fn time_of(id: Uuid) -> Option<Timestamp> {
     let (seconds, nanoseconds) =
         (id.get_version_num() == 7).then(|| id.get_timestamp())??.to_unix();
     Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
 }
 
-fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
+pub(crate) fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
 }
 

@@ -17,6 +17,7 @@ mod lane;
 mod latency;
 mod line;
 mod metrics;
+mod missed;
 mod orders;
 mod pass;
 mod pending;
@@ -61,7 +62,9 @@ use self::scope::Scope;
 pub(crate) use self::events::EventBatch;
 pub(crate) use self::handle::TrackerHandle;
 pub use self::handle::Until;
+pub(crate) use self::missed::{Miss, MissedBy};
 pub(crate) use self::orders::OrderError;
+pub(crate) use self::progress::count_by_kind;
 pub(crate) use self::retire::RetireError;
 pub(crate) use self::shell::{Tracking, TrackingSetup};
 
@@ -162,7 +165,8 @@ impl Tracker {
         let line = self.begin_line(place.line, invalidation.priority, accepted_at);
         if place.number > line.head {
             line.head = place.number;
-            let subject = Subject { id: invalidation.id, scope, accepted_at, clock: Clock::One };
+            let Invalidation { id, origin, .. } = *invalidation;
+            let subject = Subject { id, scope, accepted_at, clock: Clock::One, origin };
             line.pending.accepted(place.number, subject.clone(), awaited);
             self.events.push(Happening::Invalidation { subject, what: Step::Published });
         }
@@ -235,11 +239,12 @@ impl Tracker {
             let scope = &entry.subject.scope;
             scope.concerns(region, sites) && all_reached(&lanes, place, scope, stage)
         };
-        // Only what we accepted is measured: on one clock.
+        // Only what we accepted is measured: on one clock, and for the first time.
+        let counts = |entry: &Entry| is_own && entry.subject.origin.is_none();
         let mut milestones =
             line.pending.measure(Stage::Applied, measured, &news.applied, |entry| {
                 let reached = reached(entry, Stage::Applied);
-                if reached && is_own {
+                if reached && counts(entry) {
                     latencies.record(latency(entry), entry.stands_for.into(), now);
                     metrics.applied(region, latency(entry), entry.stands_for.into());
                 }
@@ -247,7 +252,7 @@ impl Tracker {
             });
         milestones.extend(line.pending.measure(Stage::Final, measured, &news.finished, |entry| {
             let reached = reached(entry, Stage::Final);
-            if reached && is_own {
+            if reached && counts(entry) {
                 metrics.finished(region, latency(entry), entry.stands_for.into());
             }
             reached

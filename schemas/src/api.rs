@@ -10,6 +10,7 @@ mod listed;
 mod problem;
 mod progress;
 mod publisher;
+mod replay;
 mod request;
 mod summary;
 
@@ -29,6 +30,10 @@ pub use self::progress::{
     CacheProgress, Clock, InvalidationFacts, Missing, Progress, ProgressState, RegionProgress,
 };
 pub use self::publisher::{PublisherLine, PublisherState, PublisherSummary};
+pub use self::replay::{
+    Replay, ReplayCounts, ReplayDryRun, ReplayFilter, ReplayLeftOut, ReplayRequest, ReplaySample,
+    ReplayState,
+};
 pub use self::request::{
     BODY_BYTES_MAX, InvalidationRequest, QueryRequest, SELECTORS_MAX, TAGS_MAX, UrlRequest,
     UrlWithQuery,

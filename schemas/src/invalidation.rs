@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Region, Selector, SiteName};
+use crate::{AgentName, CacheName, Region, Selector, SiteName};
 
 /// What a purge does to the objects it finds.
 #[derive(
@@ -107,6 +107,28 @@ impl Audience {
     }
 }
 
+/// Which agents and caches of its regions an invalidation is for; of a kind of which none is named, for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Recipients {
+    /// These agents only.
+    pub agents: BTreeSet<AgentName>,
+    /// Caches of these names only.
+    pub caches: BTreeSet<CacheName>,
+}
+
+impl Recipients {
+    /// Whether this cache of this agent is meant.
+    pub fn includes(&self, agent: &AgentName, cache: &CacheName) -> bool {
+        (self.agents.is_empty() || self.agents.contains(agent))
+            && (self.caches.is_empty() || self.caches.contains(cache))
+    }
+
+    /// Whether every agent and cache is.
+    pub fn is_everyone(&self) -> bool {
+        self.agents.is_empty() && self.caches.is_empty()
+    }
+}
+
 /// A database position that the region's replica must have replayed before the last pass.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -132,6 +154,8 @@ pub struct Invalidation {
     pub priority: Priority,
     /// For which regions.
     pub audience: Audience,
+    /// For which agents and caches there.
+    pub recipients: Recipients,
     /// When the publisher accepted it, on its clock.
     pub accepted_at: Timestamp,
     /// Not worth doing any more when this old, against the newest time heard from its publisher.
@@ -142,6 +166,8 @@ pub struct Invalidation {
     pub reason: Option<String>,
     /// For humans' tools.
     pub labels: BTreeMap<String, String>,
+    /// The one that it publishes again, where it is a replay.
+    pub origin: Option<Uuid>,
 }
 
 impl Invalidation {
@@ -154,11 +180,13 @@ impl Invalidation {
             mode: Mode::Hard,
             priority: Priority::Normal,
             audience: Audience::All,
+            recipients: Recipients::default(),
             accepted_at,
             expires_in: None,
             after: None,
             reason: None,
             labels: BTreeMap::new(),
+            origin: None,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use dead_letter::{
     CHOSEN_LETTERS_MAX, ChosenLetters, DeadLetter, DeadLetters, KeptLetter, LetterState,
 };
 pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost};
-pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority};
+pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority, Recipients};
 pub use key::{
     KeyError, KeyId, PublicKey, SIGNATURE_BYTES, SigningKey, TRUSTED_KEYS_MAX, Trust, TrustedKeys,
 };

@@ -98,6 +98,8 @@ impl Ground {
         }
         Purpose {
             region: self.config.region.clone(),
+            agent: self.name.clone(),
+            cache: cache.name.clone(),
             sites: self.sites.clone(),
             priority,
             rebounds: caches.rebounds(cache),

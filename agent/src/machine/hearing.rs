@@ -7,7 +7,7 @@ use schemas::{
     PublisherName, Selector, SiteName,
 };
 
-use super::Machine;
+use super::{Machine, Purpose};
 use crate::Moment;
 use crate::batch::Waiter;
 use crate::driver::{Fetches, Purge};
@@ -169,8 +169,7 @@ impl Machine {
 
     fn take_charge(&mut self, place: Place, invalidation: Invalidation, at: Located, now: Moment) {
         let number = NumberRange { first: place.number, last: place.number };
-        let region = &self.purpose.region;
-        if !invalidation.audience.includes(region) || !self.may_hold(&invalidation) {
+        if !self.is_for_us(&invalidation) || !self.may_hold(&invalidation) {
             self.ledger.pass_over(place.line, number);
             self.settled.push(place.line, number);
             return;
@@ -182,6 +181,12 @@ impl Machine {
             return self.enqueue(place, invalidation, now);
         }
         self.held.hold(place, Arc::new(invalidation), now);
+    }
+
+    /// Whether it is meant for this cache of this agent in this region.
+    fn is_for_us(&self, invalidation: &Invalidation) -> bool {
+        let Purpose { region, agent, cache, .. } = &self.purpose;
+        invalidation.audience.includes(region) && invalidation.recipients.includes(agent, cache)
     }
 
     /// A site that this agent was never told of may be held: saying so beats silence.

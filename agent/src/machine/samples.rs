@@ -24,6 +24,8 @@ pub(super) fn purpose(config: LaneConfig, rebounds: Vec<Duration>) -> Purpose {
     };
     Purpose {
         region: "local".parse().expect("a name"),
+        agent: "edge-1".parse().expect("a name"),
+        cache: "varnish".parse().expect("a name"),
         sites: Arc::new(Sites::new([site])),
         priority: Priority::Normal,
         config,

@@ -10,10 +10,7 @@ use crate::intake::Wanted;
 impl PublisherHandle {
     /// Gives it its name and its time.
     pub(super) fn name(&self, wanted: Wanted) -> (Uuid, Invalidation) {
-        // Whole microseconds: what an idempotency key remembers.
-        let now = self.0.clock.now();
-        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-        let id = id_at(now);
+        let (id, now) = named_at(self.0.clock.now());
         (id, wanted.into_invalidation(id, now))
     }
 
@@ -21,6 +18,13 @@ impl PublisherHandle {
     pub(super) fn new_id(&self) -> Uuid {
         id_at(self.0.clock.now())
     }
+}
+
+/// A name that nobody has given, and the time of what has it: whole microseconds, which is what an idempotency key
+/// remembers.
+pub(crate) fn named_at(now: Timestamp) -> (Uuid, Timestamp) {
+    let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+    (id_at(now), now)
 }
 
 /// A version 7 UUID whose random bits begin with the fraction of the millisecond (RFC 9562, section 6.2, method 3):

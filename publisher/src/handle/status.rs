@@ -35,8 +35,9 @@ pub enum StatusError {
 impl PublisherHandle {
     /// How far an invalidation has come; `None` if neither the journal nor the log has it, or not any more.
     pub async fn progress(&self, id: Uuid) -> Result<Option<Progress>, StatusError> {
-        let found = self.find(id).await?;
-        Ok(found.map(|found| self.0.tracker.progress(found.place, &found.invalidation)))
+        let Some(Found { place, invalidation }) = self.find(id).await? else { return Ok(None) };
+        let replays = self.0.journal.replays_of(id).await?;
+        Ok(Some(Progress { replays, ..self.0.tracker.progress(place, &invalidation) }))
     }
 
     /// Its progress once it has come as far as `until`, is blocked, `patience` is over, or the publisher stops.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use humantime_serde::re::humantime::parse_duration;
+use jiff::Timestamp;
 
 use super::{Mistakes, Pointer};
 
@@ -24,6 +25,14 @@ pub(super) fn expiry(text: &str) -> Result<Duration, String> {
         }
         Ok(expiry) => Ok(expiry),
     }
+}
+
+/// A moment: RFC 3339, or so long before `now`.
+pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, &'static str> {
+    let ago = |text: &str| now.checked_sub(parse_duration(text).ok()?).ok();
+    text.parse().ok().or_else(|| ago(text)).ok_or(
+        "cannot be read; give a time such as 2026-01-01T12:00:00Z, or 15m for so long ago",
+    )
 }
 
 /// A reason, or as long a text.

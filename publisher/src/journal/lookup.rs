@@ -8,7 +8,9 @@ use schemas::{Frame, Invalidation, LineId, LogMessage, Number, Place, Priority, 
 use uuid::Uuid;
 
 use super::stream::{Reach, Stream};
-use super::table::{ANNOUNCED, FRAMES, IDS, LINES, NUMBERS, STREAMS, StreamState, line_of, place};
+use super::table::{
+    ANNOUNCED, FRAMES, IDS, LINES, NUMBERS, REPLAYS, STREAMS, StreamState, line_of, place,
+};
 
 /// A frame as it was committed, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,18 @@ pub(super) fn invalidation(
     let Some((mut frame, _)) = frame_with(&transaction, line, number)? else { return Ok(None) };
     let Some(at) = position(&frame, number) else { return Ok(None) };
     Ok(Some((place(line, number), frame.invalidations.swap_remove(at))))
+}
+
+/// By which ids it was published again, as far as that is kept: the latest, newest first.
+pub(super) fn replays_of(
+    database: &Database,
+    origin: Uuid,
+    max: usize,
+) -> Result<Vec<Uuid>, Error> {
+    let origin = origin.as_u128();
+    let replays = database.begin_read()?.open_table(REPLAYS)?;
+    let latest = replays.range((origin, 0)..=(origin, u128::MAX))?.rev().take(max);
+    latest.map(|row| Ok(Uuid::from_u128(row?.0.value().1))).collect()
 }
 
 /// The frame that carries a number, if it is kept, and how many bytes it has.

@@ -7,6 +7,7 @@
 //! journal.frames       (topic, partition, seq)  -> (line, first, last, committed at, frame)
 //! journal.numbers      (line, first number)     -> seq
 //! journal.ids          id                       -> (line, number)
+//! journal.replays      (origin, id)             -> ()
 //! journal.keys         digest of who and key    -> (digest of request, id, line, number, accepted at)
 //! journal.key_times    (accepted at, digest)    -> ()
 //! journal.announced    ()                       -> the latest incarnation, as it stands on the board
@@ -35,6 +36,8 @@ pub(super) const FRAMES: TableDefinition<FrameKey, FrameRow> =
 pub(super) const NUMBERS: TableDefinition<(u128, u64), u64> =
     TableDefinition::new("journal.numbers");
 pub(super) const IDS: TableDefinition<u128, (u128, u64)> = TableDefinition::new("journal.ids");
+pub(super) const REPLAYS: TableDefinition<(u128, u128), ()> =
+    TableDefinition::new("journal.replays");
 pub(super) const KEYS: TableDefinition<[u8; 32], KeyRow> = TableDefinition::new("journal.keys");
 pub(super) const KEY_TIMES: TableDefinition<(i64, [u8; 32]), ()> =
     TableDefinition::new("journal.key_times");
@@ -86,6 +89,7 @@ pub(super) fn create(
     transaction.open_table(FRAMES)?;
     transaction.open_table(NUMBERS)?;
     transaction.open_table(IDS)?;
+    transaction.open_table(REPLAYS)?;
     transaction.open_table(KEYS)?;
     transaction.open_table(KEY_TIMES)?;
     transaction.open_table(ANNOUNCED)?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::stream::Stream;
 use super::table::{
     ANNOUNCED, FRAMES, FrameKey, FrameRow, IDS, KEY_TIMES, KEYS, KeyRow, LINES, LineRow, NUMBERS,
-    OPEN, STREAMS, StreamKey, StreamState, line_key, line_of, place, time,
+    OPEN, REPLAYS, STREAMS, StreamKey, StreamState, line_key, line_of, place, time,
 };
 use super::{Idempotency, Identity};
 
@@ -20,6 +20,7 @@ pub(super) struct Tables<'t> {
     frames: Table<'t, FrameKey, FrameRow>,
     numbers: Table<'t, (u128, u64), u64>,
     ids: Table<'t, u128, (u128, u64)>,
+    replays: Table<'t, (u128, u128), ()>,
     keys: Table<'t, [u8; 32], KeyRow>,
     key_times: Table<'t, (i64, [u8; 32]), ()>,
     announced: Table<'t, (), &'static [u8]>,
@@ -42,6 +43,7 @@ impl<'t> Tables<'t> {
             frames: transaction.open_table(FRAMES)?,
             numbers: transaction.open_table(NUMBERS)?,
             ids: transaction.open_table(IDS)?,
+            replays: transaction.open_table(REPLAYS)?,
             keys: transaction.open_table(KEYS)?,
             key_times: transaction.open_table(KEY_TIMES)?,
             announced: transaction.open_table(ANNOUNCED)?,
@@ -161,7 +163,11 @@ impl<'t> Tables<'t> {
         self.frames.insert((topic, partition, state.end), row)?;
         self.numbers.insert((line, numbers.first), state.end)?;
         for (number, invalidation) in (numbers.first..).zip(&frame.invalidations) {
-            self.ids.insert(invalidation.id.as_u128(), (line, number))?;
+            let id = invalidation.id.as_u128();
+            self.ids.insert(id, (line, number))?;
+            if let Some(origin) = invalidation.origin {
+                self.replays.insert((origin.as_u128(), id), ())?;
+            }
         }
         self.lines.insert(line, (topic, partition, numbers.last, OPEN))?;
         state.end += 1;
@@ -219,7 +225,11 @@ impl<'t> Tables<'t> {
         self.numbers.remove((line, first))?;
         if let Ok(LogMessage::Frame(frame)) = wire::decode_log(bytes) {
             for invalidation in &frame.invalidations {
-                self.ids.remove(invalidation.id.as_u128())?;
+                let id = invalidation.id.as_u128();
+                self.ids.remove(id)?;
+                if let Some(origin) = invalidation.origin {
+                    self.replays.remove((origin.as_u128(), id))?;
+                }
             }
         }
         state.bytes = state.bytes.saturating_sub(bytes.len() as u64);

@@ -1,11 +1,9 @@
 //! Query parameters: each known, each once.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use axum::extract::Query;
 use axum::http::Uri;
-use humantime_serde::re::humantime;
 use jiff::Timestamp;
 use schemas::api::Mistake;
 use schemas::{Refusal, Region, SiteName};
@@ -14,6 +12,7 @@ use serde::de::value::StrDeserializer;
 
 use crate::caller::Caller;
 use crate::handle::PublisherHandle;
+use crate::intake::moment;
 use crate::problem::{Kind, Refused};
 
 /// The query parameters of a request, and what is wrong with them.
@@ -126,19 +125,8 @@ impl Parameters {
 
     /// A moment: RFC 3339, or so long before `now`.
     pub(super) fn moment(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
-        let text = self.text(name)?;
-        let ago = |text: &str| {
-            let ago = text.parse::<humantime::Duration>().ok()?;
-            now.checked_sub(Duration::from(ago)).ok()
-        };
-        let moment = text.parse().ok().or_else(|| ago(text));
-        if moment.is_none() {
-            self.mistake(
-                name,
-                "cannot be read; give a time such as 2026-01-01T12:00:00Z, or 15m for so long ago",
-            );
-        }
-        moment
+        let moment = moment(self.text(name)?, now);
+        moment.map_err(|mistake| self.mistake(name, mistake)).ok()
     }
 
     /// Something is wrong with a parameter.

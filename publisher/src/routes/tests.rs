@@ -9,5 +9,6 @@ mod members;
 mod openapi;
 mod orders;
 mod recent;
+mod replays;
 mod shapes;
 mod tokens;

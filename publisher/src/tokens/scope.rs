@@ -30,6 +30,8 @@ pub enum Act {
     DeadLetters,
     /// To retire agents and publishers.
     Retire,
+    /// To publish again what the log holds.
+    Replay,
 }
 
 /// Whether a token may purge whole sites.
@@ -57,7 +59,7 @@ pub(crate) struct Scope {
 
 impl Act {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Url,
         Self::Prefix,
         Self::Tag,
@@ -66,6 +68,7 @@ impl Act {
         Self::Flush,
         Self::DeadLetters,
         Self::Retire,
+        Self::Replay,
     ];
 
     /// What a token may do that says nothing of it: what a CMS needs.
@@ -84,6 +87,7 @@ impl Act {
             Self::Flush => "flush",
             Self::DeadLetters => "dead_letters",
             Self::Retire => "retire",
+            Self::Replay => "replay",
         }
     }
 
@@ -171,6 +175,28 @@ impl Scope {
                 mistakes.add("/regions", format!("the token purges in {} only", listed(regions)));
             }
             _ => {}
+        }
+        mistakes.finish(())
+    }
+
+    /// What of a replay for that site and region goes beyond it. It is of what others were allowed once, so that
+    /// neither kinds of selector nor priorities count.
+    pub(crate) fn check_replay(
+        &self,
+        site: Option<&SiteName>,
+        region: Option<&Region>,
+    ) -> Result<(), Vec<Mistake>> {
+        let mut mistakes = Mistakes::default();
+        if let Some(sites) = &self.sites
+            && !site.is_some_and(|site| sites.contains(site))
+        {
+            mistakes.add("/site", format!("the token replays of {} only: name one", listed(sites)));
+        }
+        if let Some(regions) = &self.regions
+            && !region.is_some_and(|region| regions.contains(region))
+        {
+            let detail = format!("the token replays in {} only: name one", listed(regions));
+            mistakes.add("/region", detail);
         }
         mistakes.finish(())
     }

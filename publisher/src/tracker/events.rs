@@ -35,6 +35,8 @@ pub(super) struct Subject {
     pub(super) scope: Arc<Scope>,
     pub(super) accepted_at: Timestamp,
     pub(super) clock: Clock,
+    /// The one that it publishes again. Its latency is not that of a change, and is measured nowhere.
+    pub(super) origin: Option<Uuid>,
 }
 
 /// How far an invalidation has come, and when.
@@ -107,7 +109,7 @@ impl Happening {
 
 impl Subject {
     fn told(&self, what: &Step, sites: &Sites) -> Event {
-        let Self { id, scope, accepted_at, clock } = self;
+        let Self { id, scope, accepted_at, clock, .. } = self;
         let (id, site, priority) = (*id, scope.site.clone(), scope.priority);
         let regions = scope.named_regions(sites);
         let reached = |at: Timestamp| ReachedEvent {

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::events::EventBatch;
+use super::missed::{Miss, MissedBy};
 use super::shell::Shared;
 
 /// How often whoever waits looks again though no report came: agents may be gone by now.
@@ -67,6 +68,17 @@ impl TrackerHandle {
     /// How far the invalidation at `place` has come.
     pub(crate) fn progress(&self, place: Place, invalidation: &Invalidation) -> Progress {
         self.0.tracker.lock().progress(place, invalidation, self.0.clock.now())
+    }
+
+    /// Which of these were missed, in their order.
+    pub(crate) fn missed<'a>(
+        &self,
+        invalidations: impl IntoIterator<Item = (Place, &'a Invalidation)>,
+        by: &MissedBy,
+    ) -> Vec<Miss> {
+        let tracker = self.0.tracker.lock();
+        let invalidations = invalidations.into_iter();
+        invalidations.map(|(place, invalidation)| tracker.missed(place, invalidation, by)).collect()
     }
 
     /// How many agents are registered.

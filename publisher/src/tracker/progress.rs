@@ -62,6 +62,7 @@ impl Tracker {
             clock_bound_ms: self.clock_bound(place.line).map(|bound| bound.as_millis_f64()),
             missing: lanes.iter().filter_map(Owing::missing).collect(),
             regions,
+            replays: Vec::new(),
         }
     }
 
@@ -223,10 +224,12 @@ fn facts(invalidation: &Invalidation) -> InvalidationFacts {
         mode: invalidation.mode,
         priority: invalidation.priority,
         selectors: count_by_kind(&invalidation.selectors),
+        origin: invalidation.origin,
     }
 }
 
-fn count_by_kind(selectors: &[Selector]) -> BTreeMap<String, usize> {
+/// How many there are of each kind, by the words of the API.
+pub(crate) fn count_by_kind(selectors: &[Selector]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for selector in selectors {
         let plural = match selector.kind() {

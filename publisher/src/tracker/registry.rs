@@ -161,7 +161,7 @@ impl Registry {
         self.agents.iter().flat_map(|(name, agent)| agent.lanes(name))
     }
 
-    /// The lanes that an invalidation is for, by priority, region and site.
+    /// The lanes that an invalidation is for, by priority, region, site, agent and cache.
     pub(super) fn concerned(
         &self,
         scope: &Scope,
@@ -172,6 +172,7 @@ impl Registry {
             .filter(|(_, agent)| scope.concerns(&agent.region, sites))
             .flat_map(|(name, agent)| agent.lanes(name))
             .filter(|registered| registered.priority == scope.priority)
+            .filter(|registered| scope.is_for(registered.agent_name, registered.cache_name))
     }
 }
 
@@ -284,9 +285,12 @@ impl Agent {
 }
 
 impl Registered<'_> {
-    /// How it stands to the invalidation at `place`, given that it is concerned. Nothing that an agent
+    /// How it stands to the invalidation at `place`, given that its region is concerned. Nothing that an agent
     /// with rivals says counts.
     pub(super) fn standing(&self, place: Place, scope: &Scope) -> Standing {
+        if !scope.is_for(self.agent_name, self.cache_name) {
+            return Standing::NotOwed;
+        }
         match self.lane.standing(self.cache, place, scope) {
             Standing::Settled { .. } if self.agent.has_rivals() => Standing::Owes,
             standing => standing,

@@ -1,8 +1,8 @@
 //! What of an invalidation decides who owes it, and what a cache can do about it.
 
 use schemas::{
-    Abilities, Ability, Audience, Invalidation, Priority, Region, Selector, SelectorKind, SiteName,
-    Sites,
+    Abilities, Ability, AgentName, Audience, CacheName, Invalidation, Priority, Recipients, Region,
+    Selector, SelectorKind, SiteName, Sites,
 };
 
 const KINDS: [SelectorKind; 6] = [
@@ -22,6 +22,7 @@ pub(super) struct Scope {
     /// On which path.
     pub(super) priority: Priority,
     audience: Audience,
+    recipients: Recipients,
     kinds: Kinds,
 }
 
@@ -32,6 +33,7 @@ impl Scope {
             site: invalidation.site.clone(),
             priority: invalidation.priority,
             audience: invalidation.audience.clone(),
+            recipients: invalidation.recipients.clone(),
             kinds: Kinds::of(&invalidation.selectors),
         }
     }
@@ -39,6 +41,11 @@ impl Scope {
     /// Whether caches in `region` are meant: it is in the audience and holds the site.
     pub(super) fn concerns(&self, region: &Region, sites: &Sites) -> bool {
         self.audience.includes(region) && sites.held_in(&self.site, region)
+    }
+
+    /// Whether this cache of this agent is meant, in regions that are.
+    pub(super) fn is_for(&self, agent: &AgentName, cache: &CacheName) -> bool {
+        self.recipients.includes(agent, cache)
     }
 
     /// The regions it names, by its audience or else by its site; `None` where it means all there are.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use schemas::api::{CacheEvent, Clock, FlushEvent, Missing, ProgressState};
-use schemas::{AgentName, CacheName, CircuitState, Frame, LineId, Outcome, Place, Priority};
+use schemas::{
+    AgentName, CacheName, CircuitState, Frame, Invalidation, LineId, Outcome, Place, Priority,
+};
 
 use super::events::{EventBatch, Happening, Step, Subject};
 use super::pending::{Milestone, Pending, Stage, Swept};
@@ -64,7 +66,8 @@ impl Tracker {
         for (number, invalidation) in (frame.first..).zip(&frame.invalidations) {
             let (scope, awaited) = self.awaited(Scope::of(invalidation));
             let accepted_at = invalidation.accepted_at;
-            let subject = Subject { id: invalidation.id, scope, accepted_at, clock: Clock::Two };
+            let Invalidation { id, origin, .. } = *invalidation;
+            let subject = Subject { id, scope, accepted_at, clock: Clock::Two, origin };
             let line = self.heard_line(frame.line, invalidation.priority, accepted_at);
             if number > line.head {
                 line.head = number;

@@ -3,6 +3,7 @@
 mod events;
 mod membership;
 mod memory;
+mod missed;
 mod model;
 mod reasons;
 mod restart;

@@ -50,6 +50,9 @@ pub struct InvalidationFacts {
     pub priority: Priority,
     /// How many selectors of each kind: `urls`, `prefixes`, `tags`, `keys`, `everything`.
     pub selectors: BTreeMap<String, usize>,
+    /// Of a replay: the invalidation that it publishes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Uuid>,
 }
 
 /// Body of `GET /v1/invalidations/{id}`.
@@ -78,6 +81,9 @@ pub struct Progress {
     pub missing: Vec<Missing>,
     /// Per region.
     pub regions: Vec<RegionProgress>,
+    /// The latest by which this publisher has published it again, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<Uuid>,
 }
 
 /// A cache that owes an invalidation.

@@ -9,17 +9,18 @@ use schemas::{
     ClockReading, ClosedLine, Cursor, DeadLetter, DeadLetters, Flushed, Frame, Gate, Heartbeat,
     Incarnation, Invalidation, KeptLetter, LaneReport, LetterState, LineCursor, LineId, LineReport,
     LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered, Orders, Outcome, OutcomeCounts,
-    Place, Priority, QueryMatch, Report, ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme,
-    Selector,
+    Place, Priority, QueryMatch, Recipients, Report, ResumeHint, Retired, Retirement,
+    SIGNATURE_BYTES, Scheme, Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 19] {
+pub(crate) fn samples() -> [(&'static str, Message); 20] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
+        ("v1-frame-replayed", Message::Log(LogMessage::Frame(replayed_frame()))),
         ("v1-heartbeat", Message::Log(LogMessage::Heartbeat(heartbeat()))),
         ("v1-heartbeat-agents", Message::Log(LogMessage::Heartbeat(heartbeat_with_agents()))),
         ("v1-lost", Message::Log(LogMessage::Lost(lost()))),
@@ -79,12 +80,26 @@ pub(crate) fn invalidation() -> Invalidation {
         mode: Mode::Soft,
         priority: Priority::Critical,
         audience: Audience::Regions(BTreeSet::from([text("eu-west"), text("us-east")])),
+        recipients: Recipients::default(),
         accepted_at: time("2026-11-21T10:00:00.12Z"),
         expires_in: Some(Duration::new(86_400, 5)),
         after: Some(Gate::PostgresLsn("0/3015FF0".into())),
         reason: Some("editor published “article 7”".into()),
         labels: BTreeMap::from([("cms".into(), "wagtail".into()), ("user".into(), "7".into())]),
+        origin: None,
     }
+}
+
+/// The first is for some only; the second says nothing but that it is published again.
+fn replayed_frame() -> Frame {
+    let recipients = Recipients {
+        agents: BTreeSet::from([text("edge-1"), text("edge-2")]),
+        caches: BTreeSet::from([text("varnish")]),
+    };
+    let origin = Some(Uuid::from_u128(0x0193_4d2e_5b00_7abc_8def_0123_4567_89aa));
+    let first = Invalidation { recipients, origin, ..invalidation() };
+    let second = Invalidation { origin, ..smallest_invalidation() };
+    Frame { invalidations: vec![first, second], ..frame() }
 }
 
 fn smallest_invalidation() -> Invalidation {
@@ -95,11 +110,13 @@ fn smallest_invalidation() -> Invalidation {
         mode: Mode::Hard,
         priority: Priority::Normal,
         audience: Audience::All,
+        recipients: Recipients::default(),
         accepted_at: Timestamp::UNIX_EPOCH,
         expires_in: None,
         after: Some(Gate::MysqlGtid("3E11FA47-71CA-11E1-9E33-C80AA9429562:1-5".into())),
         reason: None,
         labels: BTreeMap::new(),
+        origin: None,
     }
 }
 

@@ -109,19 +109,8 @@ impl Bus {
     }
 
     pub(crate) fn invalidation(&self) -> Invalidation {
-        Invalidation {
-            id: Uuid::new_v4(),
-            site: "main".parse().unwrap(),
-            selectors: vec![schemas::Selector::Everything],
-            mode: schemas::Mode::Hard,
-            priority: Priority::Normal,
-            audience: schemas::Audience::All,
-            accepted_at: self.clock.now(),
-            expires_in: None,
-            after: None,
-            reason: None,
-            labels: std::collections::BTreeMap::new(),
-        }
+        let (site, everything) = ("main".parse().unwrap(), vec![schemas::Selector::Everything]);
+        Invalidation::new(Uuid::new_v4(), site, everything, self.clock.now())
     }
 
     /// Of so many bytes, and some.

@@ -6,11 +6,16 @@ use uuid::Uuid;
 use super::selector::Selector;
 use super::time::{Duration, Time};
 use super::word::{Mode, Priority};
-use super::{Ext, ascending, each_by};
+use super::{Ext, ascending, each_by, fact};
 use crate::api::SELECTORS_MAX;
 use crate::wire::WireError;
 use crate::wire::known::Known;
-use crate::{Audience, Region};
+use crate::{AgentName, Audience, CacheName, Region};
+
+/// The fact that it is published again: the id of the first.
+const ORIGIN: u16 = 1;
+/// The fact that not every agent and cache of its regions is meant.
+const RECIPIENTS: u16 = 2;
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(super) struct Invalidation<'a> {
@@ -29,6 +34,13 @@ pub(super) struct Invalidation<'a> {
     ext: Ext<'a>,
 }
 
+/// Of a kind of which none is named, all are meant.
+#[derive(Debug, Encode, BorrowDecode)]
+struct Recipients<'a> {
+    agents: Vec<&'a str>,
+    caches: Vec<&'a str>,
+}
+
 #[derive(Debug, Encode, BorrowDecode)]
 enum Gate<'a> {
     PostgresLsn(&'a str),
@@ -44,12 +56,17 @@ impl<'a> From<&'a crate::Invalidation> for Invalidation<'a> {
             mode,
             priority,
             audience,
+            recipients,
             accepted_at,
             expires_in,
             after,
             reason,
             labels,
+            origin,
         } = invalidation;
+        let origin = origin.map(|origin| fact::one(ORIGIN, &origin.into_bytes()));
+        let some = !recipients.is_everyone();
+        let recipients = some.then(|| fact::one(RECIPIENTS, &Recipients::from(recipients)));
         Self {
             id: id.into_bytes(),
             site: site.as_str(),
@@ -65,7 +82,7 @@ impl<'a> From<&'a crate::Invalidation> for Invalidation<'a> {
             after: after.as_ref().map(Gate::from),
             reason: reason.as_deref(),
             labels: labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-            ext: Ext::new(),
+            ext: origin.into_iter().chain(recipients).collect(),
         }
     }
 }
@@ -80,6 +97,8 @@ impl Invalidation<'_> {
             )));
         }
         ascending("labels", &self.labels, |(name, _)| *name)?;
+        let recipients = fact::find::<Recipients<'_>>(&self.ext, RECIPIENTS)?;
+        let origin = fact::find::<[u8; 16]>(&self.ext, ORIGIN)?;
         Ok(crate::Invalidation {
             id: Uuid::from_bytes(self.id),
             site: known.site(self.site)?,
@@ -87,6 +106,7 @@ impl Invalidation<'_> {
             mode: self.mode.into(),
             priority: self.priority.into(),
             audience: audience(self.regions)?,
+            recipients: recipients.map(TryInto::try_into).transpose()?.unwrap_or_default(),
             accepted_at: self.accepted_at.try_into()?,
             expires_in: self.expires_in.map(TryInto::try_into).transpose()?,
             after: self.after.map(crate::Gate::from),
@@ -96,7 +116,32 @@ impl Invalidation<'_> {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
+            origin: origin.map(Uuid::from_bytes),
         })
+    }
+}
+
+impl<'a> From<&'a crate::Recipients> for Recipients<'a> {
+    fn from(crate::Recipients { agents, caches }: &'a crate::Recipients) -> Self {
+        Self {
+            agents: agents.iter().map(AgentName::as_str).collect(),
+            caches: caches.iter().map(CacheName::as_str).collect(),
+        }
+    }
+}
+
+impl TryFrom<Recipients<'_>> for crate::Recipients {
+    type Error = WireError;
+
+    fn try_from(Recipients { agents, caches }: Recipients<'_>) -> Result<Self, WireError> {
+        ascending("agents", &agents, |agent| *agent)?;
+        ascending("caches", &caches, |cache| *cache)?;
+        if agents.is_empty() && caches.is_empty() {
+            return Err(WireError::Invalid("recipients that name nobody".to_owned()));
+        }
+        let agents: Result<_, _> = agents.into_iter().map(AgentName::from_canonical).collect();
+        let caches: Result<_, _> = caches.into_iter().map(CacheName::from_canonical).collect();
+        Ok(Self { agents: agents?, caches: caches? })
     }
 }
 

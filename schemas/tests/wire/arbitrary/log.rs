@@ -7,7 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
-    Audience, Frame, Gate, Heartbeat, Invalidation, Lost, Mode, Priority, QueryMatch, Selector, Url,
+    Audience, Frame, Gate, Heartbeat, Invalidation, Lost, Mode, Priority, QueryMatch, Recipients,
+    Selector, Url,
 };
 use uuid::Uuid;
 
@@ -38,18 +39,22 @@ fn invalidation() -> impl Strategy<Value = Invalidation> {
     ];
     let audience =
         prop_oneof![Just(Audience::All), btree_set(name(), 0..3).prop_map(Audience::Regions),];
+    let recipients = (btree_set(name(), 0..3), btree_set(name(), 0..3));
+    let recipients = recipients.prop_map(|(agents, caches)| Recipients { agents, caches });
     let rest = (
         audience,
+        recipients,
         time(),
         option::of(any::<Duration>()),
         option::of(gate),
         option::of(any::<String>()),
         btree_map(any::<String>(), any::<String>(), 0..3),
+        option::of(any::<u128>().prop_map(Uuid::from_u128)),
     );
     (what, rest).prop_map(
         |(
             (id, site, selectors, mode, priority),
-            (audience, accepted_at, expires_in, after, reason, labels),
+            (audience, recipients, accepted_at, expires_in, after, reason, labels, origin),
         )| Invalidation {
             id: Uuid::from_u128(id),
             site,
@@ -57,11 +62,13 @@ fn invalidation() -> impl Strategy<Value = Invalidation> {
             mode,
             priority,
             audience,
+            recipients,
             accepted_at,
             expires_in,
             after,
             reason,
             labels,
+            origin,
         },
     )
 }

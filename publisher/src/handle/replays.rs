@@ -1,0 +1,26 @@
+//! Replays, by the name of who asks.
+
+use schemas::api::{Replay, ReplayRequest};
+
+use super::{PublisherHandle, Repeatable};
+use crate::caller::Caller;
+use crate::replays::{NotReplayed, Replays};
+
+impl PublisherHandle {
+    /// Begins, shows and stops replays.
+    pub(crate) fn replays(&self) -> &Replays {
+        &self.0.replays
+    }
+
+    /// Begins a replay. A repetition by the same caller under the same key is the same replay.
+    pub(crate) async fn replay(
+        &self,
+        caller: &Caller,
+        request: &ReplayRequest,
+        key: Option<&str>,
+    ) -> Result<Replay, NotReplayed> {
+        let repeatable = key.map(|key| Repeatable { caller: caller.name(), key });
+        let id = self.order_id(repeatable, request);
+        self.0.replays.begin(caller, request, id).await
+    }
+}

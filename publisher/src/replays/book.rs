@@ -1,0 +1,189 @@
+//! The replays there are: those that run, and the latest that have ended.
+
+use std::collections::BTreeMap;
+
+use daemon::Stop;
+use jiff::{SignedDuration, Timestamp};
+use schemas::api::{Replay, ReplayFilter, ReplayState};
+use uuid::Uuid;
+
+use super::walk::Cursor;
+
+/// Most that run at once.
+const RUNNING_MAX: usize = 4;
+/// Most that have ended and are remembered, and for how long.
+const ENDED_MAX: usize = 100;
+const ENDED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Why one does not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// This one is about some of the same.
+    Overlaps(Uuid),
+    /// As many run as may.
+    Full,
+}
+
+/// A replay.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// As it is told.
+    pub(super) replay: Replay,
+    /// Where it is in the log.
+    pub(super) cursor: Cursor,
+    /// Asked for when a human stops it.
+    pub(super) cancel: Stop,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Book(BTreeMap<Uuid, Entry>);
+
+impl Entry {
+    pub(super) fn new(replay: Replay, cursor: Cursor) -> Self {
+        Self { replay, cursor, cancel: Stop::new() }
+    }
+}
+
+impl Book {
+    pub(super) fn get(&self, id: Uuid) -> Option<&Entry> {
+        self.0.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: Uuid) -> Option<&mut Entry> {
+        self.0.get_mut(&id)
+    }
+
+    pub(super) fn put(&mut self, entry: Entry) {
+        self.0.insert(entry.replay.id, entry);
+    }
+
+    pub(super) fn remove(&mut self, id: Uuid) {
+        self.0.remove(&id);
+    }
+
+    /// All of them, the latest first.
+    pub(super) fn replays(&self) -> Vec<Replay> {
+        let mut replays: Vec<Replay> = self.0.values().map(|entry| entry.replay.clone()).collect();
+        replays.sort_by_key(|replay| std::cmp::Reverse((replay.started_at, replay.id)));
+        replays
+    }
+
+    /// Those that run.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Replay> {
+        let replays = self.0.values().map(|entry| &entry.replay);
+        replays.filter(|replay| replay.state == ReplayState::Running)
+    }
+
+    /// Whether one about that may run beside those that do.
+    pub(super) fn fits(&self, filter: &ReplayFilter) -> Result<(), Unfit> {
+        if let Some(other) = self.running().find(|replay| overlap(&replay.filter, filter)) {
+            return Err(Unfit::Overlaps(other.id));
+        }
+        if self.running().count() >= RUNNING_MAX { Err(Unfit::Full) } else { Ok(()) }
+    }
+
+    /// Forgets what ended long ago, or before many others.
+    pub(super) fn forget(&mut self, now: Timestamp) -> Vec<Uuid> {
+        let ended =
+            self.0.values().filter_map(|entry| Some((entry.replay.ended_at?, entry.replay.id)));
+        let mut ended: Vec<(Timestamp, Uuid)> = ended.collect();
+        ended.sort_unstable();
+        let too_many = ended.len().saturating_sub(ENDED_MAX);
+        let old = |(at, _): &(Timestamp, Uuid)| now.duration_since(*at) > ENDED_FOR;
+        let gone = ended.iter().enumerate().filter(|(at, ended)| *at < too_many || old(ended));
+        let gone: Vec<Uuid> = gone.map(|(_, (_, id))| *id).collect();
+        gone.iter().for_each(|id| self.remove(*id));
+        gone
+    }
+}
+
+/// Whether both may be about one invalidation for one cache.
+fn overlap(one: &ReplayFilter, other: &ReplayFilter) -> bool {
+    fn meet<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+        one.zip(other).is_none_or(|(one, other)| one == other)
+    }
+    one.since <= other.until
+        && other.since <= one.until
+        && meet(one.site.as_ref(), other.site.as_ref())
+        && meet(one.region.as_ref(), other.region.as_ref())
+        && meet(one.agent.as_ref(), other.agent.as_ref())
+        && meet(one.cache.as_ref(), other.cache.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::api::ReplayCounts;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn filter(since: i64, until: i64) -> ReplayFilter {
+        ReplayFilter {
+            since: at(since),
+            until: at(until),
+            site: None,
+            tag: None,
+            url_prefix: None,
+            region: None,
+            agent: None,
+            cache: None,
+            missed: false,
+            late_ms: None,
+        }
+    }
+
+    fn entry(id: u128, filter: ReplayFilter, ended_at: Option<Timestamp>) -> Entry {
+        let state = if ended_at.is_some() { ReplayState::Done } else { ReplayState::Running };
+        let replay = Replay {
+            id: Uuid::from_u128(id),
+            state,
+            by: String::new(),
+            filter,
+            rate: 1,
+            counts: ReplayCounts::default(),
+            published: 0,
+            read: 0,
+            to_read: 0,
+            started_at: at(0),
+            ended_at,
+            waits: None,
+            error: None,
+        };
+        Entry::new(replay, Cursor::default())
+    }
+
+    #[test]
+    fn what_may_meet_in_one_invalidation_for_one_cache_overlaps() {
+        let mut book = Book::default();
+        let region = |name: &str| Some(name.parse().unwrap());
+        book.put(entry(1, ReplayFilter { region: region("eu"), ..filter(10, 20) }, None));
+        book.put(entry(2, filter(30, 40), Some(at(50))));
+        let overlaps = Err(Unfit::Overlaps(Uuid::from_u128(1)));
+        assert_eq!(book.fits(&filter(20, 25)), overlaps, "one moment is enough");
+        assert_eq!(book.fits(&filter(0, 9)), Ok(()));
+        assert_eq!(book.fits(&ReplayFilter { region: region("us"), ..filter(10, 20) }), Ok(()));
+        let tag = Some("a".parse().unwrap());
+        assert_eq!(book.fits(&ReplayFilter { tag, ..filter(15, 16) }), overlaps);
+        assert_eq!(book.fits(&filter(30, 40)), Ok(()), "that one has ended");
+    }
+
+    #[test]
+    fn only_so_many_run_and_only_so_many_ended_ones_are_remembered() {
+        let mut book = Book::default();
+        for at in 0..4 {
+            book.put(entry(1_000 + at, filter(10 * at as i64, 10 * at as i64 + 1), None));
+        }
+        assert_eq!(book.fits(&filter(500, 600)), Err(Unfit::Full));
+        for id in 0..103 {
+            book.put(entry(id, filter(0, 1), Some(at(id as i64))));
+        }
+        let gone = book.forget(at(200));
+        assert_eq!(gone, [0, 1, 2].map(Uuid::from_u128));
+        assert_eq!(book.forget(at(200 + 31 * 24 * 3_600)).len(), 100);
+        assert_eq!(book.running().count(), 4, "what runs stays");
+    }
+}

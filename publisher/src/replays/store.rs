@@ -1,0 +1,117 @@
+//! The table of replays, in the journal's database.
+//!
+//! ```text
+//! replays  id -> (the replay as the API tells it, in JSON; its cursor)
+//! ```
+
+use std::sync::Arc;
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use schemas::api::Replay;
+use uuid::Uuid;
+
+use super::walk::Cursor;
+
+const REPLAYS: TableDefinition<u128, (&'static [u8], &'static [u8])> =
+    TableDefinition::new("replays");
+
+/// Why the replays could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The disk or the database.
+    #[error("the table of replays failed")]
+    Database(#[source] Box<redb::Error>),
+    /// A row that this build does not understand.
+    #[error("the table of replays holds a damaged row")]
+    Damaged,
+    /// The runtime stopped before the work was done.
+    #[error("stopped while the table of replays was at work")]
+    Stopped,
+}
+
+impl<E: Into<redb::Error>> From<E> for StoreError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+/// A change of the table.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It stands so.
+    Put(Box<Replay>, Cursor),
+    /// It is forgotten.
+    Remove(Uuid),
+}
+
+/// When a change is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// When it returns.
+    Now,
+    /// With whatever is next: the journal and the tracker write each second.
+    Soon,
+}
+
+/// Where replays are kept. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Store(Arc<Database>);
+
+impl Store {
+    /// Everything that is kept, and where that is. Blocks on the disk.
+    pub(super) fn open(
+        database: Arc<Database>,
+    ) -> Result<(Self, Vec<(Replay, Cursor)>), StoreError> {
+        let mut write = database.begin_write()?;
+        write.set_quick_repair(true);
+        write.open_table(REPLAYS)?;
+        write.commit()?;
+        let mut kept = Vec::new();
+        for row in database.begin_read()?.open_table(REPLAYS)?.iter()? {
+            let (_, row) = row?;
+            let (replay, cursor) = row.value();
+            let replay = serde_json::from_slice(replay).map_err(|_| StoreError::Damaged)?;
+            kept.push((replay, Cursor::from_bytes(cursor).ok_or(StoreError::Damaged)?));
+        }
+        Ok((Self(database), kept))
+    }
+
+    /// Makes these changes, all or none.
+    pub(super) async fn change(
+        &self,
+        changes: Vec<Change>,
+        durable: Durable,
+    ) -> Result<(), StoreError> {
+        let database = Arc::clone(&self.0);
+        let changing = tokio::task::spawn_blocking(move || save(&database, &changes, durable));
+        match changing.await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StoreError::Stopped),
+            },
+        }
+    }
+}
+
+fn save(database: &Database, changes: &[Change], durable: Durable) -> Result<(), StoreError> {
+    let mut write = database.begin_write()?;
+    write.set_quick_repair(true);
+    if durable == Durable::Soon {
+        write.set_durability(Durability::None)?;
+    }
+    let mut replays = write.open_table(REPLAYS)?;
+    for change in changes {
+        match change {
+            Change::Put(replay, cursor) => {
+                let told = serde_json::to_vec(replay).expect("a replay is plain JSON");
+                let cursor = cursor.to_bytes();
+                replays.insert(replay.id.as_u128(), (told.as_slice(), cursor.as_slice()))?;
+            }
+            Change::Remove(id) => drop(replays.remove(id.as_u128())?),
+        }
+    }
+    drop(replays);
+    write.commit()?;
+    Ok(())
+}

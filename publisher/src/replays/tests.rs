@@ -1,0 +1,271 @@
+//! Replays of a publisher that crashes, of a log that lets go, and of a log that strangers write on. Paused time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use broker_adapter::{Embedded, EmbeddedConfig, Message, Partition, Start};
+use daemon::Health;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use schemas::api::InvalidationRequest;
+use schemas::{
+    Audience, Frame, Invalidation, LineId, LogMessage, Priority, Selector, SigningKey, Site, wire,
+};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::*;
+use crate::journal::JournalStore;
+use crate::{Outlet, Publisher, PublisherConfig, PublisherHandle, PublisherSetup};
+
+const TOPIC: Topic = Topic::log("normal");
+
+fn clock() -> Clock {
+    Clock::following("2026-01-01T00:00:00Z".parse().unwrap())
+}
+
+/// One life of a publisher.
+struct Life {
+    handle: PublisherHandle,
+    stop: Stop,
+    task: JoinHandle<()>,
+}
+
+impl Life {
+    async fn begin(
+        clock: Clock,
+        store: &JournalStore,
+        outlet: Outlet,
+        config: PublisherConfig,
+    ) -> Self {
+        let site = Site {
+            name: "main".parse().unwrap(),
+            hosts: ["www.example.com".parse().unwrap()].into(),
+            regions: Audience::All,
+        };
+        let publisher = Publisher::open(PublisherSetup {
+            config,
+            name: "p1".parse().unwrap(),
+            sites: Arc::new(Sites::new([site])),
+            store: store.clone(),
+            outlet,
+            partitions: 1,
+            retention: Duration::from_hours(1),
+            clock,
+            health: Health::default(),
+            metrics: Arc::new(Mutex::new(Registry::default())),
+        });
+        let publisher = publisher.await.unwrap();
+        let (handle, stop) = (publisher.handle(), Stop::new());
+        let running = publisher.run(stop.clone());
+        #[expect(clippy::disallowed_methods, reason = "a test's own task, awaited at its end")]
+        let task = tokio::spawn(async move { running.await.unwrap() });
+        Self { handle, stop, task }
+    }
+
+    async fn accept(&self, tag: &str) -> Uuid {
+        let request = InvalidationRequest { tags: vec![tag.to_owned()], ..Default::default() };
+        self.handle.accept(&request).await.unwrap().id
+    }
+
+    async fn replay(&self, since: &str, rate: u32) -> Result<Replay, NotReplayed> {
+        let request = request(since, rate);
+        self.handle.replays().begin(&Caller::ANYONE, &request, Uuid::new_v4()).await
+    }
+
+    fn replay_now(&self, id: Uuid) -> Replay {
+        self.handle.replays().get(&Caller::ANYONE, id).unwrap()
+    }
+
+    async fn done(&self, id: Uuid) -> Replay {
+        for _ in 0..100_000 {
+            let replay = self.replay_now(id);
+            if replay.state != ReplayState::Running {
+                return replay;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not end: {:?}", self.replay_now(id));
+    }
+
+    /// As SIGKILL does.
+    async fn crash(self) {
+        self.task.abort();
+        self.task.await.unwrap_err();
+    }
+
+    async fn end(self) {
+        self.stop.request();
+        self.task.await.unwrap();
+    }
+}
+
+fn request(since: &str, rate: u32) -> ReplayRequest {
+    ReplayRequest { since: since.to_owned(), rate: Some(rate), ..ReplayRequest::default() }
+}
+
+fn shared_log(clock: Clock, store: &JournalStore, config: EmbeddedConfig) -> Embedded {
+    Embedded::open(store.database(), config, move || clock.now()).unwrap()
+}
+
+/// What stands on the log of normal invalidations.
+async fn logged(log: &Embedded) -> Vec<Invalidation> {
+    let end = log.bounds(TOPIC).await.unwrap()[&Partition(0)].end.0;
+    let mut reader = log.subscribe(TOPIC, Start::Oldest).await.unwrap();
+    let (mut logged, mut next) = (Vec::new(), 0);
+    while next < end {
+        for delivery in reader.read(100).await.unwrap() {
+            next = delivery.position.0 + 1;
+            if let LogMessage::Frame(frame) = wire::decode_log(&delivery.body).unwrap() {
+                logged.extend(frame.invalidations);
+            }
+        }
+    }
+    logged
+}
+
+/// How often each was replayed.
+async fn replays(log: &Embedded) -> BTreeMap<Uuid, usize> {
+    let mut replays = BTreeMap::new();
+    for origin in logged(log).await.into_iter().filter_map(|it| it.origin) {
+        *replays.entry(origin).or_default() += 1;
+    }
+    replays
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_crashes_or_stops_goes_on_and_leaves_nothing_out() {
+    let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
+    let log = shared_log(clock, &store, EmbeddedConfig::default());
+    let begin = || {
+        let outlet = Outlet::Shared(log.clone());
+        Life::begin(clock, &store, outlet, PublisherConfig::default())
+    };
+    let mut life = begin().await;
+    let mut firsts = BTreeSet::new();
+    for number in 0..120 {
+        firsts.insert(life.accept(&format!("t{number}")).await);
+    }
+    let id = life.replay("1h", 10).await.unwrap().id;
+    for crash in [true, false, true] {
+        sleep(Duration::from_millis(1_530)).await;
+        assert_eq!(life.replay_now(id).state, ReplayState::Running);
+        if crash {
+            life.crash().await
+        } else {
+            life.end().await
+        }
+        life = begin().await;
+    }
+    let done = life.done(id).await;
+    assert_eq!((done.state, done.error), (ReplayState::Done, None));
+    life.end().await;
+    let replays = replays(&log).await;
+    assert_eq!(replays.keys().copied().collect::<BTreeSet<_>>(), firsts, "none is left out");
+    let repeated: usize = replays.values().map(|times| times - 1).sum();
+    assert!(repeated <= 2 * 12, "a crash repeats no more than a second of it: {repeated}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_has_let_go_of_is_refused_with_the_time_since_when_it_holds() {
+    let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
+    let config = EmbeddedConfig { retention: Duration::from_mins(10), ..EmbeddedConfig::default() };
+    let log = shared_log(clock, &store, config);
+    let outlet = Outlet::Shared(log.clone());
+    let life = Life::begin(clock, &store, outlet, PublisherConfig::default()).await;
+    life.accept("old").await;
+    let whole = life.replay("1h", 100).await.unwrap();
+    assert_eq!(life.done(whole.id).await.published, 1, "before its beginning nothing is missing");
+    sleep(Duration::from_mins(12)).await;
+    life.accept("new").await;
+    log.retain(clock.now()).await.unwrap();
+    let Err(NotReplayed::Invalid(mistakes)) = life.replay("1h", 100).await else {
+        panic!("it is taken")
+    };
+    assert_eq!(mistakes[0].pointer, "/since");
+    let (_, since) = mistakes[0].detail.split_once("since ").unwrap();
+    let since: Timestamp = since.split_once(':').and(since.get(..20)).unwrap().parse().unwrap();
+    let age = clock.now().duration_since(since);
+    assert!((500..=601).contains(&age.as_secs()), "{}", mistakes[0].detail);
+    let since = (since + Duration::from_secs(1)).to_string();
+    let held = life.replay(&since, 100).await.unwrap();
+    assert_eq!(life.done(held.id).await.published, 1, "what it holds");
+    life.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_the_log_overtakes_fails_with_a_word_of_it() {
+    let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
+    let config = EmbeddedConfig { retention: Duration::from_mins(10), ..EmbeddedConfig::default() };
+    let log = shared_log(clock, &store, config);
+    let begin = || {
+        let outlet = Outlet::Shared(log.clone());
+        Life::begin(clock, &store, outlet, PublisherConfig::default())
+    };
+    let life = begin().await;
+    for number in 0..20 {
+        life.accept(&format!("t{number}")).await;
+    }
+    let id = life.replay("1h", 1).await.unwrap().id;
+    sleep(Duration::from_secs(3)).await;
+    life.handle.replays().cancel(&Caller::ANYONE, id).await.unwrap();
+    sleep(Duration::from_mins(12)).await;
+    log.retain(clock.now()).await.unwrap();
+    life.handle.replays().resume(&Caller::ANYONE, id).await.unwrap();
+    let failed = life.done(id).await;
+    assert_eq!(failed.state, ReplayState::Failed);
+    assert!(failed.error.unwrap().contains("no longer holds"));
+    life.end().await;
+}
+
+/// A replay signs what it publishes: what nobody believes must not become what everybody does.
+#[tokio::test(start_paused = true)]
+async fn what_a_stranger_has_put_on_the_log_is_counted_and_not_published_again() {
+    let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, other, stranger] = [(); 3].map(|()| SigningKey::generate().unwrap());
+    let (signing, trusted) = (folder.path().join("key"), folder.path().join("pub"));
+    std::fs::write(&signing, ours.to_pem().unwrap()).unwrap();
+    std::fs::write(&trusted, format!("{}\n{}\n", ours.public(), other.public())).unwrap();
+    let log = Embedded::in_memory(EmbeddedConfig::default(), move || clock.now()).unwrap();
+    let put = async |key: Option<&SigningKey>, tag: &str| {
+        let tag = Selector::Tag(tag.parse().unwrap());
+        let (id, now) = crate::handle::naming::named_at(clock.now());
+        let body = wire::encode_log(&LogMessage::Frame(Frame {
+            publisher: "p2".parse().unwrap(),
+            line: LineId::random(),
+            first: 1,
+            committed_at: now,
+            invalidations: vec![Invalidation::new(id, "main".parse().unwrap(), vec![tag], now)],
+            signature: None,
+        }));
+        let spot = wire::Spot { topic: "normal", partition: 0 };
+        let body = key.map_or(body.clone(), |key| wire::sign(&body, spot, key).unwrap());
+        for _ in 0..2 {
+            let message = Message { key: None, id: None, body: body.clone() };
+            log.publish(TOPIC, Partition(0), vec![message]).await.unwrap();
+        }
+    };
+    put(None, "unsigned").await;
+    put(Some(&stranger), "stranger").await;
+    put(Some(&other), "other").await;
+    for (trusted_keys_file, believed, not) in [(Some(trusted), 2, 4), (None, 1, 6)] {
+        let config = PublisherConfig {
+            signing_key_file: Some(signing.clone()),
+            trusted_keys_file,
+            ..PublisherConfig::default()
+        };
+        let outlet = Outlet::Remote(Arc::new(log.clone()))
+            .signed(SigningKey::from_pem(&ours.to_pem().unwrap()).unwrap());
+        let store = if believed == 2 { store.clone() } else { JournalStore::in_memory().unwrap() };
+        let life = Life::begin(clock, &store, outlet, config).await;
+        if believed == 2 {
+            life.accept("own").await;
+        }
+        let looked = life.handle.replays().dry_run(&Caller::ANYONE, &request("1h", 100)).await;
+        let counts = looked.unwrap().counts;
+        let unbelieved = counts.left_out.unbelieved;
+        assert_eq!((counts.matched, unbelieved), (believed, not), "{counts:?}");
+        life.end().await;
+    }
+    assert_eq!(Priority::Normal.as_str(), TOPIC.name());
+}
