@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daemon::TlsConfig;
 use schemas::{AgentName, CacheName, Region, SiteName};
 use serde::Deserialize;
 
@@ -20,6 +21,8 @@ pub struct AgentConfig {
     pub name: Option<AgentName>,
     /// Where health and metrics are served.
     pub admin: SocketAddr,
+    /// TLS at `admin`.
+    pub admin_tls: Option<TlsConfig>,
     /// The folder of cursors, on a volume that lives as long as the caches.
     pub state: PathBuf,
     /// How long at start the log may be silent before the agent counts as ready all the same; `None`, written
@@ -44,6 +47,7 @@ impl Default for AgentConfig {
             region: "local".parse().expect("a valid name"),
             name: None,
             admin: ([127, 0, 0, 1], 8378).into(),
+            admin_tls: None,
             state: "/var/lib/purgebus/agent".into(),
             ready_fail_open_after: Some(Duration::from_mins(2)),
             stale_budget: Duration::from_secs(30),

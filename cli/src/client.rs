@@ -2,6 +2,7 @@
 
 mod events;
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -42,6 +43,15 @@ pub(crate) enum Unanswered {
         #[source]
         source: reqwest::Error,
     },
+    /// One of both does not trust the other.
+    #[error(
+        "no TLS with {publisher}; --ca-file names who signed its certificate, --client-cert and --client-key our own"
+    )]
+    NoTrust {
+        publisher: Url,
+        #[source]
+        source: reqwest::Error,
+    },
     /// Too slow to begin with.
     #[error("no answer from {0}")]
     TooSlow(Url),
@@ -62,6 +72,7 @@ impl From<Unanswered> for Failure {
             Unanswered::NoAnswer { .. } | Unanswered::TooSlow(_) | Unanswered::Later { .. } => {
                 Exit::Repeat
             }
+            Unanswered::NoTrust { .. } => Exit::WrongUsage,
             Unanswered::Refused(_) => Exit::Refused,
             Unanswered::Strange(_) => Exit::Failed,
         };
@@ -80,7 +91,8 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let http = reqwest::Client::builder()
+        let http = connection
+            .client()?
             .connect_timeout(CONNECT_WAIT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("purgebus/", env!("CARGO_PKG_VERSION")))
@@ -131,7 +143,12 @@ impl Client {
     }
 
     fn no_answer(&self, source: reqwest::Error) -> Unanswered {
-        Unanswered::NoAnswer { publisher: self.publisher.clone(), source: source.without_url() }
+        let (publisher, source) = (self.publisher.clone(), source.without_url());
+        if is_about_tls(&source) {
+            Unanswered::NoTrust { publisher, source }
+        } else {
+            Unanswered::NoAnswer { publisher, source }
+        }
     }
 
     fn url(&self, path: &str) -> Url {
@@ -170,6 +187,15 @@ impl Client {
 /// What an answer says, in our words.
 pub(crate) fn understand<T: DeserializeOwned>(answer: Value) -> Result<T, Unanswered> {
     serde_json::from_value(answer).map_err(|error| Unanswered::Strange(error.into()))
+}
+
+/// Whether the two sides could not agree on TLS, which trying again does not change.
+fn is_about_tls(error: &(dyn Error + 'static)) -> bool {
+    // What an I/O error holds is no source of it.
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || held.is_some_and(|held| is_about_tls(held))
+        || error.source().is_some_and(is_about_tls)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

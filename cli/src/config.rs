@@ -18,6 +18,7 @@ mod role;
 mod sieve;
 mod signatures;
 mod site;
+mod tls;
 mod written;
 
 use std::path::Path;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     pub(crate) broker: BrokerConfig,
     pub(crate) signatures: Signatures,
+    /// What is not wrong but should not stay so, a line each.
+    pub(crate) warnings: Vec<String>,
     pub(crate) sites: Sites,
     /// Where the role has one.
     pub(crate) publisher: Option<PublisherPart>,
@@ -125,15 +128,21 @@ impl Config {
             let embedded = matches!(self.broker, BrokerConfig::Embedded(_));
             let kept = if embedded { "journal and log" } else { "journal" };
             lines.push(format!(
-                "publisher  {name}: API on {}, admin on {}, {kept} in {}",
+                "publisher  {name}: API on {}{}, admin on {}{}, {kept} in {}",
                 config.listen,
+                over(config.tls.is_some()),
                 config.admin,
+                over(config.admin_tls.is_some()),
                 config.journal.display()
             ));
         }
         if let Some(AgentPart { config, name, .. }) = &self.agent {
-            lines
-                .push(format!("agent      {name} in {}: admin on {}", config.region, config.admin));
+            lines.push(format!(
+                "agent      {name} in {}: admin on {}{}",
+                config.region,
+                config.admin,
+                over(config.admin_tls.is_some())
+            ));
         }
         if !matches!(self.broker, BrokerConfig::Embedded(_)) {
             let (kind, servers) = (self.broker.kind(), self.broker.servers());
@@ -171,6 +180,7 @@ impl Config {
         let draft = Draft::read(&mut reader, document.table(), role);
         checks::check(&mut reader, &document, &draft);
         let signatures = Signatures::read(&mut reader, &document, &draft, role);
+        let warnings = tls::check(&mut reader, &draft);
         let parts = Parts::name(&mut reader, &draft);
         match (draft.broker, reader.into_mistakes()) {
             (Some(broker), none) if none.is_empty() => {
@@ -185,11 +195,17 @@ impl Config {
                     agent: parts.agent(draft.agent),
                     broker,
                     signatures,
+                    warnings,
                 })
             }
             (_, mistakes) => Err(mistakes),
         }
     }
+}
+
+/// What is said behind the address of a port.
+fn over(tls: bool) -> &'static str {
+    if tls { " (TLS)" } else { "" }
 }
 
 /// The names of the parts on the bus, where they have one.

@@ -2,18 +2,20 @@
 
 mod broker;
 mod parts;
+mod ports;
 mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use agent::Agent;
-use daemon::{Admin, BoxError, Clock, Crew, Health, Stop};
+use daemon::{BoxError, Clock, Crew, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Publisher};
 
 use self::parts::Surroundings;
+use self::ports::{AdminPort, Ports};
 use crate::config::Config;
 use crate::exit::Failure;
 
@@ -23,10 +25,9 @@ pub(crate) use self::reload::{Changeable, Reloader};
 /// Everything opened and every port bound; nothing runs yet.
 #[derive(Debug)]
 pub(crate) struct Installation {
-    api: Option<SocketAddr>,
+    ports: Ports,
     publisher: Option<Publisher>,
     agent: Option<Agent>,
-    admins: Vec<Admin>,
     journal: Option<JournalStore>,
 }
 
@@ -34,7 +35,7 @@ impl Installation {
     /// Opens the parts of the role and then binds their ports, so that what cannot be had is an error before
     /// anything runs. A broker that cannot be reached is none: it may come.
     pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
-        let admin_ports = admin_ports(&config);
+        let admin_ports = AdminPort::of(&config);
         let Config { broker, sites, publisher, agent, signatures, .. } = config;
         let surroundings = Surroundings {
             sites: Arc::new(sites),
@@ -57,23 +58,19 @@ impl Installation {
         if let Some(agent) = &agent {
             agent.trust().replace(signatures.trust);
         }
-        let mut admins = Vec::new();
-        for port in admin_ports {
-            let Surroundings { health, metrics, .. } = &surroundings;
-            let admin = Admin::bind(port, health.clone(), metrics.clone()).await;
-            admins.push(admin.map_err(Failure::failed)?);
-        }
-        let api = match &mut publisher {
-            Some(publisher) => Some(publisher.bind().await.map_err(Failure::failed)?),
-            None => None,
-        };
-        Ok(Self { api, publisher, agent, admins, journal: log.store })
+        let ports = Ports::bind(admin_ports, publisher.as_mut(), &surroundings).await?;
+        Ok(Self { ports, publisher, agent, journal: log.store })
     }
 
     /// Where it listens, by what for.
-    pub(crate) fn ports(&self) -> Vec<(&'static str, SocketAddr)> {
-        let api = self.api.map(|api| ("api", api));
-        let admins = self.admins.iter().map(|admin| ("admin", admin.local_addr()));
+    pub(crate) fn ports(&self) -> Vec<(&'static str, String)> {
+        let url = |address: SocketAddr, secured: bool| {
+            let scheme = if secured { "https" } else { "http" };
+            format!("{scheme}://{address}")
+        };
+        let api = self.ports.api.map(|(address, secured)| ("api", url(address, secured)));
+        let admins = self.ports.admins.iter();
+        let admins = admins.map(|(admin, secured)| ("admin", url(admin.local_addr(), *secured)));
         api.into_iter().chain(admins).collect()
     }
 
@@ -83,6 +80,7 @@ impl Installation {
             tokens: self.publisher.as_ref().and_then(Publisher::tokens),
             caches: self.agent.as_ref().map(Agent::switch),
             trust: self.agent.as_ref().map(Agent::trust),
+            tls: self.ports.secured.clone(),
         }
     }
 
@@ -95,7 +93,7 @@ impl Installation {
     pub(crate) fn crew(self, stop: Stop) -> Crew {
         let mut crew = Crew::new(stop);
         let stop = crew.stop();
-        for admin in self.admins {
+        for (admin, _) in self.ports.admins {
             crew.spawn(format!("admin {}", admin.local_addr()), admin.run(stop.clone()));
         }
         if let Some(publisher) = self.publisher {
@@ -108,13 +106,4 @@ impl Installation {
         }
         crew
     }
-}
-
-/// One admin server where both parts name the same port, else two that show the same.
-fn admin_ports(config: &Config) -> Vec<SocketAddr> {
-    let publisher = config.publisher.as_ref().map(|part| part.config.admin);
-    let agent = config.agent.as_ref().map(|part| part.config.admin);
-    let mut ports: Vec<_> = publisher.into_iter().chain(agent).collect();
-    ports.dedup();
-    ports
 }

@@ -16,10 +16,12 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
-use crate::{BindError, BoxError, Health, HttpServer, Readiness, Stop};
+use crate::{BindError, BoxError, Health, HttpServer, PortMetrics, Readiness, Stop, TlsBook};
 
 /// Probes and scrapers are few; more than this is a mistake or an attack.
 const CONNECTIONS_MAX: usize = 64;
+/// From one address.
+const PER_ADDRESS_MAX: usize = 32;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The admin server of a process.
@@ -42,8 +44,20 @@ impl Admin {
         health: Health,
         metrics: Arc<Mutex<Registry>>,
     ) -> Result<Self, BindError> {
-        let server = HttpServer::bind(listen, CONNECTIONS_MAX).await?;
+        let server = HttpServer::bind(listen, CONNECTIONS_MAX).await?.per_address(PER_ADDRESS_MAX);
         Ok(Self { server, shown: Shown { health, metrics } })
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[must_use]
+    pub fn over_tls(self, tls: TlsBook) -> Self {
+        Self { server: self.server.over_tls(tls), ..self }
+    }
+
+    /// Counts its connections there.
+    #[must_use]
+    pub fn counted(self, metrics: PortMetrics) -> Self {
+        Self { server: self.server.counted(metrics), ..self }
     }
 
     /// The address bound.

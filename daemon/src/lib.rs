@@ -1,4 +1,4 @@
-//! How a process lives: supervised tasks, signals, telemetry, readiness, the admin port.
+//! How a process lives: supervised tasks, signals, telemetry, readiness, TLS, the admin port.
 
 mod admin;
 mod clock;
@@ -7,13 +7,17 @@ mod health;
 mod http;
 mod stop;
 pub mod telemetry;
+mod tls;
 
 pub use admin::Admin;
 pub use clock::Clock;
 pub use crew::{Crew, CrewError};
 pub use health::{Condition, Health, Readiness};
-pub use http::{BindError, HttpServer};
+pub use http::{BindError, HttpServer, Peer, PortMetrics, PortsMetrics};
 pub use stop::{Hangups, Impatient, Stop, stop_on_signals};
+pub use tls::{
+    Certificates, ClientCertificates, EXPIRES_SOON, TlsBook, TlsConfig, TlsMistake, TlsMistakes,
+};
 
 /// Any error of a task.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use daemon::TlsConfig;
 use schemas::{PublisherName, SiteName};
 use serde::Deserialize;
 
@@ -21,6 +22,14 @@ pub struct PublisherConfig {
     pub listen: SocketAddr,
     /// Where health and metrics are served.
     pub admin: SocketAddr,
+    /// TLS at `listen`; without it the API speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// TLS at `admin`.
+    pub admin_tls: Option<TlsConfig>,
+    /// Most connections to the API at once.
+    pub connections: usize,
+    /// Most of them from one address.
+    pub connections_per_address: usize,
     /// The folder of the journal.
     pub journal: PathBuf,
     /// Most bytes the journal keeps.
@@ -49,6 +58,10 @@ impl Default for PublisherConfig {
             name: None,
             listen: ([127, 0, 0, 1], 8377).into(),
             admin: ([127, 0, 0, 1], 8376).into(),
+            tls: None,
+            admin_tls: None,
+            connections: 1_024,
+            connections_per_address: 256,
             journal: "/var/lib/purgebus/journal".into(),
             journal_bytes: ByteSize::gib(4),
             journal_age: Duration::from_hours(24),

@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker_adapter::Embedded;
-use daemon::{BindError, BoxError, Clock, Condition, Crew, CrewError, Health, HttpServer, Stop};
+use daemon::{
+    BindError, BoxError, Clock, Condition, Crew, CrewError, Health, HttpServer, Peer, PortMetrics,
+    Stop, TlsBook, TlsMistakes,
+};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use schemas::{PublisherName, Sites};
@@ -32,8 +35,6 @@ use crate::search::Searcher;
 use crate::tokens::{TokenBook, Tokens, TokensError};
 use crate::tracker::{Tracking, TrackingSetup};
 
-/// Most connections to the API at once; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 1_024;
 /// On a stop, requests in flight have this long, and then everything behind them.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How often the embedded log lets go of what is too old.
@@ -87,6 +88,9 @@ pub enum PublisherError {
         "anyone who reaches {0} could purge; set publisher.tokens_file, or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
+    /// Its certificate.
+    #[error("publisher.tls is not usable")]
+    Tls(#[from] TlsMistakes),
     /// The port.
     #[error("the API's port is not free")]
     Bind(#[from] BindError),
@@ -97,6 +101,9 @@ pub enum PublisherError {
 pub struct Publisher {
     handle: PublisherHandle,
     listen: SocketAddr,
+    connections_max: usize,
+    per_address_max: usize,
+    tls: Option<TlsBook>,
     tokens: Option<TokenBook>,
     server: Option<HttpServer>,
     metrics: Metrics,
@@ -119,6 +126,7 @@ impl Publisher {
             None if config.listen.ip().is_loopback() => None,
             None => return Err(PublisherError::Exposed(config.listen)),
         };
+        let tls = config.tls.clone().map(|tls| TlsBook::open(tls, clock)).transpose()?;
         let trust = trust(&config, &outlet)?;
         let database = store.database();
         let tracking = TrackingSetup {
@@ -189,6 +197,9 @@ impl Publisher {
         Ok(Self {
             handle,
             listen,
+            connections_max: config.connections,
+            per_address_max: config.connections_per_address,
+            tls,
             tokens,
             server: None,
             metrics,
@@ -213,15 +224,29 @@ impl Publisher {
         self.tokens.clone()
     }
 
+    /// The TLS of the API, to be replaced while it runs; `None` where it speaks plain HTTP.
+    pub fn tls(&self) -> Option<TlsBook> {
+        self.tls.clone()
+    }
+
     /// Takes the API's port, so that a taken one is an error before anything runs. Without it there is no API.
     pub async fn bind(&mut self) -> Result<SocketAddr, PublisherError> {
-        let server = HttpServer::bind(self.listen, CONNECTIONS_MAX).await?;
+        let server = HttpServer::bind(self.listen, self.connections_max).await?;
+        let server = server.per_address(self.per_address_max);
         let bound = server.local_addr();
-        self.server = Some(server);
+        self.server = Some(match &self.tls {
+            Some(tls) => server.over_tls(tls.clone()),
+            None => server,
+        });
         if self.tokens.is_none() {
             info!(%bound, "no tokens_file: the API takes requests of this machine only, from anyone on it");
         }
         Ok(bound)
+    }
+
+    /// Counts the connections to the API there.
+    pub fn count(&mut self, metrics: PortMetrics) {
+        self.server = self.server.take().map(|server| server.counted(metrics));
     }
 
     /// Publishes until stopped: requests in flight are finished first, then the journal's queue.
@@ -299,7 +324,7 @@ impl Front {
             asked.await;
             return Ok(());
         };
-        let answer = move |_, request| api.clone().answer(request);
+        let answer = move |peer: &Peer, request| api.clone().answer(peer.clone(), request);
         tokio::join!(server.serve(answer, leaving.clone()), asked).0
     }
 }

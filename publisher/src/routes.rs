@@ -30,6 +30,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use daemon::Peer;
 use tower_service::Service;
 use tracing::{error, warn};
 
@@ -146,13 +147,13 @@ impl Api {
         Self(Arc::new(Shared { gate: Gate { tokens, metrics }, publisher, routes }))
     }
 
-    /// Answers a request, whatever it is.
-    pub(crate) async fn answer(self, request: Request) -> Response {
+    /// Answers a request, whatever it is. Routed handlers find who asks as [`Caller`] and as [`Peer`].
+    pub(crate) async fn answer(self, peer: Peer, request: Request) -> Response {
         let gate = &self.0.gate;
         // Pinned here, since whoever takes a future by value copies all of it.
         let answering = pin!(async {
             match gate.admit(request.headers(), request.uri(), self.0.publisher.now()) {
-                Ok(caller) => self.route(caller, request).await,
+                Ok(caller) => self.route(caller, peer, request).await,
                 Err(refused) => refused.into_response(),
             }
         });
@@ -161,13 +162,14 @@ impl Api {
 
     /// To publish takes the short way: it is nearly all that is asked, and a router costs it about as much as reading
     /// and checking what it says.
-    async fn route(&self, caller: Caller, mut request: Request) -> Response {
+    async fn route(&self, caller: Caller, peer: Peer, mut request: Request) -> Response {
         if request.method() == Method::POST && request.uri().path() == invalidations::PATH {
             return invalidations::publish(&self.0.publisher, &caller, request)
                 .await
                 .into_response();
         }
         request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(peer);
         let Ok(response) = self.0.routes.clone().call(request).await;
         response
     }

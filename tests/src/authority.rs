@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use jiff::civil::Date;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
@@ -61,12 +62,36 @@ impl Authority {
     /// # Panics
     /// When its files cannot be written.
     pub fn issue_for(&self, name: &str, hosts: &[&str]) -> Identity {
+        self.write(name, hosts, |_| {})
+    }
+
+    /// Issues a certificate for this machine that is good from one day to another.
+    ///
+    /// # Panics
+    /// When its files cannot be written.
+    pub fn issue_between(&self, name: &str, from: Date, until: Date) -> Identity {
+        self.write(name, &[name, "localhost", "127.0.0.1"], |params| {
+            let at = |day: Date| {
+                let [month, date] = [day.month(), day.day()].map(i8::unsigned_abs);
+                rcgen::date_time_ymd(day.year().into(), month, date)
+            };
+            (params.not_before, params.not_after) = (at(from), at(until));
+        })
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        hosts: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = CertificateParams::new(hosts).expect("names of hosts");
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Identity {

@@ -171,6 +171,14 @@ fn publisher(
 ) {
     let field = Field::top("publisher");
     known(reader, &field.key("site_budgets"), publisher.site_budgets.keys(), sites);
+    for (key, count) in [
+        ("connections", publisher.connections),
+        ("connections_per_address", publisher.connections_per_address),
+    ] {
+        if count == 0 {
+            reader.object(&field.key(key), "is 0; give at least 1");
+        }
+    }
     match &publisher.tokens_file {
         None if !publisher.listen.ip().is_loopback() => {
             let problem = "anyone who reaches this address could purge; \

@@ -79,6 +79,10 @@ fn the_reference_tells_every_key_and_its_default() {
         describes::<NatsConfig>("`kind = \"nats\"`", ""),
         describes::<TlsConfig>("`[broker.tls]`", ""),
         describes::<PublisherConfig>("`[publisher]`", ""),
+        describes::<daemon::TlsConfig>(
+            "`[publisher.tls]`",
+            "certificate_file = \"a\"\nkey_file = \"b\"\n",
+        ),
         describes::<SiteConfig>("`[[site]]`", ""),
         describes::<AgentConfig>("`[agent]`", ""),
         describes::<super::cache::Head>("`[[agent.cache]]`: every cache", ""),
@@ -119,9 +123,14 @@ fn the_examples_of_the_reference_have_no_mistakes() {
         .map(|(key, table)| (format!("PURGEBUS__{table}__{key}"), "/tmp".to_owned()));
     let files = tempfile::tempdir().expect("a folder");
     let key = schemas::SigningKey::generate().expect("random bits");
+    let ours = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
     for (name, text) in [
         ("signing.key", key.to_pem().expect("a key")),
         ("publishers.pub", key.public().to_string()),
+        ("tokens.toml", String::new()),
+        ("api.pem", ours.cert.pem()),
+        ("clients.pem", ours.cert.pem()),
+        ("api.key", ours.signing_key.serialize_pem()),
     ] {
         std::fs::write(files.path().join(name), text).expect("written");
     }

@@ -74,7 +74,9 @@ pub(super) fn agent(
 /// A tokens file that cannot be used is a mistake of the configuration.
 fn failure(error: PublisherError) -> Failure {
     let exit = match error {
-        PublisherError::Tokens(_) | PublisherError::Exposed(_) => Exit::WrongUsage,
+        PublisherError::Tokens(_) | PublisherError::Exposed(_) | PublisherError::Tls(_) => {
+            Exit::WrongUsage
+        }
         _ => Exit::Failed,
     };
     Failure::new(exit, error)

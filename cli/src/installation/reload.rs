@@ -1,14 +1,15 @@
 //! Reads the configuration again on SIGHUP and puts in force what can change while the process runs: tokens, caches,
-//! trusted keys, the log's level. One with a mistake changes nothing.
+//! trusted keys, certificates, the log's level. One with a mistake changes nothing.
 
 use std::path::PathBuf;
 
 use agent::{Cache, CacheConfig, CacheSwitch, TrustBook};
 use daemon::telemetry::Volume;
-use daemon::{BoxError, Hangups, Stop};
+use daemon::{BoxError, Hangups, Stop, TlsBook, TlsConfig};
 use publisher::{TokenBook, Tokens};
 use tracing::{error, info, warn};
 
+use super::ports::{API_TLS, PUBLISHER_ADMIN_TLS};
 use crate::config::{Config, Role, Written};
 
 /// The keys of what can change, and of what caches depend on.
@@ -17,6 +18,8 @@ const LEVEL: &str = "log.level";
 const TOKENS: &str = "publisher.tokens_file";
 const TRUST: [&str; 2] = ["agent.trusted_keys_file", "agent.accept_unsigned"];
 const SITES: &str = "site";
+const TLS_KEYS: [&str; 4] =
+    ["certificate_file", "key_file", "client_ca_file", "client_certificates"];
 
 /// What can change while an installation runs.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Changeable {
     pub(super) tokens: Option<TokenBook>,
     pub(super) caches: Option<CacheSwitch>,
     pub(super) trust: Option<TrustBook>,
+    /// By their tables.
+    pub(super) tls: Vec<(&'static str, TlsBook)>,
 }
 
 /// Puts in force what was changed in a file.
@@ -72,6 +77,7 @@ impl Reloader {
             self.in_force.changes(&config.written).into_iter().map(str::to_owned).collect();
         let has_changed = |key: &str| changes.iter().any(|changed| changed == key);
         let caches_bound = has_changed(CACHES) && has_changed(SITES);
+        let certificates = self.adopt_certificates(&config);
         let mut adopted = Vec::new();
         if let (Some(book), Some(tokens)) = (&self.changeable.tokens, tokens) {
             book.replace(tokens);
@@ -89,8 +95,9 @@ impl Reloader {
         if has_changed(CACHES) && !caches_bound && self.change(caches).await {
             adopted.push(CACHES);
         }
-        for key in &adopted {
-            self.in_force.adopt(key, &config.written);
+        let keys = adopted.into_iter().map(str::to_owned).chain(certificates);
+        for key in keys {
+            self.in_force.adopt(&key, &config.written);
         }
         let left = self.in_force.changes(&config.written);
         if !left.is_empty() {
@@ -98,6 +105,20 @@ impl Reloader {
             warn!(keys, "changes that need a restart are not in force");
         }
         info!(file = %self.file.display(), "configuration reloaded");
+    }
+
+    /// Reads certificates and their keys, whether their files have other names or not. Answers the keys of what is in
+    /// force then: TLS itself comes and goes with a restart only.
+    fn adopt_certificates(&self, config: &Config) -> Vec<String> {
+        let mut adopted = Vec::new();
+        for (table, book) in &self.changeable.tls {
+            let Some(tls) = tls_of(config, table) else { continue };
+            match book.replace(tls.clone()) {
+                Ok(()) => adopted.extend(TLS_KEYS.map(|key| format!("{table}.{key}"))),
+                Err(mistakes) => error!(table, %mistakes, "the certificate stays as it is"),
+            }
+        }
+        adopted
     }
 
     /// Every mistake, if there is one.
@@ -121,5 +142,16 @@ impl Reloader {
                 false
             }
         }
+    }
+}
+
+/// What a configuration says in a table of TLS.
+fn tls_of<'a>(config: &'a Config, table: &str) -> Option<&'a TlsConfig> {
+    let publisher = config.publisher.as_ref().map(|part| &part.config);
+    let agent = config.agent.as_ref().map(|part| &part.config);
+    match table {
+        API_TLS => publisher?.tls.as_ref(),
+        PUBLISHER_ADMIN_TLS => publisher?.admin_tls.as_ref(),
+        _ => agent?.admin_tls.as_ref(),
     }
 }

@@ -63,10 +63,13 @@ impl Check {
 
     fn approve(&self, config: &Config) -> Result<Exit, Failure> {
         if self.json {
-            output::json(&json!({"ok": true, "role": config.role.to_string(), "mistakes": []}))?;
+            let (role, warnings) = (config.role.to_string(), &config.warnings);
+            let told = json!({"ok": true, "role": role, "mistakes": [], "warnings": warnings});
+            output::json(&told)?;
         } else {
             output::line("ok")?;
             config.summary().iter().try_for_each(output::line)?;
+            warn(config)?;
         }
         Ok(Exit::Done)
     }
@@ -81,9 +84,14 @@ impl Check {
         if self.json {
             let told: Vec<_> = trials.iter().map(Trial::to_json).collect();
             let role = config.role.to_string();
-            output::json(&json!({"ok": fine, "role": role, "mistakes": [], "trials": told}))?;
+            let warnings = &config.warnings;
+            let mistakes: [(); 0] = [];
+            output::json(&json!({
+                "ok": fine, "role": role, "mistakes": mistakes, "warnings": warnings, "trials": told
+            }))?;
         } else {
             trials.iter().try_for_each(tell)?;
+            warn(config)?;
         }
         Ok(if fine { Exit::Done } else { Exit::Failed })
     }
@@ -104,6 +112,11 @@ fn tell(trial: &Trial) -> Result<(), Failure> {
         }
         Found::NotTried(why) => output::line(format_args!("-       {what}: not tried: {why}")),
     }
+}
+
+/// What is not wrong but should not stay so.
+fn warn(config: &Config) -> Result<(), Failure> {
+    config.warnings.iter().try_for_each(|warning| output::line(format_args!("warning: {warning}")))
 }
 
 /// The failure of whoever needs the configuration.

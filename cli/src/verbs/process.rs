@@ -1,7 +1,6 @@
 //! What every verb that runs a part of the bus does: read, open, listen, run, stop.
 
 use std::mem;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 
@@ -9,6 +8,7 @@ use clap::Args;
 use daemon::telemetry::{self, Format};
 use daemon::{Hangups, Stop, stop_on_signals};
 use serde_json::json;
+use tracing::warn;
 
 use crate::config::{Config, Role};
 use crate::exit::{Exit, Failure, tell};
@@ -35,6 +35,9 @@ impl Process {
         let format = if self.json { Format::Json } else { config.log.format };
         let volume = telemetry::init(format, &config.log.level)
             .map_err(|error| Failure::new(Exit::WrongUsage, error))?;
+        for warning in &config.warnings {
+            warn!("{warning}");
+        }
         let (grace, in_force) = (config.process.grace, mem::take(&mut config.written));
         let stop = Stop::new();
         let mut impatient = pin!(stop_on_signals(stop.clone())?);
@@ -45,8 +48,8 @@ impl Process {
             second = &mut impatient => return Err(Failure::failed(second)),
             () = stop.requested() => return Ok(Exit::Done),
         };
-        for (what, address) in installation.ports() {
-            announce(format, what, address);
+        for (what, url) in installation.ports() {
+            announce(format, what, &url);
         }
         let (changeable, journal) = (installation.changeable(), installation.journal());
         let mut crew = installation.crew(stop);
@@ -66,8 +69,7 @@ impl Process {
 }
 
 /// A line on stderr, in the form of the log around it.
-fn announce(format: Format, what: &str, address: SocketAddr) {
-    let url = format!("http://{address}");
+fn announce(format: Format, what: &str, url: &str) {
     match format {
         Format::Text => tell(format_args!("{what} listens on {url}")),
         Format::Json => tell(json!({"listening": what, "url": url})),

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
+use tests::authority::{Authority, Identity};
 use tests::book::{pages, project, purgebus};
 
 /// What a piece of a configuration is completed with, where it lacks it.
@@ -55,6 +57,9 @@ const FILES: [(&str, &str); 4] = [
     ("publishers.pub", "ed25519 1J5aF1RZttHHPNJNit0we8ZnV4db3AHI9HpZaHYiMcc= publisher-1\n"),
 ];
 
+/// Certificates that configurations name there.
+static OURS: OnceLock<(Authority, Identity)> = OnceLock::new();
+
 fn completed(piece: &str) -> String {
     let mut config = piece.to_owned();
     for (table, text) in [("[[site]]", SITE), ("[[agent.cache]]", CACHE)] {
@@ -70,6 +75,18 @@ fn mistakes(config: &str) -> Option<String> {
     let folder = tempfile::tempdir().expect("a fresh folder");
     for (name, text) in FILES {
         fs::write(folder.path().join(name), text).expect("written");
+    }
+    let (authority, ours) = OURS.get_or_init(|| {
+        let authority = Authority::new();
+        let ours = authority.issue("api");
+        (authority, ours)
+    });
+    for (name, file) in [
+        ("clients.pem", &authority.ca_file()),
+        ("api.pem", &ours.certificate_file),
+        ("api.key", &ours.key_file),
+    ] {
+        fs::copy(file, folder.path().join(name)).expect("copied");
     }
     let config = config.replace("/etc/purgebus/", "");
     fs::write(folder.path().join("purgebus.toml"), config).expect("written");
