@@ -20,6 +20,7 @@ mod publisher;
 mod publishers;
 mod purge;
 mod regions;
+mod replay;
 mod serve;
 mod status;
 mod tail;
@@ -53,6 +54,7 @@ pub(crate) enum Verb {
     Agents(agents::Agents),
     Publishers(publishers::Publishers),
     Flush(flush::Flush),
+    Replay(Box<replay::Replay>),
     #[command(visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
@@ -79,6 +81,7 @@ impl Verb {
             Self::Agents(verb) => verb.run().await,
             Self::Publishers(verb) => verb.run().await,
             Self::Flush(verb) => verb.run().await,
+            Self::Replay(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
             Self::Token(verb) => verb.run(),

@@ -35,6 +35,12 @@ impl Signatures {
         role: Role,
     ) -> Self {
         let key = draft.publisher.as_ref().and_then(|config| key(reader, config, role));
+        let others = draft.publisher.as_ref().and_then(|config| config.trusted_keys_file.as_ref());
+        if let Some(file) = others {
+            // Read again where it is needed.
+            let field = Field::top("publisher").key(TRUSTED_KEYS_FILE);
+            drop(load(reader, &field, file, keys::trusted_keys));
+        }
         let trust = draft.agent.as_ref().map(|agent| trust(reader, &agent.config, role));
         let trust = trust.unwrap_or_default();
         they_fit(reader, document, key.as_ref(), &trust, role);
