@@ -15,6 +15,7 @@ mod breath;
 mod choice;
 mod held;
 mod job;
+mod look;
 mod sieve;
 mod store;
 #[cfg(test)]
@@ -26,45 +27,39 @@ mod wish;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, BrokerError, Topic};
+use broker_adapter::Broker;
 use daemon::{BoxError, Clock, Stop};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use redb::Database;
-use schemas::api::{Mistake, Replay, ReplayCounts, ReplayDryRun, ReplayRequest, ReplayState};
+use schemas::api::{Mistake, Replay, ReplayCounts, ReplayRequest, ReplayState};
 use schemas::{Sites, Trust};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::journal::{Journal, Stream};
+use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::tracker::TrackerHandle;
 
 use self::book::{Book, Entry, Unfit};
-use self::breath::Breath;
 use self::choice::Choice;
-use self::held::{Held, held};
 use self::job::Job;
-use self::sieve::{Fate, SAMPLE_MAX, Seen, Sieve};
+use self::sieve::Sieve;
 use self::store::{Change, Durable, Store};
-use self::walk::{Cursor, Walk, WalkError};
-use self::wish::{Known, Wish};
+use self::walk::Cursor;
+use self::wish::Wish;
 
 pub(crate) use self::store::StoreError;
 pub use self::trust::TrustError;
 pub(crate) use self::trust::trust;
 
-/// Longest dry run; whoever asks waits for no longer than this.
-const DRY_RUN_WITHIN: Duration = Duration::from_mins(1);
 /// Most dry runs at once; others wait their turn, within their time.
 const DRY_RUNS_MAX: usize = 2;
 /// Longest wait for a replay to stop.
 const CANCEL_WITHIN: Duration = Duration::from_secs(5);
-/// Who has missed what is known once the boards have been read.
-const BOARDS_WITHIN: Duration = Duration::from_secs(3);
 /// Replays that were asked for and have not begun.
 const BEGUN_MAX: usize = 64;
 
@@ -134,6 +129,28 @@ struct Shared {
     changed: watch::Sender<()>,
     begun: mpsc::Sender<Uuid>,
     dry_runs: Semaphore,
+}
+
+/// A replay in the book that nobody carries out yet. Unless it begins, also where whoever asked for it is gone, all is
+/// as it was.
+struct Unbegun<'a> {
+    shared: &'a Shared,
+    id: Uuid,
+    before: Option<Entry>,
+    begun: bool,
+}
+
+impl Drop for Unbegun<'_> {
+    fn drop(&mut self) {
+        if self.begun {
+            return;
+        }
+        let mut book = self.shared.book.lock();
+        match self.before.take() {
+            Some(before) => book.put(before),
+            None => book.remove(self.id),
+        }
+    }
 }
 
 impl ReplaysSetup {
@@ -215,49 +232,6 @@ impl Replays {
         replay.filter(|replay| may_read(caller, replay)).ok_or(NotReplayed::Unknown)
     }
 
-    /// What a replay would publish.
-    pub(crate) async fn dry_run(
-        &self,
-        caller: &Caller,
-        request: &ReplayRequest,
-    ) -> Result<ReplayDryRun, NotReplayed> {
-        let deadline = Instant::now() + DRY_RUN_WITHIN;
-        let (Wish { filter, rate }, held) = self.understand(caller, request).await?;
-        let Ok(Ok(_turn)) = timeout_at(deadline, self.0.dry_runs.acquire()).await else {
-            return Err(unavailable("others look at the log: no turn came in time"));
-        };
-        let cursor = self.begin_at().await?;
-        let mut walk = Walk::new(Arc::clone(&self.0.broker), filter.since, cursor);
-        let sieve = self.0.sieve(Choice::new(filter.clone()));
-        let mut counts = ReplayCounts::default();
-        let mut sample = Vec::new();
-        let count = async {
-            let (mut seen, mut breath) = (Seen::default(), Breath::default());
-            while let Some((priority, deliveries)) = walk.next().await? {
-                for delivery in deliveries {
-                    let began = Instant::now();
-                    let stream = Stream { priority, partition: delivery.partition };
-                    let topic = Topic::log(priority.as_str());
-                    let now = self.0.clock.now();
-                    for sifted in sieve.sift(&mut seen, topic, &delivery, 0, now) {
-                        sieve.count(&mut counts, &sifted);
-                        if sifted.fate == Fate::Again && sample.len() < SAMPLE_MAX {
-                            sample.push(sieve.sample(&sifted.invalidation));
-                        }
-                    }
-                    walk.cursor_mut().pass(stream, delivery.position);
-                    breath.take(began).await;
-                }
-            }
-            Ok::<_, WalkError>(())
-        };
-        let complete = match timeout_at(deadline, Box::pin(count)).await {
-            Ok(counted) => counted.map(|()| true).map_err(unreadable)?,
-            Err(_) => false,
-        };
-        Ok(ReplayDryRun { filter, rate, counts, complete, held_since: held.since, sample })
-    }
-
     /// Begins a replay under that name; where it has begun already, it is that one.
     pub(crate) async fn begin(
         &self,
@@ -297,10 +271,7 @@ impl Replays {
         };
         let mut changes: Vec<Change> = forgotten.into_iter().map(Change::Remove).collect();
         changes.push(Change::Put(Box::new(replay.clone()), cursor));
-        if let Err(error) = self.start(id, changes).await {
-            self.0.book.lock().remove(id);
-            return Err(error);
-        }
+        self.start(Unbegun { shared: &self.0, id, before: None, begun: false }, changes).await?;
         Ok(replay)
     }
 
@@ -326,10 +297,8 @@ impl Replays {
         };
         let Entry { replay, cursor, .. } = entry;
         let changes = vec![Change::Put(Box::new(replay.clone()), cursor)];
-        if let Err(error) = self.start(id, changes).await {
-            self.0.book.lock().put(before);
-            return Err(error);
-        }
+        let before = Some(before);
+        self.start(Unbegun { shared: &self.0, id, before, begun: false }, changes).await?;
         Ok(replay)
     }
 
@@ -355,50 +324,20 @@ impl Replays {
             .map_err(|_| unavailable("it is asked to stop, and has not yet; ask how it stands"))?
     }
 
-    /// What is wanted, if it can be done and the caller may want it.
-    async fn understand(
+    async fn start(
         &self,
-        caller: &Caller,
-        request: &ReplayRequest,
-    ) -> Result<(Wish, Held), NotReplayed> {
-        let Shared { tracker, sites, clock, broker, .. } = &*self.0;
-        let known = Known {
-            sites,
-            regions: &tracker.known_regions(),
-            agents: &tracker.agent_summaries(),
-            only_site: caller.only_site(),
-            now: clock.now(),
-        };
-        let wish = wish::read(request, &known).map_err(NotReplayed::Invalid)?;
-        let (site, region) = (wish.filter.site.as_ref(), wish.filter.region.as_ref());
-        caller.check_replay(site, region).map_err(NotReplayed::Forbidden)?;
-        let held = held(broker.as_ref()).await.map_err(cannot_be_read)?;
-        if let Some(since) = held.since.filter(|_| held.lacks(wish.filter.since)) {
-            let detail = format!(
-                "is a time that the log no longer holds; it holds what it took since {since:.0}: \
-                 give a later time, and flush what missed more"
-            );
-            return Err(NotReplayed::Invalid(vec![Mistake { pointer: "/since".into(), detail }]));
-        }
-        if wish.filter.missed && !tracker.caught_up(BOARDS_WITHIN).await {
-            return Err(unavailable("who has missed what is not known: the boards are not read"));
-        }
-        Ok((wish, held))
-    }
-
-    async fn begin_at(&self) -> Result<Cursor, NotReplayed> {
-        let begun = timeout(BOARDS_WITHIN, Cursor::begin(self.0.broker.as_ref())).await;
-        begun.map_err(|_| unavailable("the log gives no answer"))?.map_err(cannot_be_read)
-    }
-
-    async fn start(&self, id: Uuid, changes: Vec<Change>) -> Result<(), NotReplayed> {
+        mut unbegun: Unbegun<'_>,
+        changes: Vec<Change>,
+    ) -> Result<(), NotReplayed> {
         let stored = self.0.store.change(changes, Durable::Now).await;
         stored.map_err(|error| NotReplayed::Unavailable {
             why: "the table of replays cannot be written",
             source: Some(error.into()),
         })?;
-        let begun = self.0.begun.send(id).await;
-        begun.map_err(|_| unavailable("the publisher is stopping"))
+        let begun = self.0.begun.try_send(unbegun.id);
+        begun.map_err(|_| unavailable("too many replays begin, or the publisher is stopping"))?;
+        unbegun.begun = true;
+        Ok(())
     }
 
     /// Whether the caller may stop that one, and go on with it.
@@ -416,14 +355,6 @@ fn may_read(caller: &Caller, replay: &Replay) -> bool {
 
 fn unavailable(why: &'static str) -> NotReplayed {
     NotReplayed::Unavailable { why, source: None }
-}
-
-fn cannot_be_read(error: BrokerError) -> NotReplayed {
-    NotReplayed::Unavailable { why: "the log cannot be read", source: Some(error.into()) }
-}
-
-fn unreadable(error: WalkError) -> NotReplayed {
-    NotReplayed::Unavailable { why: "the log cannot be read", source: Some(error.into()) }
 }
 
 impl From<Unfit> for NotReplayed {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use broker_adapter::{Embedded, EmbeddedConfig, Message, Partition, Start};
+use broker_adapter::{Embedded, EmbeddedConfig, Message, Partition, Start, Topic};
 use daemon::Health;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
