@@ -1,5 +1,6 @@
 //! `varnish`, `keys` and `redis`: from the log to a real cache, against the same purges written straight to it.
 
+mod benchmark;
 mod pipe;
 mod redis;
 mod varnish;
@@ -97,10 +98,18 @@ impl Cache {
         }
     }
 
-    fn notes(&self) -> [&'static str; 2] {
+    /// The same by the tool that comes with the cache, where there is one.
+    async fn benchmark(&self) -> anyhow::Result<Option<Reading>> {
         match self {
-            Self::Varnish(stage) => stage.notes(),
-            Self::Redis(_) => redis::NOTES,
+            Self::Varnish(_) => Ok(None),
+            Self::Redis(stage) => Ok(Some(stage.benchmark().await?)),
+        }
+    }
+
+    fn notes(&self) -> Vec<&'static str> {
+        match self {
+            Self::Varnish(stage) => stage.notes().to_vec(),
+            Self::Redis(_) => redis::NOTES.to_vec(),
         }
     }
 }
@@ -127,7 +136,8 @@ impl Kind {
 pub(crate) async fn run(kind: Kind, options: &Options) -> anyhow::Result<Value> {
     let cache = Cache::start(kind, options).await?;
     let log = log(options.count, kind.named()).await?;
-    let (mut ours, mut raw, mut stale) = (Rounds::default(), Rounds::default(), 0);
+    let (mut ours, mut raw, mut tool) = (Rounds::default(), Rounds::default(), Rounds::default());
+    let mut stale = 0;
     // The first warms up and does not count.
     for round in 0..=options.rounds {
         cache.fill().await?;
@@ -138,16 +148,23 @@ pub(crate) async fn run(kind: Kind, options: &Options) -> anyhow::Result<Value> 
         });
         let baseline = baseline.await?;
         ensure!(cache.stale().await? == 0, "the baseline leaves behind what it purges");
+        let benchmark = cache.benchmark().await?;
         cache.fill().await?;
         let lane = measured(through_a_lane(&cache, log.clone(), options)).await?;
         stale += cache.stale().await?;
         if round > 0 {
             raw.push(baseline);
             ours.push(lane);
+            // It has ended, and its CPU time with it.
+            let Some(Reading { messages, took }) = benchmark else { continue };
+            tool.push(Round { count: messages, took, cpu: Cpu::default() });
         }
     }
-    let [first, second] = cache.notes();
-    Ok(json!({
+    let mut notes = vec![
+        "ours: an agent in this process replays a log in memory, without later passes; every number was purged exactly once, or the run had failed",
+    ];
+    notes.extend(cache.notes());
+    let mut document = json!({
         "scenario": kind.scenario(),
         "count": options.count,
         "batch": options.batch,
@@ -156,12 +173,13 @@ pub(crate) async fn run(kind: Kind, options: &Options) -> anyhow::Result<Value> 
         "ratio": ratio(ours.median()?, raw.median()?),
         "lost": 0,
         "stale_after_final": stale,
-        "notes": [
-            "ours: an agent in this process replays a log in memory, without later passes; every number was purged exactly once, or the run had failed",
-            first,
-            second,
-        ],
-    }))
+        "notes": notes,
+    });
+    if let Ok(benchmark) = tool.median() {
+        document["baseline_benchmark"] = json!({"per_second": benchmark, "rounds": options.rounds});
+        document["ratio_benchmark"] = json!(ratio(ours.median()?, benchmark));
+    }
+    Ok(document)
 }
 
 /// A log in memory that holds everything before a lane begins.
