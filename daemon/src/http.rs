@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
+use futures::FutureExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -98,8 +99,7 @@ impl HttpServer {
         let answer = move |peer: &Peer, mut request: Request| {
             // Not as a layer: each layer costs every request some copies of all that lies below it.
             request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer.address));
-            let answering = router.call(request);
-            async { answering.await.unwrap_or_else(|never| match never {}) }
+            router.call(request).map(|answer| answer.unwrap_or_else(|never| match never {}))
         };
         self.serve(answer, stop).await
     }

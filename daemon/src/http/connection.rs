@@ -7,6 +7,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures::FutureExt;
+use futures::future::{Either, ready};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -52,14 +54,15 @@ where
         let turn = Turn::begin(&seen);
         let fits =
             request.uri().path_and_query().is_none_or(|it| it.as_str().len() <= PATH_BYTES_MAX);
-        let answering = fits.then(|| answer(request.map(Body::new)));
-        async move {
-            let response = match answering {
-                Some(answering) => answering.await,
-                None => refusal::response(Refusal::PathTooLong),
-            };
+        let answering = if fits {
+            Either::Left(answer(request.map(Body::new)))
+        } else {
+            Either::Right(ready(refusal::response(Refusal::PathTooLong)))
+        };
+        // No block that awaits it: that would hold it, and copy it for every request, twice.
+        answering.map(|response| {
             Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn }))
-        }
+        })
     });
     let stream = Watched { stream, seen: Arc::clone(&seen) };
     let mut connection = http1::Builder::new()
