@@ -1,11 +1,13 @@
 //! What waits to be purged: equal selectors once, narrower ones riding on wider ones, packed into batches.
 
-use std::collections::VecDeque;
+mod stops;
+
+use std::collections::{BTreeSet, VecDeque};
 
 use ahash::RandomState;
 use hashbrown::HashTable;
 use jiff::Timestamp;
-use schemas::{Mode, Place, SelectorKind};
+use schemas::{Mode, Place, SelectorKind, SiteName};
 use uuid::Uuid;
 
 use crate::Moment;
@@ -71,6 +73,9 @@ impl Taken {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     waiting: Sequence<Entry>,
+    /// What does not go out now: all of the paused sites.
+    aside: Sequence<Entry>,
+    paused: BTreeSet<SiteName>,
     /// The turn of each purge that waits; its entry knows the hash.
     turns: HashTable<u64>,
     hasher: RandomState,
@@ -105,12 +110,16 @@ impl Queue {
             self.insert(Entry { purge, waiters, riders, hash, turn, since: now, rebound: false });
             turn
         });
-        self.waiting.get_mut(turn)
+        self.waiting.get_mut(turn).or_else(|| self.aside.get_mut(turn))
     }
 
     fn turn(&self, hash: u64, purge: &Purge) -> Option<u64> {
-        let is = |turn: &u64| self.waiting.get(*turn).is_some_and(|entry| entry.purge == *purge);
+        let is = |turn: &u64| self.get(*turn).is_some_and(|entry| entry.purge == *purge);
         self.turns.find(hash, is).copied()
+    }
+
+    fn get(&self, turn: u64) -> Option<&Entry> {
+        self.waiting.get(turn).or_else(|| self.aside.get(turn))
     }
 
     fn has(&self, purge: &Purge) -> bool {
@@ -119,16 +128,23 @@ impl Queue {
 
     fn insert(&mut self, entry: Entry) {
         self.broad += usize::from(is_broad(&entry.purge));
-        let Self { waiting, turns, .. } = self;
+        let Self { waiting, aside, turns, .. } = self;
         let (hash, turn) = (entry.hash, entry.turn);
-        waiting.insert(turn, entry);
-        let hash_of = |turn: &u64| waiting.get(*turn).map_or(0, |entry| entry.hash);
+        if self.paused.contains(&entry.purge.site) {
+            aside.insert(turn, entry);
+        } else {
+            waiting.insert(turn, entry);
+        }
+        let hash_of = |turn: &u64| {
+            let entry = waiting.get(*turn).or_else(|| aside.get(*turn));
+            entry.map_or(0, |entry| entry.hash)
+        };
         turns.insert_unique(hash, turn, hash_of);
     }
 
     fn remove(&mut self, purge: &Purge) -> Option<Entry> {
         let turn = self.turn(self.hasher.hash_one(purge), purge)?;
-        let entry = self.waiting.remove(turn)?;
+        let entry = self.waiting.remove(turn).or_else(|| self.aside.remove(turn))?;
         self.removed(&entry);
         Some(entry)
     }
@@ -196,9 +212,12 @@ impl Queue {
     }
 
     /// A batch that was refused is tried again in halves, before anything else.
-    pub(crate) fn split(&mut self, mut entries: Vec<Entry>) {
+    pub(crate) fn split(&mut self, entries: Vec<Entry>) {
+        let mut entries = self.keep_back(entries);
         let second = entries.split_off(entries.len() / 2);
-        self.halves.push_front(second);
+        if !second.is_empty() {
+            self.halves.push_front(second);
+        }
         if !entries.is_empty() {
             self.halves.push_front(entries);
         }
@@ -206,12 +225,12 @@ impl Queue {
 
     /// Takes out every entry that `unable` names, with its waiters.
     pub(crate) fn extract(&mut self, unable: impl Fn(&Purge) -> bool) -> Vec<Entry> {
-        let waiting = self.waiting.values().map(|entry| &entry.purge);
-        let purges: Vec<Purge> = waiting.filter(|purge| unable(purge)).cloned().collect();
+        let all = self.waiting.values().chain(self.aside.values()).map(|entry| &entry.purge);
+        let purges: Vec<Purge> = all.filter(|purge| unable(purge)).cloned().collect();
         purges.iter().filter_map(|purge| self.remove(purge)).collect()
     }
 
-    /// How many selectors wait.
+    /// How many selectors wait and may go out.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.halves.iter().map(Vec::len).sum::<usize>()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Broker, BrokerError, Delivery, Start, Topic};
+use broker_adapter::{Broker, BrokerError, Delivery, Positions, Start, Topic};
 use daemon::{BoxError, Stop};
 use schemas::{BoardMessage, PUBLISHERS_BOARD, wire};
 use tokio::time::{sleep, timeout};
@@ -63,13 +63,26 @@ impl BoardReader {
     }
 
     async fn listen(&self) -> Result<(), BrokerError> {
-        let subscribing = self.broker.subscribe(BOARD, Start::Oldest);
-        let subscribed = timeout(SUBSCRIBE_WITHIN, subscribing).await;
-        let mut messages = subscribed.map_err(|late| BrokerError::Unavailable(late.into()))??;
-        while let Ok(deliveries) = timeout(SILENCE, messages.read(READ_MAX)).await {
-            deliveries?.iter().for_each(|delivery| self.hear(delivery));
+        let stood = soon(self.broker.bounds(BOARD)).await?;
+        let mut messages = soon(self.broker.subscribe(BOARD, Start::Oldest)).await?;
+        let mut unread: Positions = stood
+            .into_iter()
+            .filter(|(_, stood)| stood.first < stood.end)
+            .map(|(partition, stood)| (partition, stood.end))
+            .collect();
+        loop {
+            if unread.is_empty() {
+                self.board.orders.have_been_read();
+            }
+            let Ok(deliveries) = timeout(SILENCE, messages.read(READ_MAX)).await else {
+                return Ok(());
+            };
+            for delivery in deliveries? {
+                self.hear(&delivery);
+                let Delivery { partition, position, .. } = delivery;
+                unread.retain(|of, end| *of != partition || position.0.saturating_add(1) < end.0);
+            }
         }
-        Ok(())
     }
 
     fn hear(&self, delivery: &Delivery) {
@@ -83,4 +96,8 @@ impl BoardReader {
             }
         }
     }
+}
+
+async fn soon<T>(asked: impl Future<Output = Result<T, BrokerError>>) -> Result<T, BrokerError> {
+    timeout(SUBSCRIBE_WITHIN, asked).await.map_err(|late| BrokerError::Unavailable(late.into()))?
 }

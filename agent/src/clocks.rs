@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use schemas::{ClockReading, PublisherName};
 use tokio::time::Instant;
@@ -45,6 +45,16 @@ impl Clocks {
         }
         let clock = Clock { began: now, heard: now, least: (after, None) };
         clocks.insert(publisher.clone(), clock);
+    }
+
+    /// What the clock of a publisher shows when the agent's shows `time`: a little less, by the shortest way here. The
+    /// agent's own where the publisher was not heard.
+    pub(crate) fn time_of(&self, publisher: &PublisherName, time: Timestamp) -> Timestamp {
+        let clocks = self.0.lock();
+        let Some(clock) = clocks.get(publisher) else { return time };
+        let (present, before) = clock.least;
+        let lead = before.map_or(present, |before| before.min(present));
+        time.checked_sub(SignedDuration::from_micros(lead)).unwrap_or(time)
     }
 
     /// What was heard of late.

@@ -99,6 +99,7 @@ pub(crate) struct Lane {
     storing: bool,
     not_stored: Option<Instant>,
     tidied: Instant,
+    heeded: Instant,
     inside: Option<Inside>,
     returned: bool,
     following: Option<Following>,
@@ -167,6 +168,7 @@ impl Lane {
             storing: false,
             not_stored: None,
             tidied: begun,
+            heeded: begun,
             inside,
             returned: false,
             following,
@@ -184,6 +186,7 @@ impl Lane {
     ) {
         let mut flights = Flights::new();
         let mut ordered = Some(self.board.orders.watch());
+        self.await_orders();
         self.heed();
         loop {
             self.take_in(&mut reading);
@@ -266,6 +269,7 @@ impl Lane {
     fn advance(&mut self, flights: &Flights, reading: &Reading) {
         let now = self.now();
         self.follow(now);
+        self.heed_again();
         self.machine.time_is(self.clock.now());
         self.machine.tick(now);
         self.tend(flights, now);

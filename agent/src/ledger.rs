@@ -1,5 +1,7 @@
 //! The books of a lane: what is heard, settled and final on every line, and where to resume.
 
+mod unbegun;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

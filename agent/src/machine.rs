@@ -7,6 +7,7 @@
 //! ```
 
 mod again;
+mod cancelled;
 mod configured;
 mod dispatch;
 mod hearing;
@@ -15,18 +16,19 @@ mod letters;
 mod lines;
 mod ordered;
 mod others;
+mod pauses;
 mod settled;
 mod start;
 mod takeback;
 mod telling;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, AgentName, CacheName, Cursor, Invalidation, Priority, PublisherName, Region,
+    Abilities, AgentName, CacheName, Cursor, Invalidation, Place, Priority, PublisherName, Region,
     SiteName, Sites,
 };
 use uuid::Uuid;
@@ -48,6 +50,7 @@ use crate::standing_orders::Bidding;
 use crate::stretch::Stretches;
 
 use others::Others;
+use pauses::Pauses;
 use settled::Settled;
 use start::Start;
 
@@ -167,6 +170,10 @@ pub(crate) struct Machine {
     flush: Flush,
     /// What humans have ordered and is in force.
     bidden: Vec<Bidding>,
+    /// What of it is to wait.
+    pauses: Pauses,
+    /// What of it is to be left.
+    cancelled: HashSet<Place>,
     /// The orders carried out, and when they expire.
     obeyed: BTreeMap<Uuid, Timestamp>,
     /// Those of them that a stored cursor tells: a crash forgets no more of these.
@@ -241,6 +248,8 @@ impl Machine {
             finals: Finals::default(),
             flush: Flush::new(),
             bidden: Vec::new(),
+            pauses: Pauses::default(),
+            cancelled: HashSet::new(),
             obeyed: BTreeMap::new(),
             remembered: BTreeSet::new(),
             letters: Letters::default(),
@@ -296,6 +305,7 @@ impl Machine {
 
     /// Does what has become due. To be called at [`Machine::deadline`], and whenever something happened.
     pub(crate) fn tick(&mut self, now: Moment) {
+        self.tend_pauses(now);
         self.take_stock(now);
         self.watch_holes(now);
         self.take_orders(now);
@@ -319,7 +329,8 @@ impl Machine {
         let barrier = self.held.over_at(self.purpose.config.barrier).filter(|_| releases);
         let flush = self.flush_at().filter(|at| able && (*at > now || !self.waits_for_others()));
         let again = self.again_due(now).filter(|_| able);
-        [joined, flush, barrier, self.rebounds.next_due(), again, self.dispatch_at()]
+        let pause = self.pauses.next_end();
+        [joined, flush, barrier, self.rebounds.next_due(), again, self.dispatch_at(), pause]
             .into_iter()
             .flatten()
             .min()

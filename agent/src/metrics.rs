@@ -68,6 +68,7 @@ pub(crate) struct Metrics {
     rereads: Family<LaneLabels, Counter>,
     full: Family<LaneLabels, Gauge>,
     held: Family<LaneLabels, Gauge>,
+    paused: Family<LaneLabels, Gauge>,
     holes: Family<LaneLabels, Gauge>,
     circuit: Family<LaneLabels, Gauge>,
     retries: Family<LaneLabels, Counter>,
@@ -95,6 +96,7 @@ impl Metrics {
             rereads: Family::default(),
             full: Family::default(),
             held: Family::default(),
+            paused: Family::default(),
             holes: Family::default(),
             circuit: Family::default(),
             retries: Family::default(),
@@ -127,6 +129,8 @@ impl Metrics {
         registry.register("lane_full", "1 while the lane reads nothing more", full);
         let help = "1 while a flush waits for a human to order it";
         registry.register("flush_held", help, self.held.clone());
+        let help = "1 while purges wait because a human says so";
+        registry.register("paused", help, self.paused.clone());
         let Self { searches, lines, relapses, .. } = self.clone();
         let help = "Caches that were found to have lost what was done there, by what they hold";
         registry.register("relapses", help, relapses);
@@ -154,7 +158,7 @@ impl Metrics {
     /// No lane of that cache is at work: nothing is left that is true of one only then.
     pub(crate) fn forget(&self, cache: &CacheName) {
         let Self { lag, unsettled, rebounds, deferred, full, held, holes, circuit, .. } = self;
-        let Self { lines, dead_letters, .. } = self;
+        let Self { lines, dead_letters, paused, .. } = self;
         for priority in Priority::ALL {
             let lane = LaneLabels::of(cache, priority);
             self.oldest.remove(&lane);
@@ -165,6 +169,7 @@ impl Metrics {
                 deferred,
                 full,
                 held,
+                paused,
                 holes,
                 circuit,
                 lines,
@@ -256,6 +261,7 @@ impl LaneMetrics {
         set(&self.all.deferred, sizes.deferred);
         set(&self.all.full, u64::from(sizes.full));
         set(&self.all.held, u64::from(sizes.held));
+        set(&self.all.paused, u64::from(!report.paused.is_empty()));
         set(&self.all.holes, holes as u64);
         set(&self.all.lines, report.lines.len() as u64);
         set(&self.all.dead_letters, sizes.dead_letters as u64);

@@ -1,6 +1,6 @@
 //! The order of caches: an outer lane holds a number until the inner one has settled it, at most the barrier.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +117,17 @@ impl<T> Held<T> {
             return None;
         }
         self.waiting.pop_front().map(|(_, place, thing)| (place, thing))
+    }
+
+    /// Takes out what waits for one of these; answers for which.
+    pub(crate) fn withdraw(&mut self, places: &HashSet<Place>) -> Vec<Place> {
+        let mut gone = Vec::new();
+        self.waiting.retain(|(_, place, _)| {
+            let stays = !places.contains(place);
+            gone.extend((!stays).then_some(*place));
+            stays
+        });
+        gone
     }
 
     /// When the first one's `barrier` is over.

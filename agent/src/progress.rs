@@ -69,6 +69,7 @@ impl Progress {
             lines: Vec::new(),
             obeyed: Vec::new(),
             dead_letters: DeadLetters::default(),
+            paused: Vec::new(),
         };
         Self {
             applied: RwLock::default(),
@@ -162,7 +163,9 @@ impl Progress {
 
     /// Shows the latest report.
     pub(crate) fn show(&self, report: LaneReport, abilities: Option<Abilities>) {
-        let broken = report.circuit == CircuitState::Open;
+        // Nobody waits for a cache that is paused.
+        let paused = report.paused.iter().any(|pause| pause.site.is_none());
+        let broken = report.circuit == CircuitState::Open || paused;
         if self.broken.swap(broken, Ordering::Relaxed) != broken {
             self.moved.send_replace(());
         }

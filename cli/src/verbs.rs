@@ -4,6 +4,7 @@ mod agent;
 mod agents;
 mod asking;
 mod caches;
+mod cancel;
 mod check;
 mod completions;
 mod dead_letters;
@@ -14,6 +15,7 @@ mod init;
 mod key;
 mod man;
 mod new_file;
+mod pause;
 mod process;
 mod progress;
 mod publisher;
@@ -21,6 +23,7 @@ mod publishers;
 mod purge;
 mod regions;
 mod replay;
+mod resume;
 mod serve;
 mod status;
 mod tail;
@@ -55,6 +58,9 @@ pub(crate) enum Verb {
     Publishers(publishers::Publishers),
     Flush(flush::Flush),
     Replay(Box<replay::Replay>),
+    Pause(pause::Pause),
+    Resume(resume::Resume),
+    Cancel(cancel::Cancel),
     #[command(visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
@@ -82,6 +88,9 @@ impl Verb {
             Self::Publishers(verb) => verb.run().await,
             Self::Flush(verb) => verb.run().await,
             Self::Replay(verb) => verb.run().await,
+            Self::Pause(verb) => verb.run().await,
+            Self::Resume(verb) => verb.run().await,
+            Self::Cancel(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
             Self::Token(verb) => verb.run(),

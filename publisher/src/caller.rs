@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use schemas::{Region, SiteName};
 use schemas::api::Mistake;
+use schemas::{Region, SiteName};
 
 use crate::budget::Rate;
 use crate::intake::{Terms, Wanted};
@@ -69,6 +69,19 @@ impl Caller {
     /// Whether it may read of all sites.
     pub(crate) fn reads_all(&self) -> bool {
         self.scope().and_then(Scope::sites).is_none()
+    }
+
+    /// Whether it may hold up what is done for this site, or, without one, for all; if not, why.
+    pub(crate) fn may_stop(&self, site: Option<&SiteName>) -> Result<(), String> {
+        let Some(sites) = self.scope().and_then(Scope::sites) else { return Ok(()) };
+        match site {
+            Some(site) if sites.contains(site) => Ok(()),
+            Some(site) => Err(format!("{site}: the token is for {}", listed(sites))),
+            None => Err(format!(
+                "agents, caches and tokens are of every site; the token may pause {} only",
+                listed(sites)
+            )),
+        }
     }
 
     /// Whose budget is spent, and what it is.

@@ -1,5 +1,6 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
+mod cancel;
 mod dead_letters;
 mod flush;
 mod list;
@@ -7,11 +8,13 @@ mod listener;
 mod members;
 pub(crate) mod naming;
 mod ordering;
+mod pauses;
 mod replays;
 mod status;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::{Clock, Stop};
 use jiff::Timestamp;
@@ -33,6 +36,7 @@ use crate::replays::Replays;
 use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
+pub(crate) use self::cancel::NotCancelled;
 pub(crate) use self::dead_letters::{Decision, LettersRequest};
 pub(crate) use self::list::ListRequest;
 pub(crate) use self::listener::EventId;
@@ -54,9 +58,21 @@ pub enum AcceptError {
     /// A budget is spent: repeat it when there is some again.
     #[error("the budget of {} is spent", .0.whose)]
     Overdrawn(Overdrawn),
+    /// A human has paused the token: repeat it when that is over.
+    #[error("the token is paused")]
+    Paused(Box<TokenPaused>),
     /// It cannot be kept now: repeat it later.
     #[error("{0}")]
     Unavailable(&'static str),
+}
+
+/// A token that is paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPaused {
+    /// The pause, in words.
+    pub(crate) detail: String,
+    /// How long it still lasts.
+    pub(crate) wait: Duration,
 }
 
 fn first(mistakes: &[Mistake]) -> String {
@@ -141,6 +157,7 @@ impl PublisherHandle {
         key: Option<&str>,
     ) -> Result<Accepted, AcceptError> {
         let wanted = self.check(caller, request)?;
+        self.paused(caller).map_or(Ok(()), |paused| Err(AcceptError::Paused(Box::new(paused))))?;
         let cost = budget::cost(&wanted.selectors);
         let spent = self.0.budgets.spend(caller.budget(), &wanted.site, cost);
         spent.map_err(AcceptError::Overdrawn)?;
@@ -215,6 +232,21 @@ impl PublisherHandle {
     /// All sites of the installation.
     pub(crate) fn sites(&self) -> &Sites {
         &self.0.sites
+    }
+
+    /// The pause of the caller's token.
+    fn paused(&self, caller: &Caller) -> Option<TokenPaused> {
+        let pause = self.0.tracker.pause_of_token(caller.name())?;
+        let wait = pause.until.duration_since(self.now()).try_into().unwrap_or_default();
+        let reason = pause.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let detail = format!(
+            "the token {:?} is paused until {:.0} by {} (pause {}){reason}",
+            caller.name(),
+            pause.until,
+            pause.by,
+            pause.id,
+        );
+        Some(TokenPaused { detail, wait })
     }
 
     /// What is wanted, if the caller may want it.

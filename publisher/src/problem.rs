@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use schemas::api::{Mistake, Problem};
 
 use crate::budget::Overdrawn;
+use crate::handle::TokenPaused;
 
 /// How long a caller should leave a publisher alone that cannot take anything.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ pub(crate) enum Kind {
     Alive,
     Overlap,
     Overdrawn,
+    Paused,
     Internal,
     Unavailable,
 }
@@ -73,6 +75,7 @@ impl Kind {
             Self::Alive => (Code::CONFLICT, "alive", "It is not gone"),
             Self::Overlap => (Code::CONFLICT, "overlap", "A replay of some of the same runs"),
             Self::Overdrawn => (Code::TOO_MANY_REQUESTS, "overdrawn", "The budget is spent"),
+            Self::Paused => (Code::TOO_MANY_REQUESTS, "paused", "The token is paused"),
             Self::Internal => {
                 (Code::INTERNAL_SERVER_ERROR, "internal", "The publisher made a mistake")
             }
@@ -108,6 +111,12 @@ impl From<Overdrawn> for Refused {
     }
 }
 
+impl From<TokenPaused> for Refused {
+    fn from(TokenPaused { detail, wait }: TokenPaused) -> Self {
+        Self { wait, ..Self::new(Kind::Paused, detail) }
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let (status, word, title) = self.kind.facts();
@@ -122,7 +131,7 @@ impl IntoResponse for Refused {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self.kind {
-            Kind::Unavailable | Kind::Overdrawn => {
+            Kind::Unavailable | Kind::Overdrawn | Kind::Paused => {
                 let seconds = self.wait.as_secs_f64().ceil().max(1.0);
                 let seconds = HeaderValue::from_str(&format!("{seconds:.0}"));
                 headers.extend(seconds.ok().map(|seconds| (header::RETRY_AFTER, seconds)));

@@ -4,6 +4,7 @@ mod agents;
 mod auth;
 mod body;
 mod caches;
+mod cancel;
 mod dead_letters;
 mod events;
 mod flushes;
@@ -14,6 +15,7 @@ mod latency;
 mod openapi;
 mod page;
 mod parameters;
+mod pauses;
 mod publishers;
 mod recent;
 mod regions;
@@ -42,6 +44,7 @@ use crate::tokens::{Act, TokenBook};
 use auth::permit;
 use gate::Gate;
 use openapi::At;
+use pauses::Bearers;
 
 /// A path of the API, with what can be done there.
 struct Resource {
@@ -61,11 +64,14 @@ fn resources() -> Vec<Resource> {
     vec![
         resource(invalidations::PATH, invalidations::methods(), invalidations::describe),
         resource("/v1/invalidations/{id}", invalidation::methods(), invalidation::describe),
+        acting(Act::Pause, "/v1/invalidations/{id}/cancel", cancel::methods(), cancel::describe),
         resource("/v1/regions", regions::methods(), regions::describe),
         resource("/v1/caches", caches::methods(), caches::describe),
         resource("/v1/latency", latency::methods(), latency::describe),
         resource("/v1/events", events::methods(), events::describe),
         acting(Act::Flush, "/v1/flushes", flushes::methods(), flushes::describe),
+        acting(Act::Pause, "/v1/pauses", pauses::methods(), pauses::describe),
+        acting(Act::Pause, "/v1/pauses/{id}", pauses::methods_of_one(), pauses::describe_one),
         resource("/v1/dead-letters", dead_letters::methods(), dead_letters::describe),
         acting(
             Act::DeadLetters,
@@ -170,6 +176,7 @@ impl Api {
         }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Bearers(self.0.gate.tokens.clone()));
         let Ok(response) = self.0.routes.clone().call(request).await;
         response
     }

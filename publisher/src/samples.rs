@@ -21,6 +21,7 @@ pub(crate) fn lane_report(lines: Vec<LineReport>) -> LaneReport {
         lines,
         obeyed: Vec::new(),
         dead_letters: DeadLetters::default(),
+        paused: Vec::new(),
     }
 }
 

@@ -127,6 +127,11 @@ impl Tokens {
         Ok(Self(tokens))
     }
 
+    /// The names of all.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|token| token.name.clone()).collect()
+    }
+
     /// Whose secret it is. Takes as long for a wrong one as for a right one.
     pub(crate) fn bearer(&self, secret: &[u8]) -> Option<&Arc<Token>> {
         let digest: [u8; 32] = Sha256::digest(secret).into();

@@ -30,6 +30,7 @@ mod retired;
 mod scope;
 mod shell;
 mod speakers;
+mod stops;
 mod store;
 mod stored;
 mod summaries;
@@ -67,6 +68,7 @@ pub(crate) use self::orders::OrderError;
 pub(crate) use self::progress::count_by_kind;
 pub(crate) use self::retire::RetireError;
 pub(crate) use self::shell::{Tracking, TrackingSetup};
+pub(crate) use self::stops::StandingPause;
 
 /// Most lines of our own that are remembered as such.
 const OWN_LINES_MAX: usize = 1_024;

@@ -7,6 +7,7 @@ mod event;
 mod flush;
 mod latency;
 mod listed;
+mod pause;
 mod problem;
 mod progress;
 mod publisher;
@@ -25,6 +26,7 @@ pub use self::event::{
 pub use self::flush::{FlushOrdered, FlushRequest, OrderedCache};
 pub use self::latency::{LatencyReport, LatencyWindow};
 pub use self::listed::InvalidationSummary;
+pub use self::pause::{CachePause, Cancelled, PauseRequest, PauseSummary, PausedCache};
 pub use self::problem::{Mistake, Problem};
 pub use self::progress::{
     CacheProgress, Clock, InvalidationFacts, Missing, Progress, ProgressState, RegionProgress,

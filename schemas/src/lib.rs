@@ -13,6 +13,7 @@ mod line;
 mod name;
 mod order;
 mod outcome;
+mod pause;
 mod refusal;
 mod report;
 mod retirement;
@@ -36,6 +37,7 @@ pub use line::{LineId, Number, NumberRange, Place};
 pub use name::{AgentName, CacheName, PublisherName, Region, SiteName};
 pub use order::{ORDERS_MAX, Order, Ordered, Orders};
 pub use outcome::Outcome;
+pub use pause::{LANE_PAUSES_MAX, LanePause, PAUSE_MAX, Paused};
 pub use refusal::Refusal;
 pub use report::{
     Abilities, Ability, CacheReport, CircuitState, ClockReading, LaneReport, LineReport,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{CacheName, ChosenLetters, Mode, PublisherName, Region};
+use crate::{CacheName, ChosenLetters, Mode, Paused, Place, Priority, PublisherName, Region};
 
 /// Most orders of one publisher at a time.
 pub const ORDERS_MAX: usize = 1_000;
@@ -17,7 +17,7 @@ pub struct Orders {
     pub orders: Vec<Order>,
 }
 
-/// One order: obeyed once by whom it names, and by nobody once it has expired.
+/// One order: obeyed once by whom it names, or, a pause, for as long as it stands; by nobody once it has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// Its name.
@@ -53,6 +53,33 @@ pub enum Ordered {
         letters: ChosenLetters,
         /// Why.
         reason: String,
+        /// Who says so.
+        by: String,
+    },
+    /// Purges, or publishing, wait for as long as the order is in force; nothing is lost.
+    Pause {
+        /// What.
+        what: Paused,
+        /// Why, for humans.
+        reason: Option<String>,
+        /// Who says so.
+        by: String,
+    },
+    /// A pause that another publisher has ordered is over.
+    Resume {
+        /// Its name.
+        pause: Uuid,
+        /// Who says so.
+        by: String,
+    },
+    /// Lanes that have not begun an invalidation leave it.
+    Cancel {
+        /// Its name.
+        invalidation: Uuid,
+        /// Its place.
+        place: Place,
+        /// In which lanes.
+        priority: Priority,
         /// Who says so.
         by: String,
     },

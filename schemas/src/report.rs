@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AgentName, CacheName, DeadLetters, LineId, Mode, Number, NumberRange, Outcome, Priority,
-    PublisherName, Region, SelectorKind, SiteName,
+    AgentName, CacheName, DeadLetters, LanePause, LineId, Mode, Number, NumberRange, Outcome,
+    Priority, PublisherName, Region, SelectorKind, SiteName,
 };
 
 /// One agent's latest word.
@@ -81,6 +81,8 @@ pub struct LaneReport {
     pub obeyed: Vec<Uuid>,
     /// What its cache refused.
     pub dead_letters: DeadLetters,
+    /// The pauses that it obeys; ascending by id.
+    pub paused: Vec<LanePause>,
 }
 
 /// Progress on one line.

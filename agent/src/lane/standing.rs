@@ -64,19 +64,23 @@ impl Lane {
     }
 
     fn readiness(&self, report: &LaneReport, reading: &Reading) -> Readiness {
-        if let Some(mut reason) = self.machine.not_ready_because() {
+        // What a human holds up is no reason to do without a cache that holds what it held before.
+        let held_up = self.machine.is_paused() && self.machine.has_cursor();
+        let not_ready = self.machine.not_ready_because();
+        if let Some(mut reason) = not_ready.clone().filter(|_| !held_up) {
             let trouble = self.distrusted.trouble().or_else(|| reading.trouble(Duration::ZERO));
             if let Some(trouble) = trouble {
                 reason = format!("{reason}: {trouble}");
             }
             return Readiness::NotReady(reason);
         }
-        if self.budget.exceeded {
+        if self.budget.exceeded && !held_up {
             let error = report.last_error.as_ref().map(|error| format!(": {error}"));
             let (lag, error) = (report.lag, error.unwrap_or_default());
             return Readiness::NotReady(format!("{lag} invalidations wait for this cache{error}"));
         }
-        let mut troubles = Vec::new();
+        let mut troubles: Vec<String> = self.machine.paused_because().into_iter().collect();
+        troubles.extend(not_ready);
         let age = report.oldest_unsettled_us.map(Duration::from_micros);
         if let Some(age) = age.filter(|age| *age > self.budget.stale) {
             let error = report.last_error.as_ref().map(|error| format!(": {error}"));

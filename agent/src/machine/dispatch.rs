@@ -18,12 +18,18 @@ impl Machine {
     /// [`Machine::unable`] must follow.
     pub(crate) fn ask(&mut self, now: Moment) -> bool {
         let ask = self.acquaintance == Acquaintance::Due
+            && self.may_ask()
             && self.flights.is_empty()
             && now >= self.retry.again_at();
         if ask {
             self.acquaintance = Acquaintance::UnderWay;
         }
         ask
+    }
+
+    /// To ask may take a purge of the driver's own: a paused cache is left alone once it is known.
+    fn may_ask(&self) -> bool {
+        self.abilities.is_none() || !self.pauses.all()
     }
 
     /// What the cache can do. What waits and can no longer be done is settled as such.
@@ -91,8 +97,11 @@ impl Machine {
     pub(super) fn dispatch_at(&self) -> Option<Moment> {
         let flights = self.flights.len();
         match self.acquaintance {
-            Acquaintance::Due => return (flights == 0).then(|| self.retry.again_at()),
+            Acquaintance::Due => {
+                return (flights == 0 && self.may_ask()).then(|| self.retry.again_at());
+            }
             Acquaintance::UnderWay => return None,
+            Acquaintance::Made if self.pauses.all() => return None,
             Acquaintance::Made => {}
         }
         let since = self.queue.waiting_since()?;

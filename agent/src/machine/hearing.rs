@@ -176,6 +176,9 @@ impl Machine {
         }
         let selectors = u32::try_from(invalidation.selectors.len()).unwrap_or(u32::MAX);
         self.ledger.open(place, selectors, at, now);
+        if self.cancelled.contains(&place) {
+            return self.cancel(place);
+        }
         // Nothing has been held since the cache has answered.
         if self.inner.is_none() && self.abilities.is_some() {
             return self.enqueue(place, invalidation, now);

@@ -95,7 +95,7 @@ impl Machine {
                 self.drop_letters(letters, *before);
                 self.obeyed.insert(order.id, order.expires_at);
             }
-            Bidden::Flush { .. } | Bidden::Retry { .. } => {}
+            _ => {}
         }
     }
 

@@ -19,7 +19,9 @@ pub(super) const TOLD_LONGER: Duration = Duration::from_hours(24);
 
 impl Machine {
     /// Everything that humans have ordered of this lane and that is in force.
-    pub(crate) fn heed(&mut self, orders: Vec<Bidding>) {
+    pub(crate) fn heed(&mut self, mut orders: Vec<Bidding>, now: Moment) {
+        self.heed_pauses(&mut orders, now);
+        self.heed_cancels(&mut orders);
         self.bidden = orders;
     }
 
@@ -52,6 +54,11 @@ impl Machine {
                     self.flush.order(now, sites.clone(), *mode, (*id, *expires_at));
                 }
                 Bidden::Retry { .. } | Bidden::Drop { .. } => self.decide(&order, now),
+                Bidden::Cancel { place, .. } if self.ledger.has_settled(*place) => {
+                    self.obeyed.insert(*id, *expires_at);
+                }
+                // It is left as soon as it is heard; a pause is obeyed as long as it stands.
+                Bidden::Cancel { .. } | Bidden::Pause { .. } => {}
             }
         }
     }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker_adapter::{Partition, Position};
+use broker_adapter::{Bounds, Partition, Position};
 use jiff::Timestamp;
 use schemas::{
     Abilities, Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Number, Priority,
     PublisherName, Selector, Site, Sites,
 };
 
-use super::Purpose;
+use super::{Machine, Purpose};
+use crate::Moment;
 use crate::config::LaneConfig;
 use crate::ledger::Located;
 
@@ -35,6 +36,17 @@ pub(super) fn purpose(config: LaneConfig, rebounds: Vec<Duration>) -> Purpose {
         ready_fail_open_after: None,
         retention: Duration::from_hours(1),
     }
+}
+
+/// A lane that has joined the bus and knows its cache, and the moment.
+pub(super) fn lane(purpose: Purpose) -> (Machine, Moment) {
+    let now = Duration::from_secs(3);
+    let mut lane = Machine::new(purpose, None, None, fastrand::Rng::with_seed(1), Moment::ZERO);
+    lane.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
+    lane.tick(now);
+    assert!(lane.ask(now));
+    lane.able(abilities(100), now);
+    (lane, now)
 }
 
 /// Everything can be purged, but for raw keys, which the cache does not hold.

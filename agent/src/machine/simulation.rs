@@ -27,6 +27,9 @@ fn step() -> impl Strategy<Value = Step> {
         ].prop_map(Step::Land),
         3 => (1u64..4_000).prop_map(Step::Wait),
         3 => (0usize..6, 0usize..6).prop_map(|(settles, finishes)| Step::Inner { settles, finishes }),
+        2 => (any::<bool>(), 1u64..10).prop_map(|(site, seconds)| Step::Pause { site, seconds }),
+        1 => Just(Step::Resume),
+        1 => (1u64..30).prop_map(Step::Cancel),
         1 => Just(Step::Crash),
     ]
 }
@@ -66,6 +69,11 @@ proptest! {
         prop_assert_eq!(world.machine.sizes().unsettled, 0);
         prop_assert_eq!(world.machine.sizes().rebounds, 0);
         prop_assert_eq!(world.machine.sizes().deferred, 0);
+        for (range, _) in line.exceptions.iter().filter(|(_, it)| *it == Outcome::Cancelled) {
+            for number in range.first..=range.last {
+                prop_assert!(world.cancelled.contains(&number), "{} was not cancelled", number);
+            }
+        }
         let refused = line.exceptions.iter().filter(|(_, outcome)| *outcome == Outcome::Refused);
         for (range, _) in refused {
             let at = usize::try_from(range.first - 1).expect("small");

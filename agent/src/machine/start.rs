@@ -153,6 +153,8 @@ impl Machine {
         self.retry = last.retry;
         self.flushes_begun = last.flushes_begun;
         self.bidden = last.bidden;
+        self.pauses = last.pauses;
+        self.cancelled = last.cancelled;
         self.followed = last.followed;
         self.behind |= last.behind;
         self.time = last.time;

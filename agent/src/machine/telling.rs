@@ -90,6 +90,7 @@ impl Machine {
             lines,
             obeyed: self.remembered_orders(),
             dead_letters: self.letters.tell(),
+            paused: self.pauses.tell(),
         }
     }
 

@@ -59,6 +59,10 @@ fn circuit(state: CircuitState) -> Cell {
 }
 
 fn trouble(cache: &CacheSummary) -> String {
-    let told = cache.last_error.iter().chain(&cache.downgrades);
-    told.map(String::as_str).collect::<Vec<_>>().join("; ")
+    let paused = cache.paused.iter().map(|pause| {
+        let site = pause.site.as_ref().map(|site| format!("site {site} "));
+        format!("{}paused until {:.0}", site.unwrap_or_default(), pause.until)
+    });
+    let told = cache.last_error.iter().chain(&cache.downgrades).cloned();
+    paused.chain(told).collect::<Vec<_>>().join("; ")
 }

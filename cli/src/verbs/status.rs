@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-use super::{ANSWER_WAIT, caches, progress, regions};
+use super::{ANSWER_WAIT, caches, pause, progress, regions};
 
 /// Shows how far one invalidation has come, or how the whole bus does
 #[derive(Debug, Args)]
@@ -52,13 +52,21 @@ impl Status {
     }
 
     async fn all(&self, client: &Client) -> Result<Exit, Failure> {
-        let (regions, caches) = tokio::try_join!(
+        let (regions, caches, pauses) = tokio::try_join!(
             client.get("/v1/regions", ANSWER_WAIT),
-            client.get("/v1/caches", ANSWER_WAIT)
+            client.get("/v1/caches", ANSWER_WAIT),
+            client.get("/v1/pauses", ANSWER_WAIT)
         )?;
         if self.json {
-            output::json(&json!({"regions": regions["items"], "caches": caches["items"]}))?;
+            output::json(&json!({
+                "regions": regions["items"], "caches": caches["items"], "pauses": pauses["items"],
+            }))?;
         } else {
+            let pauses = understand::<Page<_>>(pauses)?.items;
+            if !pauses.is_empty() {
+                pause::show(&pauses)?;
+                output::line("")?;
+            }
             regions::show(&understand::<Page<_>>(regions)?.items)?;
             output::line("")?;
             caches::show(&understand::<Page<_>>(caches)?.items)?;

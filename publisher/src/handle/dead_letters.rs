@@ -10,6 +10,7 @@ use schemas::api::{
 use schemas::{CHOSEN_LETTERS_MAX, ChosenLetters, Ordered, Refusal, Region};
 use uuid::Uuid;
 
+use super::pauses::said_by;
 use super::{NotOrdered, PublisherHandle, Repeatable};
 use crate::intake::{Mistakes, check_text};
 
@@ -78,7 +79,7 @@ impl PublisherHandle {
             Decision::Drop => Ordered::Drop {
                 letters,
                 reason: request.reason.clone().unwrap_or_default(),
-                by: if caller.is_empty() { "anyone" } else { caller }.to_owned(),
+                by: said_by(caller),
             },
         };
         let order = self.0.tracker.order(id, what).await?;
@@ -153,7 +154,8 @@ impl PublisherHandle {
     }
 }
 
-fn parsed<T: FromStr<Err = Refusal>>(
+/// What a text of a request says, if it may say so.
+pub(super) fn parsed<T: FromStr<Err = Refusal>>(
     pointer: &str,
     text: Option<&str>,
     mistakes: &mut Mistakes,

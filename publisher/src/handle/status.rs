@@ -56,7 +56,8 @@ impl PublisherHandle {
         }))
     }
 
-    async fn find(&self, id: Uuid) -> Result<Option<Found>, StatusError> {
+    /// The invalidation of that id.
+    pub(super) async fn find(&self, id: Uuid) -> Result<Option<Found>, StatusError> {
         if let Some((place, invalidation)) = self.0.journal.find(id).await? {
             return Ok(Some(Found { place, invalidation: Arc::new(invalidation) }));
         }

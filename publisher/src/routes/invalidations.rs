@@ -61,6 +61,7 @@ pub(super) fn describe(mut at: At<'_>) {
             Kind::Invalid,
             Kind::Conflict,
             Kind::Overdrawn,
+            Kind::Paused,
         ]);
 }
 
@@ -199,6 +200,7 @@ impl From<AcceptError> for Refused {
             ),
             AcceptError::Forbidden(mistakes) => Self::mistakes(Kind::Forbidden, mistakes),
             AcceptError::Overdrawn(overdrawn) => overdrawn.into(),
+            AcceptError::Paused(paused) => (*paused).into(),
             AcceptError::Unavailable(why) => Self::new(Kind::Unavailable, why),
         }
     }

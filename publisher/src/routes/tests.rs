@@ -8,6 +8,7 @@ mod good_input;
 mod members;
 mod openapi;
 mod orders;
+mod pauses;
 mod recent;
 mod replays;
 mod shapes;

@@ -32,6 +32,8 @@ pub enum Act {
     Retire,
     /// To publish again what the log holds.
     Replay,
+    /// To pause, and to cancel invalidations.
+    Pause,
 }
 
 /// Whether a token may purge whole sites.
@@ -59,7 +61,7 @@ pub(crate) struct Scope {
 
 impl Act {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Url,
         Self::Prefix,
         Self::Tag,
@@ -69,6 +71,7 @@ impl Act {
         Self::DeadLetters,
         Self::Retire,
         Self::Replay,
+        Self::Pause,
     ];
 
     /// What a token may do that says nothing of it: what a CMS needs.
@@ -88,6 +91,7 @@ impl Act {
             Self::DeadLetters => "dead_letters",
             Self::Retire => "retire",
             Self::Replay => "replay",
+            Self::Pause => "pause",
         }
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, CircuitState, DeadLetters, LaneReport, LineId, LineReport, Number, OutcomeCounts,
-    Place, Priority, SiteName,
+    Abilities, CircuitState, DeadLetters, LanePause, LaneReport, LineId, LineReport, Number,
+    OutcomeCounts, Place, Priority, SiteName,
 };
 use uuid::Uuid;
 
@@ -62,6 +62,8 @@ pub(super) struct Lane {
     pub(super) obeyed: Vec<Uuid>,
     /// What its cache refused.
     pub(super) dead_letters: DeadLetters,
+    /// The pauses that it obeys.
+    pub(super) paused: Vec<LanePause>,
     /// When its agent last named it.
     pub(super) heard_at: Timestamp,
     /// Whether its agent reports without naming it any more.
@@ -101,6 +103,7 @@ impl Lane {
             outcomes: OutcomeCounts::default(),
             obeyed: Vec::new(),
             dead_letters: DeadLetters::default(),
+            paused: Vec::new(),
             heard_at: at,
             departed: false,
             descent: Descent::First,
@@ -134,6 +137,7 @@ impl Lane {
         self.outcomes = report.outcomes;
         self.obeyed = report.obeyed;
         self.dead_letters = report.dead_letters;
+        self.paused = report.paused;
         self.heard_at = at;
         self.departed = false;
         if relapsed {

@@ -1,6 +1,6 @@
 //! What humans order: said on the board, so that every agent hears it, until all whom it is for have carried it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::Tracker;
 use super::handle::TrackerHandle;
 use super::registry::Registered;
+use super::store::StoreError;
 
 /// An agent that is away for longer does not carry it out.
 const EXPIRES_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -37,24 +38,53 @@ pub(crate) enum OrderError {
     /// The board did not take it in time; it may have, all the same.
     #[error("the board of publishers does not take it: {0}")]
     Unavailable(String),
+    /// What was ordered under that name is over.
+    #[error("what was ordered under the same key is over")]
+    Over,
+    /// It stands on the board; here it could not be kept.
+    #[error("it stands on the board, and could not be stored here")]
+    Store(#[from] StoreError),
 }
 
 /// The orders of every publisher, as they stand on the board.
 #[derive(Debug, Default)]
-pub(super) struct StandingOrders(BTreeMap<PublisherName, Vec<Order>>);
+pub(super) struct StandingOrders {
+    by: BTreeMap<PublisherName, Vec<Order>>,
+    /// Of whom they are not stored as they stand here.
+    unstored: BTreeSet<PublisherName>,
+}
 
 impl StandingOrders {
     fn of(&self, publisher: &PublisherName) -> &[Order] {
-        self.0.get(publisher).map_or(&[], Vec::as_slice)
+        self.by.get(publisher).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every order, and through whom it was given.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&PublisherName, &Order)> {
+        self.by.iter().flat_map(|(by, orders)| orders.iter().map(move |order| (by, order)))
+    }
+
+    /// Takes back what was stored, which the board may know better by now.
+    pub(super) fn restore(&mut self, stored: Vec<Orders>) {
+        self.by.extend(stored.into_iter().map(|Orders { by, orders }| (by, orders)));
+    }
+
+    /// What has changed since this was last asked.
+    pub(super) fn take_unstored(&mut self) -> Vec<Orders> {
+        let changed = std::mem::take(&mut self.unstored).into_iter();
+        changed.map(|by| Orders { orders: self.of(&by).to_vec(), by }).collect()
     }
 }
 
 impl Tracker {
     /// What a publisher has ordered.
     pub(super) fn orders(&mut self, Orders { by, orders }: Orders) {
-        let known = &mut self.standing_orders.0;
+        let StandingOrders { by: known, unstored } = &mut self.standing_orders;
         if known.len() < PUBLISHERS_MAX || known.contains_key(&by) {
-            known.insert(by, orders);
+            let before = known.insert(by.clone(), orders);
+            if before.as_ref() != known.get(&by) {
+                unstored.insert(by);
+            }
         }
     }
 
@@ -107,9 +137,16 @@ impl Tracker {
 
     /// Whether all whom it is for say so.
     fn carried_out(&self, order: &Order) -> bool {
+        match order.what {
+            Ordered::Pause { .. } => return self.standing_orders.resumed().contains(&order.id),
+            // As long as the pause would be.
+            Ordered::Resume { .. } => return false,
+            _ => {}
+        }
         let mut lanes = self.registry.lanes().filter(|lane| is_for(&order.what, lane)).peekable();
         // A region without caches may get some; a letter that nobody tells of any more is over.
-        let somebody = lanes.peek().is_some() || !matches!(order.what, Ordered::Flush { .. });
+        let comes = matches!(order.what, Ordered::Flush { .. } | Ordered::Cancel { .. });
+        let somebody = lanes.peek().is_some() || !comes;
         somebody && lanes.all(|registered| registered.lane.obeyed.contains(&order.id))
     }
 }
@@ -126,6 +163,8 @@ fn is_for(what: &Ordered, registered: &Registered<'_>) -> bool {
                     || untold(&lane.dead_letters) > 0
                     || lane.dead_letters.newest.iter().any(|letter| letters.names(letter)))
         }
+        Ordered::Cancel { priority, .. } => registered.priority == *priority,
+        Ordered::Pause { .. } | Ordered::Resume { .. } => false,
     }
 }
 
@@ -178,28 +217,54 @@ impl TrackerHandle {
 
     /// Orders it on the board. The same `id` once more is the same order.
     pub(crate) async fn order(&self, id: Uuid, what: Ordered) -> Result<Order, OrderError> {
+        let expires_at = self.0.clock.now().checked_add(EXPIRES_AFTER).unwrap_or(Timestamp::MAX);
+        self.order_until(id, what, expires_at).await
+    }
+
+    /// The same, with the time at which it expires.
+    pub(crate) async fn order_until(
+        &self,
+        id: Uuid,
+        what: Ordered,
+        expires_at: Timestamp,
+    ) -> Result<Order, OrderError> {
         if !self.caught_up(BOARDS_WITHIN).await {
             return Err(OrderError::Unread);
         }
         let _alone = self.0.ordering.lock().await;
         let now = self.0.clock.now();
-        let (by, mut orders) = {
-            let tracker = self.0.tracker.lock();
-            (tracker.name.clone(), tracker.open_orders(now))
-        };
+        let mut orders = self.0.tracker.lock().open_orders(now);
         let place = match orders.binary_search_by_key(&id, |order| order.id) {
             Ok(known) => return Ok(orders.swap_remove(known)),
             Err(_) if orders.len() >= ORDERS_MAX => return Err(OrderError::TooMany),
             Err(place) => place,
         };
-        let expires_at = now.checked_add(EXPIRES_AFTER).unwrap_or(Timestamp::MAX);
         let order = Order { id, at: now, expires_at, what };
         orders.insert(place, order.clone());
-        let orders = Orders { by, orders };
+        self.say_orders(orders).await?;
+        warn!(order = %id, what = ?order.what, "ordered by a human");
+        Ok(order)
+    }
+
+    /// Takes an order of ours back.
+    pub(super) async fn withdraw(&self, id: Uuid) -> Result<(), OrderError> {
+        if !self.caught_up(BOARDS_WITHIN).await {
+            return Err(OrderError::Unread);
+        }
+        let _alone = self.0.ordering.lock().await;
+        let mut orders = self.0.tracker.lock().open_orders(self.0.clock.now());
+        orders.retain(|order| order.id != id);
+        self.say_orders(orders).await?;
+        warn!(order = %id, "an order was taken back by a human");
+        Ok(())
+    }
+
+    /// Says all our orders, and keeps them: on the board and on the disk when it returns.
+    async fn say_orders(&self, orders: Vec<Order>) -> Result<(), OrderError> {
+        let orders = Orders { by: self.0.tracker.lock().name.clone(), orders };
         let said = self.0.say(&BoardMessage::Orders(orders.clone())).await;
         said.map_err(OrderError::Unavailable)?;
-        warn!(order = %id, what = ?order.what, "ordered by a human");
-        self.0.tracker.lock().orders(orders);
-        Ok(order)
+        self.0.learn_orders(orders);
+        Ok(self.0.store(false).await?)
     }
 }

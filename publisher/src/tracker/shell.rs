@@ -8,7 +8,7 @@ use broker_adapter::Broker;
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
 use parking_lot::Mutex;
 use redb::Database;
-use schemas::{BoardMessage, LineId, LogMessage, Priority, PublisherName, Sites};
+use schemas::{BoardMessage, LineId, LogMessage, Orders, Priority, PublisherName, Sites};
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -16,6 +16,7 @@ use super::Tracker;
 use super::boards::{HEARTBEATS, NORMAL, PUBLISHERS, REPORTS, Word};
 use super::handle::TrackerHandle;
 use super::metrics::TrackerMetrics;
+use super::stops::PausedTokens;
 use super::store::{self, StoreError};
 
 /// How often what has changed is stored.
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     storing: tokio::sync::Mutex<()>,
     /// Held while something is ordered, so that no order is lost to another.
     pub(super) ordering: tokio::sync::Mutex<()>,
+    /// Whose publishing is refused.
+    pub(super) paused_tokens: PausedTokens,
     /// Somebody registered: stored at once, so that a crash does not forget who owes what is accepted from now on.
     registered: Notify,
     /// Changes with every report folded.
@@ -90,6 +93,7 @@ impl Tracking {
             clock,
             storing: tokio::sync::Mutex::new(()),
             ordering: tokio::sync::Mutex::new(()),
+            paused_tokens: PausedTokens::default(),
             registered: Notify::new(),
             folded: watch::Sender::new(()),
             happened: watch::Sender::new(()),
@@ -97,6 +101,7 @@ impl Tracking {
             caught_up: watch::Sender::default(),
             troubles: Mutex::default(),
         };
+        shared.look_for_paused_tokens(&shared.tracker.lock());
         condition.set(Readiness::Ready);
         Ok(Self { shared: Arc::new(shared), condition, others_publish })
     }
@@ -139,7 +144,7 @@ impl Shared {
     pub(super) fn fold(&self, words: Vec<Word>) {
         let now = self.clock.now();
         let mut tracker = self.tracker.lock();
-        let caches = tracker.cache_count();
+        let (caches, mut orders_heard) = (tracker.cache_count(), false);
         for word in words {
             match word {
                 Word::Board(BoardMessage::Report(report)) => tracker.report(*report, now),
@@ -151,7 +156,10 @@ impl Shared {
                     tracker.incarnation(incarnation);
                 }
                 Word::Board(BoardMessage::Orders(orders))
-                | Word::Stood(BoardMessage::Orders(orders), _) => tracker.orders(orders),
+                | Word::Stood(BoardMessage::Orders(orders), _) => {
+                    tracker.orders(orders);
+                    orders_heard = true;
+                }
                 Word::Board(BoardMessage::Retirement(retirement))
                 | Word::Stood(BoardMessage::Retirement(retirement), _) => {
                     tracker.retirement(retirement, now);
@@ -164,9 +172,24 @@ impl Shared {
         if tracker.cache_count() > caches {
             self.registered.notify_one();
         }
+        if orders_heard {
+            self.look_for_paused_tokens(&tracker);
+        }
         drop(tracker);
         self.folded.send_replace(());
         self.wake_listeners();
+    }
+
+    /// A publisher's orders, as they stand now.
+    pub(super) fn learn_orders(&self, orders: Orders) {
+        let mut tracker = self.tracker.lock();
+        tracker.orders(orders);
+        self.look_for_paused_tokens(&tracker);
+    }
+
+    fn look_for_paused_tokens(&self, tracker: &Tracker) {
+        let now = self.clock.now();
+        self.paused_tokens.learn(tracker.pauses(now), now);
     }
 
     pub(super) fn wake_listeners(&self) {

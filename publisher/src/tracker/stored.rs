@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemas::{
     AgentName, CacheName, CacheReport, DeadLetters, Incarnation, LaneReport, LineId, LineReport,
-    Number, NumberRange, Priority, PublisherName, Report, Retirement,
+    Number, NumberRange, Orders, Priority, PublisherName, Report, Retirement,
 };
 
 use super::lane::Lane;
@@ -73,6 +73,8 @@ pub(super) struct Unstored {
     pub(super) removed: Vec<AgentName>,
     pub(super) retirements: Vec<RetirementRow>,
     pub(super) publishers: Vec<PublisherRow>,
+    /// All that a publisher has ordered, for each of whom that has changed.
+    pub(super) orders: Vec<Orders>,
     /// Keys of retirements, and names of publishers, to forget.
     pub(super) forgotten_retirements: Vec<String>,
     pub(super) forgotten_publishers: Vec<PublisherName>,
@@ -102,6 +104,7 @@ pub(super) struct Stored {
     pub(super) own_lines: Vec<OwnLineRow>,
     pub(super) retirements: Vec<RetirementRow>,
     pub(super) publishers: Vec<PublisherRow>,
+    pub(super) orders: Vec<Orders>,
 }
 
 impl Unstored {
@@ -112,6 +115,7 @@ impl Unstored {
             && self.removed.is_empty()
             && self.retirements.is_empty()
             && self.publishers.is_empty()
+            && self.orders.is_empty()
     }
 }
 
@@ -135,12 +139,13 @@ impl Tracker {
         }
         unstored.removed.append(&mut self.registry.removed);
         self.take_unstored_members(&mut unstored);
+        unstored.orders = self.standing_orders.take_unstored();
         unstored
     }
 
     /// Takes back what was stored. To be called before anything else.
     pub(super) fn restore(&mut self, stored: Stored) {
-        let Stored { instances, lanes, lines, times, own_lines, retirements, publishers } = stored;
+        let Stored { instances, lanes, lines, times, own_lines, .. } = stored;
         let mut agents = BTreeMap::new();
         for row in lanes {
             let instances = instances.get(&row.key.agent).map_or(&[][..], Vec::as_slice);
@@ -167,7 +172,8 @@ impl Tracker {
         for OwnLineRow { line, priority, since } in own_lines {
             self.own_line(line, priority, since).stored = true;
         }
-        self.restore_members(retirements, publishers);
+        self.restore_members(stored.retirements, stored.publishers);
+        self.standing_orders.restore(stored.orders);
     }
 }
 
@@ -239,6 +245,7 @@ fn lane_row(registered: &Registered<'_>) -> LaneRow {
         lines: Vec::new(),
         obeyed: Vec::new(),
         dead_letters: DeadLetters::default(),
+        paused: Vec::new(),
     };
     LaneRow {
         key: LaneKey { agent: agent_name.clone(), cache: cache_name.clone(), priority },

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::api::{CacheSummary, DryRunCache, Floor, LatencyWindows, RegionSummary};
-use schemas::{Ability, Audience, Invalidation, Outcome, Region, Selector};
+use schemas::api::{CachePause, CacheSummary, DryRunCache, Floor, LatencyWindows, RegionSummary};
+use schemas::{Ability, Audience, Invalidation, LanePause, Outcome, Region, Selector};
 
 use super::lane::Cache;
 use super::registry::Registered;
@@ -98,6 +98,7 @@ impl Tracker {
             outcomes: outcomes(registered),
             abilities: cache.abilities.clone(),
             downgrades: downgrades(cache),
+            paused: lane.paused.iter().filter(|pause| pause.until > now).map(paused).collect(),
             reported_at: lane.heard_at,
         }
     }
@@ -139,6 +140,11 @@ fn floors(registered: &Registered<'_>) -> Vec<Floor> {
 fn outcomes(registered: &Registered<'_>) -> BTreeMap<Outcome, u64> {
     let count = |outcome| (outcome, registered.lane.outcomes.of(outcome));
     Outcome::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
+}
+
+fn paused(pause: &LanePause) -> CachePause {
+    let LanePause { id, site, until } = pause.clone();
+    CachePause { id, site, until }
 }
 
 fn downgrades(cache: &Cache) -> Vec<String> {

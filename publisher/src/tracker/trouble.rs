@@ -1,7 +1,7 @@
 //! Why a lane has not applied what it owes, in the words of `missing`.
 
 use jiff::{SignedDuration, Timestamp};
-use schemas::{CircuitState, Outcome, Place};
+use schemas::{CircuitState, LanePause, Outcome, Place};
 
 use super::Tracker;
 use super::lane::Lane;
@@ -48,7 +48,7 @@ impl Tracker {
     ) -> Option<Trouble> {
         let outcome = match standing {
             Standing::NotOwed => return None,
-            Standing::Owes => return Some(self.why_not_yet(registered, place, now)),
+            Standing::Owes => return Some(self.why_not_yet(registered, place, scope, now)),
             Standing::Settled { outcome, .. } if outcome.applied() => return None,
             Standing::Settled { outcome, .. } => outcome,
         };
@@ -86,7 +86,13 @@ impl Tracker {
         Some(Trouble { reason: reason.to_owned(), since: Some(heard_at), blocks })
     }
 
-    fn why_not_yet(&self, registered: &Registered<'_>, place: Place, now: Timestamp) -> Trouble {
+    fn why_not_yet(
+        &self,
+        registered: &Registered<'_>,
+        place: Place,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Trouble {
         if let Some(absence) = self.absence(registered, now) {
             return absence;
         }
@@ -105,6 +111,12 @@ impl Tracker {
             } else {
                 "it has not arrived: a hole in the log"
             });
+        }
+        let holds_up = |pause: &&LanePause| {
+            pause.until > now && pause.site.as_ref().is_none_or(|site| *site == scope.site)
+        };
+        if let Some(pause) = lane.paused.iter().filter(holds_up).max_by_key(|pause| pause.until) {
+            return Trouble::waits(format!("paused until {:.0}", pause.until));
         }
         match lane.circuit {
             CircuitState::Open => Trouble::waits(with_error("circuit open", lane)),

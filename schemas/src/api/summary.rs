@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::CachePause;
 use crate::{Abilities, AgentName, CacheName, CircuitState, Outcome, Priority, Region};
 
 /// A page of a list.
@@ -98,6 +99,9 @@ pub struct CacheSummary {
     pub abilities: Option<Abilities>,
     /// What it does in another way than asked: "soft is done hard".
     pub downgrades: Vec<String>,
+    /// The pauses that it obeys; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<CachePause>,
     /// When its agent last reported.
     pub reported_at: Timestamp,
 }

@@ -11,6 +11,7 @@ mod invalidation;
 mod letter;
 mod line;
 mod order;
+mod pause;
 mod report;
 mod retirement;
 mod selector;

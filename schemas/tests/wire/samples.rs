@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use schemas::{
     Abilities, Ability, Audience, BoardMessage, CacheReport, ChosenLetters, CircuitState,
     ClockReading, ClosedLine, Cursor, DeadLetter, DeadLetters, Flushed, Frame, Gate, Heartbeat,
-    Incarnation, Invalidation, KeptLetter, LaneReport, LetterState, LineCursor, LineId, LineReport,
-    LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered, Orders, Outcome, OutcomeCounts,
-    Place, Priority, QueryMatch, Recipients, Report, ResumeHint, Retired, Retirement,
-    SIGNATURE_BYTES, Scheme, Selector,
+    Incarnation, Invalidation, KeptLetter, LanePause, LaneReport, LetterState, LineCursor, LineId,
+    LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered, Orders, Outcome,
+    OutcomeCounts, Paused, Place, Priority, QueryMatch, Recipients, Report, ResumeHint, Retired,
+    Retirement, SIGNATURE_BYTES, Scheme, Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 20] {
+pub(crate) fn samples() -> [(&'static str, Message); 22] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-frame-replayed", Message::Log(LogMessage::Frame(replayed_frame()))),
@@ -38,6 +38,8 @@ pub(crate) fn samples() -> [(&'static str, Message); 20] {
         ("v1-orders-letters", Message::Board(BoardMessage::Orders(orders_about_letters()))),
         ("v1-report-letters", Message::Board(BoardMessage::Report(Box::new(report_of_letters())))),
         ("v1-letter", Message::Letter(Box::new(letter()))),
+        ("v1-orders-stops", Message::Board(BoardMessage::Orders(orders_to_stop()))),
+        ("v1-report-paused", Message::Board(BoardMessage::Report(Box::new(report_of_paused())))),
         ("v1-cursor", Message::Cursor(cursor())),
         ("v1-cursor-obeyed", Message::Cursor(cursor_of_obeyed())),
         ("v1-cursor-behind", Message::Cursor(cursor_behind())),
@@ -318,6 +320,50 @@ fn letter() -> KeptLetter {
     let numbers = vec![(line(0x11), range(69_011, 69_012)), (line(0x22), range(4, 4))];
     KeptLetter { letter, numbers }
 }
+fn orders_to_stop() -> Orders {
+    let order = |digit, what| Order {
+        id: order(digit),
+        at: time("2026-11-21T10:00:00Z"),
+        expires_at: time("2026-11-21T10:15:00Z"),
+        what,
+    };
+    let by = || "ops".to_owned();
+    let pause = |what, reason: Option<&str>| Ordered::Pause {
+        what,
+        reason: reason.map(ToOwned::to_owned),
+        by: by(),
+    };
+    let cache =
+        |region: Option<&str>| Paused::Cache { cache: text("varnish"), region: region.map(text) };
+    let cancel = Ordered::Cancel {
+        invalidation: invalidation().id,
+        place: Place { line: line(0x11), number: 70_000 },
+        priority: Priority::Critical,
+        by: by(),
+    };
+    let orders = [
+        pause(Paused::Site(text("main")), Some("a runaway import")),
+        pause(Paused::Agent(text("edge-1")), None),
+        pause(cache(None), None),
+        pause(cache(Some("eu-west")), None),
+        pause(Paused::Token("Nightly import".into()), None),
+        Ordered::Resume { pause: self::order(1), by: by() },
+        cancel,
+    ];
+    let orders = (5..).zip(orders).map(|(digit, what)| order(digit, what)).collect();
+    Orders { by: text("publisher-1"), orders }
+}
+
+fn report_of_paused() -> Report {
+    let mut report = report_of_letters();
+    let pause = |digit, site: Option<&str>| LanePause {
+        id: order(digit),
+        site: site.map(text),
+        until: time("2026-11-21T10:15:00Z"),
+    };
+    report.caches[0].lanes[1].paused = vec![pause(5, Some("main")), pause(6, None)];
+    report
+}
 
 fn cursor_of_flushed_cache() -> Cursor {
     let closed =
@@ -401,5 +447,6 @@ fn lane(priority: Priority) -> LaneReport {
         }],
         obeyed: Vec::new(),
         dead_letters: DeadLetters::default(),
+        paused: Vec::new(),
     }
 }

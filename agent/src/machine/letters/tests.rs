@@ -61,7 +61,7 @@ fn at_the_bound_the_lane_stops_says_so_and_loses_nothing() {
 
     let letters = ChosenLetters::default();
     let what = Bidden::Drop { letters, before: Timestamp::UNIX_EPOCH };
-    lane.heed(vec![Bidding { id: Uuid::from_u128(1), expires_at: Timestamp::MAX, what }]);
+    lane.heed(vec![Bidding { id: Uuid::from_u128(1), expires_at: Timestamp::MAX, what }], now);
     now += Duration::from_mins(1);
     lane.tick(now);
     assert_eq!(lane.sizes().dead_letters, 0);

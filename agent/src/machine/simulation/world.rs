@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use broker_adapter::{Bounds, Partition};
 use jiff::Timestamp;
-use schemas::{Cursor, LineId, LogMessage, Number, Selector};
+use schemas::{
+    Cursor, LineId, LogMessage, Number, NumberRange, Outcome, Place, Priority, Selector,
+};
+use uuid::Uuid;
 
 use super::super::{Failure, Job, Machine, Purpose, samples};
 use super::inner::Model;
@@ -14,6 +17,7 @@ use crate::Moment;
 use crate::config::LaneConfig;
 use crate::driver::{Fetches, Purge};
 use crate::order::{HOP, Inner};
+use crate::standing_orders::{Bidden, Bidding, Span};
 
 const LAST_DELAY: Duration = Duration::from_secs(3);
 const FENCED_DELAY: Duration = Duration::from_secs(2);
@@ -50,6 +54,12 @@ pub(super) enum Step {
     Wait(u64),
     /// The inner lane settles so many more numbers, and makes so many final.
     Inner { settles: usize, finishes: usize },
+    /// A human lets all wait, or all of the one site, for so many seconds.
+    Pause { site: bool, seconds: u64 },
+    /// No pause is in force any more.
+    Resume,
+    /// A human cancels a number, which may not be there yet.
+    Cancel(Number),
     /// The agent dies and begins again from its cursor.
     Crash,
 }
@@ -85,6 +95,12 @@ pub(super) struct World {
     purged: HashMap<u8, Vec<Done>>,
     heard_at: HashMap<Number, Moment>,
     bad_refused: bool,
+    orders: Vec<Bidding>,
+    ordered: u128,
+    paused_until: Moment,
+    pub(super) cancelled: BTreeSet<Number>,
+    /// What was told as cancelled: a later life tells no more of it than that it is final.
+    left: BTreeSet<Number>,
     inner: Option<Arc<Model>>,
 }
 
@@ -106,6 +122,11 @@ impl World {
             purged: HashMap::new(),
             heard_at: HashMap::new(),
             bad_refused: false,
+            orders: Vec::new(),
+            ordered: 0,
+            paused_until: Moment::ZERO,
+            cancelled: BTreeSet::new(),
+            left: BTreeSet::new(),
             inner,
         };
         world.machine.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
@@ -138,6 +159,9 @@ impl World {
             Step::Land(answer) => self.land(answer),
             Step::Wait(millis) => self.wait(Duration::from_millis(millis)),
             Step::Inner { settles, finishes } => self.inner_goes_on(settles, finishes),
+            Step::Pause { site, seconds } => self.pause(site, Duration::from_secs(seconds)),
+            Step::Resume => self.resume(),
+            Step::Cancel(number) => self.cancel(number),
             Step::Crash => self.crash(),
         }
         self.late.iter_mut().for_each(|(steps, _)| *steps = steps.saturating_sub(1));
@@ -227,6 +251,33 @@ impl World {
         self.machine.done(job.id, result, self.now);
     }
 
+    fn order(&mut self, what: Bidden) {
+        self.ordered += 1;
+        let id = Uuid::from_u128(self.ordered);
+        self.orders.push(Bidding { id, expires_at: Timestamp::MAX, what });
+        self.machine.heed(self.orders.clone(), self.now);
+    }
+
+    fn pause(&mut self, site: bool, left: Duration) {
+        self.resume();
+        let site = site.then(|| "main".parse().expect("a name"));
+        self.order(Bidden::Pause { site, span: Span { left, whole: left } });
+        self.paused_until = self.now + left;
+    }
+
+    fn resume(&mut self) {
+        self.orders.retain(|order| !matches!(order.what, Bidden::Pause { .. }));
+        self.machine.heed(self.orders.clone(), self.now);
+        self.paused_until = Moment::ZERO;
+    }
+
+    fn cancel(&mut self, number: Number) {
+        if self.cancelled.insert(number) {
+            let place = Place { line: self.line, number };
+            self.order(Bidden::Cancel { place, priority: Priority::Normal });
+        }
+    }
+
     fn wait(&mut self, time: Duration) {
         self.now += time;
         self.advance();
@@ -239,6 +290,7 @@ impl World {
             cursor.hints.first().map_or(0, |hint| usize::try_from(hint.position).expect("small"));
         self.machine = Self::machine(Some(&cursor), self.inner.clone(), self.now);
         self.cursor = Some(cursor);
+        self.machine.heed(self.orders.clone(), self.now);
     }
 
     fn advance(&mut self) {
@@ -248,6 +300,7 @@ impl World {
             self.machine.able(samples::abilities(3), self.now);
         }
         while let Some(job) = self.machine.take(self.now) {
+            assert!(self.now >= self.paused_until, "a purge goes out during a pause");
             assert!(job.batch.purges.len() <= 3, "a batch is larger than the cache allows");
             let distinct: BTreeSet<_> = job.batch.purges.iter().map(|p| &p.selector).collect();
             assert_eq!(distinct.len(), job.batch.purges.len(), "a selector stands twice");
@@ -290,7 +343,14 @@ impl World {
     fn check_floors(&mut self) {
         let report = self.machine.report(self.now);
         let Some(line) = report.lines.first() else { return };
-        for number in 1..=line.applied {
+        let cancelled = |number: &Number| {
+            let ended = |(range, outcome): &(NumberRange, Outcome)| {
+                *outcome == Outcome::Cancelled && range.contains(*number)
+            };
+            self.cancelled.contains(number) && line.exceptions.iter().any(ended)
+        };
+        self.left.extend((1..=line.applied).filter(cancelled));
+        for number in (1..=line.applied).filter(|number| !self.left.contains(number)) {
             let heard = self.heard_at.get(&number).expect("a floor passed a hole");
             for tag in &self.committed[usize::try_from(number - 1).expect("small")] {
                 let mut settling = self.purges_since(*tag, *heard).peekable();
@@ -312,6 +372,7 @@ impl World {
         self.log.extend(late.into_iter().map(|(_, message)| message));
         self.heartbeat();
         self.inner_goes_on(usize::MAX / 2, usize::MAX / 2);
+        self.resume();
         for _ in 0..200 {
             self.read(usize::MAX);
             while !self.flights.is_empty() {

@@ -19,7 +19,10 @@ impl Api {
 
     /// An agent's report.
     pub(super) async fn put(&self, report: Report) {
-        let message = BoardMessage::Report(Box::new(report));
+        self.put_on_board(BoardMessage::Report(Box::new(report))).await;
+    }
+
+    pub(super) async fn put_on_board(&self, message: BoardMessage) {
         let (key, body) = (Some(message.key()), wire::encode_board(&message));
         let topic = Topic::board(message.board());
         let message = Message { key, id: None, body };

@@ -18,11 +18,18 @@ impl Api {
 
     /// The orders that stand on the board.
     pub(super) async fn standing_orders(&self) -> Orders {
+        self.orders_of("p1").await
+    }
+
+    /// Those of a publisher.
+    pub(super) async fn orders_of(&self, publisher: &str) -> Orders {
         let board = Topic::board(PUBLISHERS_BOARD);
         let mut reader = self.log().subscribe(board, Start::Oldest).await.unwrap();
         loop {
             for delivery in reader.read(10).await.unwrap() {
-                if let BoardMessage::Orders(orders) = wire::decode_board(&delivery.body).unwrap() {
+                if let BoardMessage::Orders(orders) = wire::decode_board(&delivery.body).unwrap()
+                    && orders.by.as_str() == publisher
+                {
                     return orders;
                 }
             }

@@ -93,10 +93,14 @@ async fn what_is_no_purge_needs_a_word_of_its_own() {
         ("POST /v1/dead-letters/drop".to_owned(), "dead_letters"),
         (format!("POST /v1/dead-letters/{one}/retry"), "dead_letters"),
         (format!("POST /v1/dead-letters/{one}/drop"), "dead_letters"),
+        ("POST /v1/pauses".to_owned(), "pause"),
+        (format!("DELETE /v1/pauses/{one}"), "pause"),
+        (format!("POST /v1/invalidations/{one}/cancel"), "pause"),
+        ("GET /v1/pauses".to_owned(), "read"),
         ("DELETE /v1/agents/edge-1".to_owned(), "retire"),
         ("DELETE /v1/publishers/p2".to_owned(), "retire"),
     ];
-    let all = ["tag", "read", "flush", "dead_letters", "retire"];
+    let all = ["tag", "read", "flush", "dead_letters", "pause", "retire"];
     let except = all.map(|word| {
         let others: Vec<&str> = all.into_iter().filter(|other| *other != word).collect();
         format!("allow = {others:?}")

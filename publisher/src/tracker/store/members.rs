@@ -1,8 +1,9 @@
-//! The tables of retirements and publishers, and forgetting an agent.
+//! The tables of retirements, publishers and their orders, and forgetting an agent.
 //!
 //! ```text
 //! tracker.retirements  key on the board -> (returned at, board message)
 //! tracker.publishers   name             -> (heard at, board message)
+//! tracker.orders       publisher        -> board message
 //! ```
 //!
 //! A time that is not is the lowest number.
@@ -20,6 +21,8 @@ const RETIREMENTS: TableDefinition<Text, (i64, &'static [u8])> =
 const PUBLISHERS: TableDefinition<Text, (i64, &'static [u8])> =
     TableDefinition::new("tracker.publishers");
 
+const ORDERS: TableDefinition<Text, &'static [u8]> = TableDefinition::new("tracker.orders");
+
 const NEVER: i64 = i64::MIN;
 /// Above every name.
 const LAST: Text = "\u{10ffff}";
@@ -27,6 +30,7 @@ const LAST: Text = "\u{10ffff}";
 pub(super) fn create(write: &WriteTransaction) -> Result<(), StoreError> {
     write.open_table(RETIREMENTS)?;
     write.open_table(PUBLISHERS)?;
+    write.open_table(ORDERS)?;
     Ok(())
 }
 
@@ -52,6 +56,15 @@ pub(super) fn load(read: &ReadTransaction, stored: &mut Stored) -> Result<(), St
         };
         stored.publishers.push(PublisherRow { incarnation, heard_at: maybe_time(heard_at)? });
     }
+    for row in read.open_table(ORDERS)?.iter()? {
+        let (_, value) = row?;
+        let BoardMessage::Orders(orders) =
+            decode_board(value.value()).map_err(StoreError::Report)?
+        else {
+            return Err(StoreError::Damaged("orders"));
+        };
+        stored.orders.push(orders);
+    }
     Ok(())
 }
 
@@ -74,6 +87,11 @@ pub(super) fn save(write: &WriteTransaction, unstored: &Unstored) -> Result<(), 
         let message = BoardMessage::Incarnation(incarnation.clone());
         let value = (column(*heard_at), &encode_board(&message)[..]);
         publishers.insert(incarnation.publisher.as_str(), value)?;
+    }
+    let mut orders = write.open_table(ORDERS)?;
+    for of_one in &unstored.orders {
+        let message = encode_board(&BoardMessage::Orders(of_one.clone()));
+        orders.insert(of_one.by.as_str(), &message[..])?;
     }
     Ok(())
 }

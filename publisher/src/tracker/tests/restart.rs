@@ -2,7 +2,8 @@
 
 use redb::Database;
 use schemas::api::Clock;
-use schemas::{Incarnation, Outcome};
+use schemas::{Incarnation, Order, Ordered, Orders, Outcome, Paused, PublisherName};
+use uuid::Uuid;
 
 use super::super::store;
 use super::retiring::{bus_left_by_p2, normal, seen};
@@ -171,4 +172,35 @@ fn the_last_numbers_of_who_is_retired_are_told_also_after_a_restart_and_its_retu
     restarted(&mut bus, file.path());
     let told = BTreeMap::from([(normal(3), vec![(own_line(), 9)])]);
     assert_eq!(bus.tracker.heads_of_retired(at(0)), told);
+}
+
+/// `by` has paused a token of that name, for an hour from 0 on, or has none.
+fn pauses(by: &str, tokens: &[&str]) -> Orders {
+    let by: PublisherName = by.parse().unwrap();
+    let pause = |(id, token): (u128, &&str)| Order {
+        id: Uuid::from_u128(id),
+        at: at(0),
+        expires_at: at(3_600_000),
+        what: Ordered::Pause {
+            what: Paused::Token((*token).to_owned()),
+            reason: None,
+            by: "ops".to_owned(),
+        },
+    };
+    Orders { by, orders: (1..).zip(tokens).map(pause).collect() }
+}
+
+#[test]
+fn what_is_paused_is_known_after_a_restart_before_any_board_is_read() {
+    let file = file();
+    let mut bus = Bus::with_accepted(1);
+    bus.tracker.orders(pauses("p1", &["cms"]));
+    bus.tracker.orders(pauses("p2", &["import"]));
+    restarted(&mut bus, file.path());
+    let paused = |bus: &Bus, now| bus.tracker.pauses(at(now)).len();
+    assert_eq!((paused(&bus, 3_599_999), paused(&bus, 3_600_000)), (2, 0));
+    bus.tracker.orders(pauses("p2", &[]));
+    restarted(&mut bus, file.path());
+    assert_eq!(bus.tracker.pauses(at(1))[0].what, Paused::Token("cms".to_owned()));
+    assert_eq!(paused(&bus, 1), 1);
 }

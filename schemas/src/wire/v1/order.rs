@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
+use super::pause::{Cancel, Pause, Resume};
 use super::time::Time;
 use super::word::Mode;
 use super::{Ext, ascending, fact};
@@ -18,6 +19,9 @@ use crate::{
 const FLUSH: u16 = 1;
 const RETRY: u16 = 2;
 const DROP: u16 = 3;
+const PAUSE: u16 = 4;
+const RESUME: u16 = 5;
+const CANCEL: u16 = 6;
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Orders<'a> {
@@ -86,6 +90,13 @@ impl<'a> From<&'a crate::Order> for Order<'a> {
             Ordered::Drop { letters, reason, by } => {
                 fact::one(DROP, &Drop { letters: letters.into(), reason, by })
             }
+            Ordered::Pause { what, reason, by } => {
+                fact::one(PAUSE, &Pause::new(what, reason.as_deref(), by))
+            }
+            Ordered::Resume { pause, by } => fact::one(RESUME, &Resume::new(*pause, by)),
+            Ordered::Cancel { invalidation, place, priority, by } => {
+                fact::one(CANCEL, &Cancel::new(*invalidation, *place, *priority, by))
+            }
         };
         Self { id: id.into_bytes(), at: (*at).into(), expires_at: (*expires_at).into(), what }
     }
@@ -121,6 +132,12 @@ impl Order<'_> {
                 let (reason, by) = (reason.to_owned(), by.to_owned());
                 Ordered::Drop { letters: letters.try_into()?, reason, by }
             }
+            PAUSE => match fact::read::<Pause>(body)?.what()? {
+                Some(pause) => pause,
+                None => return Ok(None),
+            },
+            RESUME => fact::read::<Resume>(body)?.into(),
+            CANCEL => fact::read::<Cancel>(body)?.into(),
             _ => return Ok(None),
         };
         Ok(Some(crate::Order {

@@ -5,12 +5,14 @@ use uuid::Uuid;
 
 use super::letter::DeadLetters;
 use super::line::{Line, Range};
+use super::pause::LanePause;
 use super::time::Time;
 use super::word::{Ability, CircuitState, Outcome, Priority};
 use super::{Ext, ascending, each, fact};
 use crate::wire::WireError;
 use crate::{
-    AgentName, CacheName, ClockReading, NumberRange, OutcomeCounts, PublisherName, Region, SiteName,
+    AgentName, CacheName, ClockReading, LANE_PAUSES_MAX, NumberRange, OutcomeCounts, PublisherName,
+    Region, SiteName,
 };
 
 #[derive(Debug, Encode, BorrowDecode)]
@@ -27,9 +29,11 @@ pub(in crate::wire) struct Report<'a> {
 /// The fact of a report's `ext` that holds its clocks.
 const CLOCKS: u16 = 1;
 
-/// The facts of a lane's `ext`: which orders in force it has carried out, and what its cache refused.
+/// The facts of a lane's `ext`: which orders in force it has carried out, what its cache refused, and which pauses it
+/// obeys.
 const OBEYED: u16 = 1;
 const DEAD_LETTERS: u16 = 2;
+const PAUSED: u16 = 3;
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Clocks<'a>(Vec<(&'a str, i64)>);
@@ -230,23 +234,35 @@ impl TryFrom<LaneReport<'_>> for crate::LaneReport {
                 .map(TryInto::try_into)
                 .transpose()?
                 .unwrap_or_default(),
+            paused: paused(&report.ext)?,
         })
     }
 }
 
 fn facts_of(report: &crate::LaneReport) -> Ext<'_> {
-    let crate::LaneReport { obeyed, dead_letters, .. } = report;
+    let crate::LaneReport { obeyed, dead_letters, paused, .. } = report;
     let ids: Vec<[u8; 16]> = obeyed.iter().map(|id| id.into_bytes()).collect();
     let obeyed = (!ids.is_empty()).then(|| fact::one(OBEYED, &ids));
     let letters =
         (dead_letters.count > 0).then(|| fact::one(DEAD_LETTERS, &DeadLetters::from(dead_letters)));
-    obeyed.into_iter().chain(letters).collect()
+    let obeys: Vec<LanePause<'_>> = paused.iter().map(LanePause::from).collect();
+    let paused = (!obeys.is_empty()).then(|| fact::one(PAUSED, &obeys));
+    obeyed.into_iter().chain(letters).chain(paused).collect()
 }
 
 fn obeyed(ext: &Ext<'_>) -> Result<Vec<Uuid>, WireError> {
     let ids = fact::find::<Vec<[u8; 16]>>(ext, OBEYED)?.unwrap_or_default();
     ascending("orders carried out", &ids, |id| *id)?;
     Ok(ids.into_iter().map(Uuid::from_bytes).collect())
+}
+
+fn paused(ext: &Ext<'_>) -> Result<Vec<crate::LanePause>, WireError> {
+    let pauses = fact::find::<Vec<LanePause<'_>>>(ext, PAUSED)?.unwrap_or_default();
+    ascending("pauses", &pauses, LanePause::id)?;
+    if pauses.len() > LANE_PAUSES_MAX {
+        return Err(WireError::Invalid(format!("{} pauses are too many", pauses.len())));
+    }
+    each(pauses)
 }
 
 impl From<&crate::LineReport> for LineReport {

@@ -5,7 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
-    ChosenLetters, Incarnation, Mode, OpenLine, Order, Ordered, Orders, Retired, Retirement,
+    ChosenLetters, Incarnation, Mode, OpenLine, Order, Ordered, Orders, Paused, Place, Retired,
+    Retirement,
 };
 use uuid::Uuid;
 
@@ -42,7 +43,8 @@ pub(super) fn orders() -> impl Strategy<Value = Orders> {
         .prop_map(|(region, cache, mode)| Ordered::Flush { region, cache, mode });
     let drop = (chosen(), any::<String>(), any::<String>())
         .prop_map(|(letters, reason, by)| Ordered::Drop { letters, reason, by });
-    let what = prop_oneof![flush, chosen().prop_map(|letters| Ordered::Retry { letters }), drop];
+    let retry = chosen().prop_map(|letters| Ordered::Retry { letters });
+    let what = prop_oneof![flush, retry, drop, stop()];
     let orders = btree_map(any::<u128>(), (time(), time(), what), 0..3);
     (name(), orders).prop_map(|(by, orders)| Orders {
         by,
@@ -56,6 +58,26 @@ pub(super) fn orders() -> impl Strategy<Value = Orders> {
             })
             .collect(),
     })
+}
+
+fn stop() -> impl Strategy<Value = Ordered> {
+    let paused = prop_oneof![
+        name().prop_map(Paused::Site),
+        name().prop_map(Paused::Agent),
+        (name(), option::of(name())).prop_map(|(cache, region)| Paused::Cache { cache, region }),
+        any::<String>().prop_map(Paused::Token),
+    ];
+    let id = || any::<u128>().prop_map(Uuid::from_u128);
+    let pause = (paused, option::of(any::<String>()), any::<String>())
+        .prop_map(|(what, reason, by)| Ordered::Pause { what, reason, by });
+    let cancel = (id(), line(), any::<u64>(), priority(), any::<String>()).prop_map(
+        |(invalidation, line, number, priority, by)| {
+            let place = Place { line, number };
+            Ordered::Cancel { invalidation, place, priority, by }
+        },
+    );
+    let resume = (id(), any::<String>()).prop_map(|(pause, by)| Ordered::Resume { pause, by });
+    prop_oneof![pause, resume, cancel]
 }
 
 fn chosen() -> impl Strategy<Value = ChosenLetters> {

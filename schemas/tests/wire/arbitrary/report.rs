@@ -5,8 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
-    Abilities, Ability, CacheReport, CircuitState, ClockReading, LaneReport, LineReport, Outcome,
-    OutcomeCounts, Report,
+    Abilities, Ability, CacheReport, CircuitState, ClockReading, LanePause, LaneReport, LineReport,
+    Outcome, OutcomeCounts, Report,
 };
 use uuid::Uuid;
 
@@ -77,13 +77,14 @@ fn lane() -> impl Strategy<Value = LaneReport> {
         option::of(any::<String>()),
     );
     let figures = (any::<u64>(), option::of(any::<u64>()), any::<[u64; 9]>());
-    (state, figures, vec(line_report(), 0..3), obeyed(), dead_letters()).prop_map(
+    (state, figures, vec(line_report(), 0..3), obeyed(), dead_letters(), pauses()).prop_map(
         |(
             (priority, life, ready, circuit, last_error),
             (lag, oldest_unsettled_us, outcomes),
             lines,
             obeyed,
             dead_letters,
+            paused,
         )| LaneReport {
             priority,
             life,
@@ -96,8 +97,16 @@ fn lane() -> impl Strategy<Value = LaneReport> {
             lines,
             obeyed: obeyed.into_iter().map(|(id, _)| id).collect(),
             dead_letters,
+            paused,
         },
     )
+}
+
+fn pauses() -> impl Strategy<Value = Vec<LanePause>> {
+    btree_map(any::<u128>(), (option::of(name()), time()), 0..3).prop_map(|pauses| {
+        let pause = |(id, (site, until))| LanePause { id: Uuid::from_u128(id), site, until };
+        pauses.into_iter().map(pause).collect()
+    })
 }
 
 fn line_report() -> impl Strategy<Value = LineReport> {
