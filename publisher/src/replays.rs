@@ -158,7 +158,9 @@ impl ReplaysSetup {
     pub(crate) fn open(self) -> Result<(Replays, Replayer), StoreError> {
         let (store, kept) = Store::open(self.database)?;
         let mut book = Book::default();
-        kept.into_iter().for_each(|(replay, cursor)| book.put(Entry::new(replay, cursor)));
+        for (replay, cursor) in kept {
+            book.put(Entry::new(replay, cursor));
+        }
         let (sender, begun) = mpsc::channel(BEGUN_MAX);
         let shared = Arc::new(Shared {
             broker: self.broker,

@@ -93,7 +93,9 @@ impl Book {
         let old = |(at, _): &(Timestamp, Uuid)| now.duration_since(*at) > ENDED_FOR;
         let gone = ended.iter().enumerate().filter(|(at, ended)| *at < too_many || old(ended));
         let gone: Vec<Uuid> = gone.map(|(_, (_, id))| *id).collect();
-        gone.iter().for_each(|id| self.remove(*id));
+        for id in &gone {
+            self.remove(*id);
+        }
         gone
     }
 }
@@ -174,12 +176,12 @@ mod tests {
     #[test]
     fn only_so_many_run_and_only_so_many_ended_ones_are_remembered() {
         let mut book = Book::default();
-        for at in 0..4 {
-            book.put(entry(1_000 + at, filter(10 * at as i64, 10 * at as i64 + 1), None));
+        for (id, since) in (1_000..1_004).zip([0, 10, 20, 30]) {
+            book.put(entry(id, filter(since, since + 1), None));
         }
         assert_eq!(book.fits(&filter(500, 600)), Err(Unfit::Full));
-        for id in 0..103 {
-            book.put(entry(id, filter(0, 1), Some(at(id as i64))));
+        for (id, ended) in (0..103).zip(0..) {
+            book.put(entry(id, filter(0, 1), Some(at(ended))));
         }
         let gone = book.forget(at(200));
         assert_eq!(gone, [0, 1, 2].map(Uuid::from_u128));

@@ -233,8 +233,8 @@ mod tests {
         let cache = |name: &str| ReplayFilter { cache: Some(name.parse().unwrap()), ..filter() };
         let verdicts = [agent("edge-1"), agent("edge-2"), cache("redis"), cache("varnish")];
         let verdicts = verdicts.map(|filter| judged(filter, &narrow));
-        use Verdict::{Beside, Fits};
-        assert_eq!(verdicts, [Fits, Beside, Fits, Beside]);
+        let (fits, beside) = (Verdict::Fits, Verdict::Beside);
+        assert_eq!(verdicts, [fits, beside, fits, beside]);
     }
 
     #[test]

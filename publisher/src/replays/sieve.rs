@@ -116,7 +116,9 @@ impl Sieve {
         if wire::verify(&delivery.body, spot, &self.trust).is_ok() {
             seen.saw(line, numbers.first, numbers.last);
         } else {
-            sifted.iter_mut().for_each(|sifted| sifted.fate = Fate::Unbelieved);
+            for sifted in &mut sifted {
+                sifted.fate = Fate::Unbelieved;
+            }
         }
         sifted
     }
@@ -174,13 +176,11 @@ impl Sieve {
     }
 
     fn regions_of(&self, invalidation: &Invalidation) -> Vec<Region> {
-        match &self.choice.filter().region {
-            Some(region) => vec![region.clone()],
-            None => {
-                let Invalidation { site, audience, .. } = invalidation;
-                regions_of(&self.sites, site, audience, || Arc::clone(&self.regions))
-            }
+        if let Some(region) = &self.choice.filter().region {
+            return vec![region.clone()];
         }
+        let Invalidation { site, audience, .. } = invalidation;
+        regions_of(&self.sites, site, audience, || Arc::clone(&self.regions))
     }
 }
 

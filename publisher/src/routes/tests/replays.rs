@@ -190,8 +190,8 @@ async fn what_is_wrong_is_named_and_nothing_begins() {
 #[tokio::test]
 async fn a_token_replays_where_it_may_purge_and_only_with_the_word() {
     let api = Api::start_with(Some(super::api::TOKENS)).await;
-    let begin = async |api: &Api, body: Value| api.post_json("/v1/replays", TEST, &body).await;
-    begin(&api, json!({"since": "1h"})).await.problem(403, "forbidden");
+    let ask = async |api: &Api, body: Value| api.post_json("/v1/replays", TEST, &body).await;
+    ask(&api, json!({"since": "1h"})).await.problem(403, "forbidden");
     api.end().await;
 
     let api = Api::start_with(Some(NARROW)).await;
@@ -201,10 +201,10 @@ async fn a_token_replays_where_it_may_purge_and_only_with_the_word() {
         (json!({"since": "1h", "site": "shop", "region": "eu-west"}), "/site"),
         (json!({"since": "1h", "missed_by": "us-east"}), "/region"),
     ] {
-        let mistakes = begin(&api, body.clone()).await.problem(403, "forbidden");
+        let mistakes = ask(&api, body.clone()).await.problem(403, "forbidden");
         assert_eq!((mistakes.len(), mistakes[0].0.as_str()), (1, pointer), "{body}");
     }
-    let begun = begin(&api, json!({"since": "1h", "region": "eu-west"})).await;
+    let begun = ask(&api, json!({"since": "1h", "region": "eu-west"})).await;
     assert_eq!((begun.status, &begun.json()["by"]), (202, &json!("ops")), "{}", begun.body);
     assert_eq!(begun.json()["filter"]["site"], json!("main"), "the one it may");
     api.end().await;
