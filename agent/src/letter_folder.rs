@@ -89,7 +89,8 @@ impl LetterFolder {
         Ok(())
     }
 
-    fn file(&self, id: Uuid) -> PathBuf {
+    /// Where the letter of that name lies.
+    pub(crate) fn file(&self, id: Uuid) -> PathBuf {
         self.path.join(id.to_string()).with_extension(LETTER)
     }
 }

@@ -15,6 +15,8 @@ mod errand;
 mod feed;
 mod floor;
 mod flush;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hear;
 mod lane;
 mod ledger;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::connection::Connection;
 use crate::exit::{Exit, Failure};
 
-pub(crate) use events::Messages;
+pub(crate) use events::{Message, Messages, Reader};
 
 /// A publisher that does not even accept a connection for this long is away.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
@@ -26,8 +26,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A client of one publisher.
-#[derive(Debug)]
+/// A client of one publisher. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     publisher: Url,
@@ -132,10 +132,11 @@ impl Client {
                 Unanswered::Later { after, .. } => after.unwrap_or_default(),
                 _ => Duration::ZERO,
             };
-            let again = Instant::now() + asked.max(ceiling.mul_f64(fastrand::f64()));
-            if again >= deadline {
+            let pause = asked.max(ceiling.mul_f64(fastrand::f64()));
+            let Some(again) = Instant::now().checked_add(pause).filter(|again| *again < deadline)
+            else {
                 return Err(unanswered);
-            }
+            };
             tracing::debug!(%unanswered, "asking again");
             sleep_until(again).await;
             ceiling = LAST_PAUSE.min(ceiling * 2);
@@ -198,7 +199,7 @@ fn is_about_tls(error: &(dyn Error + 'static)) -> bool {
         || error.source().is_some_and(is_about_tls)
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 

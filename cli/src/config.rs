@@ -161,7 +161,8 @@ impl Config {
         lines
     }
 
-    fn parse(
+    /// What `text` says under `environment`, or all that is wrong with it.
+    pub(crate) fn parse(
         text: &str,
         environment: &[(String, String)],
         role: Option<Role>,

@@ -44,6 +44,7 @@ use schemas::{Invalidation, LineId, NumberRange, Place, Priority, PublisherName}
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
+pub use ahead::fuzzing;
 pub use failure::JournalError;
 pub(crate) use holes::Kept;
 pub(crate) use lookup::StoredFrame;

@@ -4,6 +4,8 @@ mod budget;
 mod caller;
 mod config;
 mod forwarder;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod heartbeat;
 mod intake;

@@ -8,6 +8,7 @@ mod cancel;
 mod dead_letters;
 mod events;
 mod flushes;
+pub(crate) mod fuzzing;
 mod gate;
 mod invalidation;
 mod invalidations;

@@ -1,5 +1,7 @@
 //! The small caching reverse proxy of the demo and the tests, and its driver.
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 mod protocol;
 pub mod proxy;

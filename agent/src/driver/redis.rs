@@ -3,6 +3,8 @@
 mod config;
 mod cursor;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keyspace;
 mod link;
 mod server;

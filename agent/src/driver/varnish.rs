@@ -12,6 +12,8 @@ mod answering;
 mod config;
 mod connection;
 mod fence;
+#[doc(hidden)]
+pub mod fuzzing;
 mod instance;
 mod keys;
 mod manner;

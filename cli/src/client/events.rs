@@ -69,12 +69,12 @@ impl Messages {
 
 /// Takes bytes, gives events; holds at most one that is not whole.
 #[derive(Debug, Default)]
-struct Reader {
+pub(crate) struct Reader {
     bytes: Vec<u8>,
 }
 
 impl Reader {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Unanswered> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), Unanswered> {
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() > EVENT_BYTES_MAX {
             return Err(Unanswered::Strange(anyhow::anyhow!("an event is larger than 1 MiB")));
@@ -83,7 +83,7 @@ impl Reader {
     }
 
     /// The next that is whole and says anything.
-    fn message(&mut self) -> Option<Message> {
+    pub(crate) fn message(&mut self) -> Option<Message> {
         while let Some(end) = self.bytes.windows(2).position(|two| two == b"\n\n") {
             let text: Vec<u8> = self.bytes.drain(..end + 2).collect();
             let message = read(&String::from_utf8_lossy(&text));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::oracle::Version;
 use agent::driver::{Batch, Driver, Purge};
 use daemon::{BoxError, Stop};
 use publisher::{PublisherHandle, Until};
-use purgebus::oracle::Version;
 use schemas::api::{InvalidationRequest, ProgressState, UrlRequest};
 use schemas::{Mode, QueryMatch, Selector};
 use tokio::task::JoinSet;

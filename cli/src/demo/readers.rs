@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::oracle::Version;
 use daemon::{BoxError, Stop};
-use purgebus::oracle::Version;
 use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};

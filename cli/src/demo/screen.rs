@@ -5,10 +5,10 @@ use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::oracle::Reads;
 use daemon::{BoxError, Stop};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use publisher::PublisherHandle;
-use purgebus::oracle::Reads;
 use schemas::api::RegionSummary;
 use tokio::time::interval;
 

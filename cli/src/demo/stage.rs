@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use purgebus::oracle::{Judgement, Oracle, Reads, Version};
+use crate::oracle::{Judgement, Oracle, Reads, Version};
 
 /// The host of the demo's one site.
 pub(crate) const HOST: &str = "www.example.com";

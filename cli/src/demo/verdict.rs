@@ -3,7 +3,7 @@
 use schemas::api::RegionSummary;
 use serde::Serialize;
 
-use purgebus::oracle::Reads;
+use crate::oracle::Reads;
 
 use super::region::Place;
 use crate::exit::Failure;

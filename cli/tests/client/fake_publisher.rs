@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -92,7 +93,11 @@ async fn answer(
         1 => answers[0].clone(),
         _ => answers.pop_front().expect("two or more"),
     };
-    (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response()
+    let status = StatusCode::from_u16(status).expect("a status");
+    match body["retry_after"].as_str().map(str::to_owned) {
+        Some(pause) => (status, [(RETRY_AFTER, pause)], Json(body)).into_response(),
+        None => (status, Json(body)).into_response(),
+    }
 }
 
 /// The publisher has taken it.

@@ -108,6 +108,16 @@ async fn a_publisher_that_stays_away_is_worth_another_try_later() {
 }
 
 #[tokio::test]
+async fn a_pause_without_end_is_not_waited_for() {
+    let (status, mut later) = problem(503, &json!([]));
+    later["retry_after"] = json!(u64::MAX.to_string());
+    let publisher = FakePublisher::answering([(status, later)], []).await;
+    let ended = run(&publisher, &["purge", URL]).await;
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert_eq!(publisher.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn waiting_ends_with_what_became_of_it() {
     for (state, goal, code) in [
         ("applied", "applied", 0),

@@ -10,6 +10,7 @@
 //! whatever else lies in the file is void: of an earlier life, or of another copy of the store.
 
 mod entry;
+pub mod fuzzing;
 mod records;
 
 use std::fs::{File, OpenOptions};

@@ -25,7 +25,7 @@ use crate::problem::{Kind, Refused};
 
 const PARAMETERS: [&str; 7] = ["region", "agent", "cache", "site", "text", "limit", "cursor"];
 
-const CURSOR_VERSION: u8 = 2;
+pub(super) const CURSOR_VERSION: u8 = 2;
 const TIME_BYTES: usize = 16;
 
 pub(super) fn methods() -> MethodRouter<PublisherHandle> {
@@ -114,10 +114,7 @@ async fn list(
     parameters.finish()?;
     let request = LettersRequest { chosen, limit, after };
     let (page, next) = publisher.dead_letters(request);
-    let next_cursor = next.map(|(time, id)| {
-        let place = [time.as_nanosecond().to_be_bytes(), id.into_bytes()].concat();
-        cursor(CURSOR_VERSION, &place)
-    });
+    let next_cursor = next.map(cursor_of);
     Ok(Json(DeadLetterPage { next_cursor, ..page }))
 }
 
@@ -180,7 +177,12 @@ async fn decide(
     Ok((StatusCode::ACCEPTED, Json(ordered)))
 }
 
-fn place_of(cursor: &[u8]) -> Option<(Timestamp, Uuid)> {
+pub(super) fn cursor_of((time, id): (Timestamp, Uuid)) -> String {
+    let place = [time.as_nanosecond().to_be_bytes(), id.into_bytes()].concat();
+    cursor(CURSOR_VERSION, &place)
+}
+
+pub(super) fn place_of(cursor: &[u8]) -> Option<(Timestamp, Uuid)> {
     let (time, id) = cursor.split_first_chunk::<TIME_BYTES>()?;
     let time = Timestamp::from_nanosecond(i128::from_be_bytes(*time)).ok()?;
     Some((time, Uuid::from_slice(id).ok()?))

@@ -85,7 +85,7 @@ enum Taken {
 
 /// How to publish.
 #[derive(Debug)]
-struct Manner {
+pub(super) struct Manner {
     dry_run: bool,
     wait: Option<(Until, Duration)>,
 }
@@ -148,7 +148,7 @@ async fn wait(
 }
 
 impl Manner {
-    fn read(uri: &Uri) -> Result<Self, Refused> {
+    pub(super) fn read(uri: &Uri) -> Result<Self, Refused> {
         let mut parameters = Parameters::read(uri, &["wait", "timeout", "dry_run"]);
         let dry_run = parameters.value("dry_run", "give true or false").unwrap_or(false);
         let until = match parameters.text("wait") {

@@ -192,7 +192,7 @@ impl CursorKey {
 }
 
 /// The token, or what stands in its place, and the cursor.
-fn split(value: Vec<u8>) -> (Vec<u8>, Content) {
+pub(super) fn split(value: Vec<u8>) -> (Vec<u8>, Content) {
     let token = value[..value.len().min(TOKEN_BYTES)].to_vec();
     let content = match value.len() {
         0 => Content::Absent,

@@ -28,7 +28,7 @@ pub(super) async fn identify(connection: &mut MultiplexedConnection) -> Result<S
     Ok(Server { words, identity: identity(&info) })
 }
 
-fn identity(info: &InfoDict) -> Option<String> {
+pub(super) fn identity(info: &InfoDict) -> Option<String> {
     let id = |field: &str| {
         let id = info.get::<String>(field)?;
         let fits = (1..=ID_BYTES_MAX).contains(&id.len());
@@ -37,7 +37,7 @@ fn identity(info: &InfoDict) -> Option<String> {
     Some(format!("{} {}", id("run_id")?, id("master_replid")?))
 }
 
-fn recognise(info: &InfoDict) -> Result<String, Objection> {
+pub(super) fn recognise(info: &InfoDict) -> Result<String, Objection> {
     let text = |field: &str| info.get::<String>(field).unwrap_or_default();
     let version = text("redis_version");
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());

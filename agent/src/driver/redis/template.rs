@@ -200,29 +200,33 @@ impl Template {
     /// How every key of `site` begins: one text per host and scheme, as far as it is known before
     /// the selector is.
     pub(super) fn heads(&self, site: &Site, region: &Region) -> Vec<String> {
-        let mut heads = vec![String::new()];
-        for part in &self.parts {
-            let choices = match part {
-                Part::Literal(literal) => vec![literal.as_str()],
-                Part::Atom(Atom::Site) => vec![site.name.as_str()],
-                Part::Atom(Atom::Region) => vec![region.as_str()],
-                Part::Atom(Atom::Scheme) => vec!["http", "https"],
-                Part::Atom(Atom::Host) => site.hosts.iter().map(schemas::Host::as_str).collect(),
-                Part::Atom(Atom::Path) => {
-                    // A path begins with a slash, which keeps a.com apart from a.com.au.
-                    for head in &mut heads {
-                        head.push('/');
-                    }
-                    break;
-                }
-                Part::Atom(Atom::Query | Atom::Tag | Atom::Key) => break,
-            };
-            heads = heads
-                .iter()
-                .flat_map(|head| choices.iter().map(move |choice| format!("{head}{choice}")))
-                .collect();
-        }
-        heads
+        let is_unknown = |part: &Part| {
+            matches!(part, Part::Atom(Atom::Path | Atom::Query | Atom::Tag | Atom::Key))
+        };
+        let known = self.parts.iter().position(is_unknown).unwrap_or(self.parts.len());
+        let (known, rest) = self.parts.split_at(known);
+        // A path begins with a slash, which keeps a.com apart from a.com.au.
+        let end = if rest.first() == Some(&Part::Atom(Atom::Path)) { "/" } else { "" };
+        let names = |atom| known.contains(&Part::Atom(atom));
+        let schemes = if names(Atom::Scheme) { &["http", "https"][..] } else { &[""] };
+        let hosts = if names(Atom::Host) {
+            site.hosts.iter().map(schemas::Host::as_str).collect()
+        } else {
+            vec![""]
+        };
+        // A key has one scheme and one host, however often its template names them.
+        let pairs = schemes.iter().flat_map(|scheme| hosts.iter().map(move |host| (scheme, host)));
+        let head = |(scheme, host): (&&str, &&str)| {
+            let text = known.iter().map(|part| match part {
+                Part::Literal(literal) => literal.as_str(),
+                Part::Atom(Atom::Region) => region.as_str(),
+                Part::Atom(Atom::Scheme) => *scheme,
+                Part::Atom(Atom::Host) => *host,
+                Part::Atom(_) => site.name.as_str(),
+            });
+            text.chain([end]).collect()
+        };
+        pairs.map(head).collect()
     }
 }
 
@@ -352,6 +356,15 @@ mod tests {
             let mistake = Template::parse(slot, text).unwrap_err();
             assert_eq!(mistake.to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_host_that_is_named_often_is_one_host() {
+        let template =
+            Template::parse(Slot::Url, &format!("{}{{path}}", "{host}{scheme}".repeat(40)));
+        let heads = template.unwrap().heads(&site(&["a.com", "b.com"]), &region());
+        assert_eq!(heads.len(), 4);
+        assert!(heads.contains(&format!("{}/", "b.comhttps".repeat(40))));
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::tcp::ReadHalf;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::answer::{self, Answer, Body};
 use super::connection::ExchangeError;
@@ -15,12 +14,12 @@ const BODY_BYTES_MAX: u64 = 1024 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 
 /// The answers of one exchange.
-pub(super) struct Answering<'connection> {
-    pub(super) read: ReadHalf<'connection>,
+pub(super) struct Answering<'connection, Read> {
+    pub(super) read: Read,
     pub(super) unread: &'connection mut BytesMut,
 }
 
-impl Answering<'_> {
+impl<Read: AsyncRead + Unpin> Answering<'_, Read> {
     pub(super) async fn next(&mut self, to_head: bool) -> Result<Answer, ExchangeError> {
         let answer = loop {
             if let Some((answer, length)) = answer::parse(self.unread, to_head)? {

@@ -54,7 +54,9 @@ impl Fences {
         };
         let known = self.hosts.lock();
         let rare = |host: &&Host| {
-            known.get(*host).is_none_or(|last| now >= last.at + last.fetch.saturating_mul(fetches))
+            known.get(*host).is_none_or(|last| {
+                now.saturating_duration_since(last.at) >= last.fetch.saturating_mul(fetches)
+            })
         };
         let due = hosts.iter().filter(rare).cloned().collect();
         Fenced { hosts, due }
@@ -159,6 +161,16 @@ mod tests {
         assert!(fences.purged(&plan, &raised, after(5_000)));
         assert!(due(&fences, &a, after(5_999)).is_empty());
         assert_eq!(due(&fences, &a, after(6_000)), ["a"]);
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_takes_for_ever_is_no_reason_to_fail() {
+        let (fences, start) = (Fences::new(Some(5)), Instant::now());
+        let a = batch("one", &[below("a")]);
+        let plan = fences.plan(&a, &sites(), start);
+        let fence = Some(Fence { fetch: Some(Duration::MAX) });
+        fences.purged(&plan, &[vec![Answer { fence, ..Answer::of(200) }]], start);
+        assert!(due(&fences, &a, start + Duration::from_hours(24)).is_empty());
     }
 
     #[tokio::test]
