@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod edge;
 mod endpoint;
 pub mod redis;
+mod refused;
 mod shelf;
 pub mod varnish;
 
@@ -17,6 +18,7 @@ use schemas::{Abilities, AgentName, CacheName, Mode, Priority, Region, Selector,
 use uuid::Uuid;
 
 pub use self::endpoint::Endpoint;
+pub use self::refused::Refused;
 pub use self::shelf::{Content, CursorShelf, Session, Shelved};
 
 /// Any error of a driver's own library.
@@ -72,7 +74,7 @@ pub enum PurgeError {
     },
     /// The cache answered that it will not: the batch is split until the culprit is alone.
     #[error("cache refused")]
-    Refused(#[source] BoxError),
+    Refused(#[source] Refused),
 }
 
 /// Purges one cache.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use daemon::BoxError;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use schemas::{Abilities, Cursor, wire};
+use schemas::{Abilities, Cursor, legible, wire};
 use tokio::time::{Instant, timeout};
 
 use crate::driver::{Driver, Fetches, PurgeError, Session, Shelved};
@@ -59,7 +59,7 @@ pub(crate) async fn purge(driver: Arc<dyn Driver>, job: Job) -> Landed {
                     after: None,
                     source: format!(
                         "the cache is misconfigured: it refuses the driver's own probe too: {}",
-                        error_chain(probe.as_ref())
+                        error_chain(&probe)
                     )
                     .into(),
                 },
@@ -81,10 +81,18 @@ fn unanswered(source: BoxError) -> PurgeError {
 fn failure(error: PurgeError) -> Failure {
     match error {
         PurgeError::Unavailable { after, source } => {
-            Failure::Unavailable { after, error: error_chain(source.as_ref()) }
+            Failure::Unavailable { after, error: said(&source) }
         }
-        PurgeError::Refused(source) => Failure::Refused { error: error_chain(source.as_ref()) },
+        PurgeError::Refused(refused) => {
+            let (why, exchange) = refused.into_parts();
+            Failure::Refused { error: said(&why), exchange }
+        }
     }
+}
+
+/// In words that may hold some of the cache's own.
+fn said(error: &BoxError) -> String {
+    legible(&error_chain(error.as_ref()))
 }
 
 /// Where a lane keeps what it remembers.

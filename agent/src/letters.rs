@@ -7,7 +7,9 @@
 //! ```
 
 mod explained;
+mod letter;
 mod retries;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -24,31 +26,19 @@ use crate::driver::Purge;
 use crate::stretch::Numbers;
 
 pub(crate) use explained::{Explained, explained};
+use letter::Letter;
+pub(crate) use letter::{Refusal, Why};
 use retries::Retries;
+pub(crate) use told::shorten;
 
 /// At so many dead letters the lane stops: something is wrong that no purging repairs.
 pub(crate) const LETTERS_MAX: usize = 10_000;
+/// It stops, too, where one letter stands for so many ranges of numbers: each lies in memory and in its file.
+const RANGES_MAX: usize = 10_000;
+/// And where all letters together stand for so many numbers: the cursor names each of them.
+const NUMBERS_MAX: u64 = 250_000;
 /// So many are told; of others only the count.
 const TOLD_MAX: usize = 100;
-/// So much of what a cache said is kept.
-const REASON_BYTES_MAX: usize = 512;
-
-/// One selector that was refused, for every number that asked for it.
-#[derive(Debug)]
-struct Letter {
-    purge: Purge,
-    reason: String,
-    first_seen: Timestamp,
-    last_tried: Timestamp,
-    tries: u32,
-    state: LetterState,
-    /// How its numbers end once it is gone.
-    outcome: Outcome,
-    latest: Place,
-    numbers: Numbers,
-    /// Only a purge that began then or later has heard of all its numbers.
-    refused_at: Moment,
-}
 
 /// All dead letters of one lane.
 #[derive(Debug, Default)]
@@ -56,6 +46,10 @@ pub(crate) struct Letters {
     all: BTreeMap<Uuid, Letter>,
     ids: HashMap<Purge, Uuid>,
     by_age: BTreeSet<(Timestamp, Uuid)>,
+    /// Those that may stand for no more numbers.
+    full: BTreeSet<Uuid>,
+    /// How many numbers they stand for, each for itself.
+    numbers: u64,
     changes: Changes,
     retries: Retries,
 }
@@ -76,17 +70,6 @@ pub(crate) struct LetterChanges {
     pub(crate) gone: Vec<Uuid>,
 }
 
-/// What the cache said, and when.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Refusal<'a> {
-    /// In words.
-    pub(crate) reason: &'a str,
-    /// On the wall clock.
-    pub(crate) time: Timestamp,
-    /// On the lane's clock.
-    pub(crate) now: Moment,
-}
-
 /// A letter that is no more: its numbers end so.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -102,9 +85,37 @@ impl Letters {
         self.all.len()
     }
 
-    /// Whether there may be no more.
+    /// Whether nothing more may be refused.
     pub(crate) fn is_full(&self) -> bool {
-        self.all.len() >= LETTERS_MAX
+        self.all.len() >= LETTERS_MAX || self.numbers >= NUMBERS_MAX || !self.full.is_empty()
+    }
+
+    /// Whether `purge` may be refused for more numbers.
+    pub(crate) fn has_room_for(&self, purge: &Purge) -> bool {
+        let known = match self.of(purge) {
+            Some(id) => !self.full.contains(&id),
+            None => self.all.len() < LETTERS_MAX,
+        };
+        known && self.numbers < NUMBERS_MAX
+    }
+
+    /// What there is too much of, in words, if nothing more may be refused.
+    pub(crate) fn too_much(&self) -> Option<String> {
+        let full = self.full.first().and_then(|id| Some((id, self.all.get(id)?)));
+        match full {
+            Some((id, letter)) => {
+                let Purge { site, selector, .. } = &letter.purge;
+                Some(format!(
+                    "dead letter {id}, {selector} of site {site}, stands for {} invalidations in {RANGES_MAX} pieces",
+                    letter.count()
+                ))
+            }
+            None if self.is_full() => {
+                let (letters, numbers) = (self.all.len(), self.numbers);
+                Some(format!("{letters} dead letters for {numbers} invalidations"))
+            }
+            None => None,
+        }
     }
 
     /// The letter of that purge.
@@ -131,6 +142,10 @@ impl Letters {
         };
         let Some(letter) = self.all.get_mut(&id) else { return Vec::new() };
         let new = letter.refuse(places, refusal);
+        if letter.is_full() {
+            self.full.insert(id);
+        }
+        self.numbers += new.len() as u64;
         self.changes.written.insert(id);
         self.retries.came_back(id);
         new
@@ -139,6 +154,10 @@ impl Letters {
     fn insert(&mut self, id: Uuid, letter: Letter) {
         self.ids.insert(letter.purge.clone(), id);
         self.by_age.insert((letter.first_seen, id));
+        if letter.is_full() {
+            self.full.insert(id);
+        }
+        self.numbers += letter.count();
         self.all.insert(id, letter);
     }
 
@@ -164,6 +183,7 @@ impl Letters {
         let mut adopted = Letter {
             purge,
             reason: letter.reason,
+            exchange: letter.exchange.map(Box::new),
             first_seen: letter.first_seen,
             last_tried: letter.last_tried,
             tries: letter.tries,
@@ -260,7 +280,10 @@ impl Letters {
     }
 
     fn end(&mut self, id: Uuid, outcome: Outcome) -> Option<Ended> {
-        let Letter { purge, numbers, first_seen, .. } = self.all.remove(&id)?;
+        let letter = self.all.remove(&id)?;
+        self.numbers -= letter.count();
+        self.full.remove(&id);
+        let Letter { purge, numbers, first_seen, .. } = letter;
         self.ids.remove(&purge);
         self.by_age.remove(&(first_seen, id));
         self.changes.written.remove(&id);
@@ -312,63 +335,5 @@ impl Letters {
     }
 }
 
-impl Letter {
-    fn new(purge: Purge, latest: Place, Refusal { time, now, .. }: Refusal<'_>) -> Self {
-        Self {
-            purge,
-            reason: String::new(),
-            first_seen: time,
-            last_tried: time,
-            tries: 0,
-            state: LetterState::Refused,
-            outcome: Outcome::Purged,
-            latest,
-            numbers: Numbers::new(),
-            refused_at: now,
-        }
-    }
-
-    fn refuse(&mut self, places: &[Place], refusal: Refusal<'_>) -> Vec<Place> {
-        let end = refusal.reason.floor_char_boundary(REASON_BYTES_MAX);
-        refusal.reason[..end].clone_into(&mut self.reason);
-        self.last_tried = refusal.time;
-        self.tries = self.tries.saturating_add(1);
-        self.state = LetterState::Refused;
-        self.refused_at = refusal.now;
-        self.latest = places.last().copied().unwrap_or(self.latest);
-        places.iter().copied().filter(|place| self.add(*place)).collect()
-    }
-
-    fn add(&mut self, Place { line, number }: Place) -> bool {
-        let of_line = self.numbers.entry(line).or_default();
-        let new = !of_line.contains(&number);
-        of_line.insert(number..=number);
-        new
-    }
-
-    fn told(&self, id: Uuid) -> DeadLetter {
-        let Purge { site, selector, mode, .. } = self.purge.clone();
-        let ranges = self.numbers.values().flat_map(|ranges| ranges.iter());
-        DeadLetter {
-            id,
-            site,
-            selector,
-            mode,
-            reason: self.reason.clone(),
-            first_seen: self.first_seen,
-            last_tried: self.last_tried,
-            tries: self.tries,
-            state: self.state,
-            place: self.latest,
-            invalidations: ranges.map(|range| range.end() - range.start() + 1).sum(),
-        }
-    }
-
-    fn kept(&self, id: Uuid) -> KeptLetter {
-        let numbers = self.numbers.iter().flat_map(|(line, ranges)| {
-            let range = |first: &Number, last: &Number| NumberRange { first: *first, last: *last };
-            ranges.iter().map(move |numbers| (*line, range(numbers.start(), numbers.end())))
-        });
-        KeptLetter { letter: self.told(id), numbers: numbers.collect() }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{
-    Abilities, AgentName, CacheName, Cursor, Invalidation, Place, Priority, PublisherName, Region,
-    SiteName, Sites,
+    Abilities, AgentName, CacheName, Cursor, Exchange, Invalidation, Place, Priority,
+    PublisherName, Region, SiteName, Sites,
 };
 use uuid::Uuid;
 
@@ -108,8 +108,10 @@ pub(crate) enum Failure {
     },
     /// The cache works and will not do this.
     Refused {
-        /// What it said.
+        /// Why.
         error: String,
+        /// What it answered, if it did.
+        exchange: Option<Box<Exchange>>,
     },
 }
 
@@ -117,7 +119,7 @@ impl Failure {
     /// What happened.
     pub(crate) fn error(&self) -> &str {
         match self {
-            Self::Unavailable { error, .. } | Self::Refused { error } => error,
+            Self::Unavailable { error, .. } | Self::Refused { error, .. } => error,
         }
     }
 }

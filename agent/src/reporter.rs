@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use broker_adapter::{Broker, Message, Partition, Topic};
 use daemon::{BoxError, Clock, Stop};
-use schemas::{
-    AgentName, BoardMessage, CacheReport, DeadLetter, DeadLetters, REPORTS_BOARD, Region, Report,
-    wire,
-};
+use schemas::{AgentName, BoardMessage, CacheReport, REPORTS_BOARD, Region, Report, wire};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::warn;
@@ -17,6 +14,7 @@ use uuid::Uuid;
 
 use crate::clocks::Clocks;
 use crate::error_chain;
+use crate::letters::shorten;
 use crate::roster::{ReportedCache, Roster};
 
 pub(crate) use crate::roster::Registration;
@@ -31,10 +29,6 @@ const AT_ONCE: u32 = 3;
 const SELDOM: Duration = Duration::from_secs(5);
 /// All agents together send about so many reports a second, however many they are.
 const FLEET_REPORTS_PER_SECOND: u32 = 10_000;
-/// All dead letters told in one report take about so much: brokers carry messages of 1 MiB.
-const LETTERS_BYTES_MAX: usize = 128 * 1_024;
-/// One takes so much beside its texts.
-const LETTER_BYTES: usize = 150;
 /// Longest wait for the broker.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
 
@@ -130,14 +124,9 @@ impl Reporter {
     }
 
     fn compose(&self, sequence: u64, caches: &[ReportedCache]) -> Report {
-        let lanes = caches.iter().map(|cache| cache.lanes.len()).sum::<usize>();
-        let room = LETTERS_BYTES_MAX / lanes.max(1);
         let caches = caches.iter().map(|cache| {
-            let (mut lanes, abilities): (Vec<_>, Vec<_>) =
+            let (lanes, abilities): (Vec<_>, Vec<_>) =
                 cache.lanes.values().map(|lane| lane.latest()).unzip();
-            for lane in &mut lanes {
-                shorten(&mut lane.dead_letters, room);
-            }
             CacheReport {
                 cache: cache.cache.clone(),
                 driver: cache.driver.clone(),
@@ -146,27 +135,19 @@ impl Reporter {
                 lanes,
             }
         });
+        let mut caches: Vec<_> = caches.collect();
+        let lanes = caches.iter_mut().flat_map(|cache| &mut cache.lanes);
+        shorten(lanes.map(|lane| &mut lane.dead_letters).collect());
         Report {
             agent: self.agent.clone(),
             instance: self.instance,
             sequence,
             region: self.region.clone(),
             at: self.clock.now(),
-            caches: caches.collect(),
+            caches,
             clocks: self.clocks.readings(),
         }
     }
-}
-
-/// Leaves the newest letters, in about so many bytes.
-fn shorten(letters: &mut DeadLetters, bytes_max: usize) {
-    let mut bytes = 0;
-    let fits = |letter: &DeadLetter| {
-        bytes += LETTER_BYTES + letter.reason.len() + letter.selector.to_string().len();
-        bytes <= bytes_max
-    };
-    let told = letters.newest.iter().map(fits).take_while(|fits| *fits).count();
-    letters.newest.truncate(told);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod client;
 mod command;
 mod config;
 mod connection;
+mod consent;
 mod demo;
 mod exit;
 #[doc(hidden)]

@@ -18,7 +18,8 @@ mod summary;
 pub use self::accepted::{Accepted, DryRun, DryRunCache, Durable};
 pub use self::agent::{AgentCache, AgentInstance, AgentState, AgentSummary, ClockOffset};
 pub use self::dead_letter::{
-    DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest, DropRequest,
+    DeadLetterExchange, DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest,
+    DropRequest,
 };
 pub use self::event::{
     BlockedEvent, CacheEvent, Event, FlushEvent, InvalidationEvent, LaggedEvent, ReachedEvent,

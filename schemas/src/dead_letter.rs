@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AgentName, CacheName, LineId, Mode, NumberRange, Place, Region, Selector, SiteName};
+use crate::{
+    AgentName, CacheName, Exchange, LineId, Mode, NumberRange, Place, Region, Selector, SiteName,
+};
 
 /// Most dead letters named in one order.
 pub const CHOSEN_LETTERS_MAX: usize = 1_000;
@@ -35,6 +37,8 @@ pub struct DeadLetter {
     pub place: Place,
     /// How many did.
     pub invalidations: u64,
+    /// What the cache answered to the latest try, where it was asked and its answer is known.
+    pub exchange: Option<Exchange>,
 }
 
 /// What becomes of a dead letter.

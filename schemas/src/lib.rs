@@ -6,9 +6,11 @@ pub mod api;
 mod board;
 mod cursor;
 mod dead_letter;
+mod exchange;
 mod frame;
 mod invalidation;
 mod key;
+mod legible;
 mod line;
 mod name;
 mod order;
@@ -28,11 +30,13 @@ pub use cursor::{ClosedLine, Cursor, Flushed, LineCursor, ResumeHint};
 pub use dead_letter::{
     CHOSEN_LETTERS_MAX, ChosenLetters, DeadLetter, DeadLetters, KeptLetter, LetterState,
 };
+pub use exchange::Exchange;
 pub use frame::{FRAME_BYTES_MAX, Frame, Heartbeat, Incarnation, Lost};
 pub use invalidation::{Audience, Gate, Invalidation, Mode, Priority, Recipients};
 pub use key::{
     KeyError, KeyId, PublicKey, SIGNATURE_BYTES, SigningKey, TRUSTED_KEYS_MAX, Trust, TrustedKeys,
 };
+pub use legible::{legible, legible_lines};
 pub use line::{LineId, Number, NumberRange, Place};
 pub use name::{AgentName, CacheName, PublisherName, Region, SiteName};
 pub use order::{ORDERS_MAX, Order, Ordered, Orders};

@@ -12,16 +12,18 @@ use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::http::header::{HOST, RETRY_AFTER};
 use axum::http::{HeaderMap, Request, Response, StatusCode};
-use schemas::Abilities;
+use schemas::{Abilities, Exchange};
 use serde::Deserialize;
 use tracing::trace;
 
 use self::link::Link;
 use self::protocol::{IDENTITY, Identity, REMOVED, write_list};
-use super::{Batch, BoxError, Driver, Endpoint, Fetches, PurgeError, Surroundings};
+use super::{Batch, BoxError, Driver, Endpoint, Fetches, PurgeError, Refused, Surroundings};
 
 /// An edge answers a purge with a few words.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// So much of what it says is told as the reason.
+const REASON_BYTES_MAX: usize = 200;
 
 /// The driver's own keys of a `[[agent.cache]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -82,10 +84,10 @@ impl Edge {
             trace!(removed = ?headers.get(REMOVED), "purged");
             return Ok(identity);
         }
-        let reason = String::from_utf8_lossy(response.body()).trim_end().to_owned();
+        let reason = reason(response.body());
         let objection = Objection::Answered { endpoint, status, reason };
         if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
-            return Err(PurgeError::Refused(objection.into()));
+            return Err(PurgeError::Refused(Refused::by(Some(exchange(response)), objection)));
         }
         Err(PurgeError::Unavailable { after: retry_after(headers), source: objection.into() })
     }
@@ -104,7 +106,8 @@ impl Driver for Edge {
     }
 
     async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
-        let list = write_list(&batch.purges).map_err(|held| PurgeError::Refused(held.into()))?;
+        let list =
+            write_list(&batch.purges).map_err(|held| PurgeError::Refused(Refused::new(held)))?;
         self.send(list).await.map(|_| Fetches::Unfenced)
     }
 
@@ -120,9 +123,28 @@ fn unavailable(source: impl Into<BoxError>) -> PurgeError {
 /// No selector was asked for yet: whatever is refused is refused to all.
 fn for_all(error: PurgeError) -> PurgeError {
     match error {
-        PurgeError::Refused(source) => unavailable(source),
+        PurgeError::Refused(refused) => refused.of_all(),
         unavailable @ PurgeError::Unavailable { .. } => unavailable,
     }
+}
+
+/// What the edge says of itself, or what stands there in its place.
+fn reason(body: &[u8]) -> String {
+    let mut reason = String::from_utf8_lossy(body).into_owned();
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    reason.trim_end().to_owned()
+}
+
+/// The answer, as near to how it was sent as a client knows.
+fn exchange(response: &Response<Bytes>) -> Exchange {
+    let status = format!("{:?} {}", response.version(), response.status());
+    let mut answer = Vec::new();
+    for (name, value) in response.headers() {
+        answer.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    answer.extend(b"\r\n");
+    answer.extend_from_slice(response.body());
+    Exchange::new(status.as_bytes(), &answer)
 }
 
 /// How long the edge asks to be left alone.

@@ -19,6 +19,7 @@ mod keys;
 mod manner;
 mod probe;
 mod trouble;
+mod words;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Letters on disk, and what else may lie there.
 
 use jiff::Timestamp;
-use schemas::{DeadLetter, LetterState, LineId, Mode, NumberRange, Place, Selector};
+use schemas::{DeadLetter, Exchange, LetterState, LineId, Mode, NumberRange, Place, Selector};
 
 use super::*;
 
@@ -19,6 +19,7 @@ fn letter(id: u128) -> KeptLetter {
         state: LetterState::Refused,
         place: Place { line, number: 7 },
         invalidations: 1,
+        exchange: Some(Exchange::new(b"HTTP/1.1 405 Not Allowed", b"\r\nno")),
     };
     KeptLetter { letter, numbers: vec![(line, NumberRange { first: 7, last: 7 })] }
 }

@@ -8,6 +8,7 @@ use super::{Acquaintance, Begun, Failure, Flight, Job, Machine};
 use crate::Moment;
 use crate::batch::{Entry, Waiter};
 use crate::driver::{Fetches, Purge};
+use crate::letters::Why;
 use crate::stretch::Need;
 
 /// Batches under way at once: one is being answered while the next is written.
@@ -39,7 +40,8 @@ impl Machine {
             self.queue.extract(|purge| abilities.of(purge.selector.kind()) != Ability::Supported);
         self.abilities = Some(abilities);
         for entry in unable {
-            self.give_up(entry, Outcome::Unsupported, "the cache can no longer do this", now);
+            let why = Why::of("the cache can no longer do this");
+            self.give_up(entry, Outcome::Unsupported, why, now);
         }
         self.release(now);
         // It answers, which is not yet that it purges: what waits will show that.
@@ -56,7 +58,7 @@ impl Machine {
         self.acquaintance = Acquaintance::Due;
         match failure {
             Failure::Unavailable { after, error } => self.failed(after, error, now),
-            Failure::Refused { error } => self.failed(None, error, now),
+            Failure::Refused { error, .. } => self.failed(None, error, now),
         }
     }
 
@@ -135,20 +137,21 @@ impl Machine {
                 self.failed(after, error, now);
                 self.queue.restore(entries);
             }
-            Err(Failure::Refused { error })
+            Err(Failure::Refused { error, .. })
                 if entries.iter().any(|entry| self.must_wait(entry)) =>
             {
                 self.failed(None, error, now);
                 self.queue.restore(entries);
             }
-            Err(Failure::Refused { error }) if entries.len() == 1 => {
+            Err(Failure::Refused { error, exchange }) if entries.len() == 1 => {
                 self.retry.succeeded();
+                let why = Why { reason: &error, exchange: exchange.as_deref() };
                 for entry in entries {
-                    self.give_up(entry, Outcome::Refused, &error, now);
+                    self.give_up(entry, Outcome::Refused, why, now);
                 }
                 self.last_error = Some(error);
             }
-            Err(Failure::Refused { error }) => {
+            Err(Failure::Refused { error, .. }) => {
                 self.last_error = Some(error);
                 self.queue.split(entries);
             }
@@ -284,7 +287,7 @@ impl Machine {
     }
 
     /// Nobody will purge this entry: its numbers end here, its riders try by themselves.
-    fn give_up(&mut self, entry: Entry, outcome: Outcome, reason: &str, now: Moment) {
+    fn give_up(&mut self, entry: Entry, outcome: Outcome, why: Why<'_>, now: Moment) {
         self.queue.restore(entry.riders);
         let (mut places, mut later, mut retried) = (Vec::new(), Vec::new(), false);
         for waiter in entry.waiters {
@@ -297,7 +300,7 @@ impl Machine {
                 }
                 Waiter::Flush(id) => {
                     self.flush.refused(id, now);
-                    self.last_error = Some(format!("cannot flush: {reason}"));
+                    self.last_error = Some(format!("cannot flush: {}", why.reason));
                 }
                 Waiter::Again(place) => {
                     if outcome == Outcome::Refused {
@@ -320,7 +323,8 @@ impl Machine {
         places.append(&mut later);
         if retried || !places.is_empty() {
             let pass = if only_later { "at a later pass: " } else { "" };
-            self.refuse(&entry.purge, &places, &format!("{pass}{reason}"), now);
+            let reason = format!("{pass}{}", why.reason);
+            self.refuse(&entry.purge, &places, Why { reason: &reason, ..why }, now);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::Moment;
 use crate::batch::Waiter;
 use crate::driver::{Fetches, Purge};
 use crate::ledger::Located;
+use crate::letters::Why;
 use crate::line::Line;
 
 /// Beyond every number that a publisher will ever give.
@@ -226,7 +227,7 @@ impl Machine {
             let purge = Purge::new(site.clone(), selector, mode);
             match (belongs, ability) {
                 (Err(reason), _) => {
-                    self.refuse(&purge, &[place], &reason, now);
+                    self.refuse(&purge, &[place], Why::of(&reason), now);
                     self.settle_finally(place, Outcome::Refused);
                 }
                 (Ok(()), Ability::Supported) => {

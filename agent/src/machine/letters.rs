@@ -8,7 +8,7 @@ use super::{Begun, Machine};
 use crate::Moment;
 use crate::batch::{Entry, Waiter};
 use crate::driver::Purge;
-use crate::letters::{Ended, LetterChanges, Refusal};
+use crate::letters::{Ended, LetterChanges, Refusal, Why};
 use crate::standing_orders::{Bidden, Bidding};
 
 impl Machine {
@@ -34,27 +34,33 @@ impl Machine {
     }
 
     /// The cache refused `purge`, which these places asked for.
-    pub(super) fn refuse(&mut self, purge: &Purge, places: &[Place], reason: &str, now: Moment) {
+    pub(super) fn refuse(&mut self, purge: &Purge, places: &[Place], why: Why<'_>, now: Moment) {
         let id = uuid::Builder::from_random_bytes(self.jitter.u128(..).to_be_bytes()).into_uuid();
-        let refusal = Refusal { reason, time: self.time, now };
+        let refusal = Refusal { why, time: self.time, now };
         for place in self.letters.refuse(purge, places, refusal, id) {
             self.ledger.refuse(place);
         }
     }
 
-    /// Whether this entry, refused, would be one dead letter too many: then its turn comes again.
+    /// Whether this entry, refused, would be one dead letter too many, or would make one too long: then its turn comes
+    /// again.
     pub(super) fn must_wait(&self, entry: &Entry) -> bool {
-        let flush = |waiter: &Waiter| matches!(waiter, Waiter::Flush(_));
-        let only_flushes = !entry.waiters.is_empty() && entry.waiters.iter().all(flush);
-        self.letters.is_full() && self.letters.of(&entry.purge).is_none() && !only_flushes
+        let known = self.letters.of(&entry.purge).is_some();
+        let adds = |waiter: &Waiter| match waiter {
+            Waiter::Number { .. } | Waiter::Again(_) => true,
+            Waiter::Letter { .. } => !known,
+            Waiter::Flush(_) => false,
+        };
+        let adds = entry.waiters.is_empty() || entry.waiters.iter().any(adds);
+        adds && !self.letters.has_room_for(&entry.purge)
     }
 
     /// Why nothing more is read, if there are too many dead letters.
     pub(crate) fn too_many_letters(&self) -> Option<String> {
-        self.letters.is_full().then(|| {
-            let letters = self.letters.len();
-            format!("{letters} dead letters: this lane stops until some are retried or dropped with `purgebus dead-letters`")
-        })
+        let what = self.letters.too_much()?;
+        Some(format!(
+            "{what}: this lane stops until some are retried or dropped with `purgebus dead-letters`"
+        ))
     }
 
     /// The letters that a purge has made up for wait for their later passes.
@@ -106,7 +112,7 @@ impl Machine {
             Ability::Unsupported | Ability::NotHeld => Some("the cache cannot do this".to_owned()),
         };
         match refusal {
-            Some(reason) => self.refuse(&purge, &[], &reason, now),
+            Some(reason) => self.refuse(&purge, &[], Why::of(&reason), now),
             None => self.queue.add(purge, Waiter::Letter { id, tries }, now),
         }
     }

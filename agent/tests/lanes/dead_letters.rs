@@ -74,6 +74,30 @@ async fn a_dead_letter_says_what_was_refused_and_survives_a_crash() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn letters_that_a_report_has_no_room_for_are_counted_and_told_once_there_is() {
+    let (mut bench, _) = refused().await;
+    for number in 1..=120 {
+        bench.publish(&[tag(&format!("bad-{number}"))]).await;
+        bench.pass(SECOND / 10).await;
+    }
+    bench.until(|lane| lane.dead_letters.count == 121).await;
+    let told = bench.report("web", Priority::Normal).await.dead_letters.newest;
+    let first_and_last = [&told[0].selector, &told[99].selector];
+    assert_eq!((told.len(), first_and_last), (100, [&tag("bad-120"), &tag("bad-21")]));
+    assert_eq!(bench.metric("dead_letters", "web"), 121);
+
+    let text = Some("bad-1".to_owned());
+    let letters = ChosenLetters { text, ..ChosenLetters::default() };
+    let what = Ordered::Drop { letters, reason: "gone".to_owned(), by: "ops".to_owned() };
+    bench.orders(vec![bench.order_of(1, what)]).await;
+    // bad-1, bad-10 to bad-19, and bad-100 to bad-120.
+    bench.until(|lane| lane.dead_letters.count == 89).await;
+    let told = bench.report("web", Priority::Normal).await.dead_letters.newest;
+    assert_eq!((told.len(), &told[88].selector), (89, &tag("bad")), "the oldest too");
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_counts_while_the_cache_refuses_and_settles_once_it_is_mended() {
     let (mut bench, bad) = refused().await;
     let letter = the_letter(&bench).await;

@@ -8,6 +8,7 @@ use schemas::api::{DeadLetterPage, DeadLettersRequest};
 use uuid::Uuid;
 
 use crate::client::understand;
+use crate::consent;
 use crate::exit::{Exit, Failure};
 
 use super::ANSWER_WAIT;
@@ -24,10 +25,11 @@ Examples:
   purgebus dead-letters list --cache varnish --text 405
   purgebus dlq show 5f1d0000-0000-4000-8000-000000000002
   purgebus dead-letters retry --all                      # once the cache is mended
-  purgebus dead-letters drop --site shop --reason \"the shop is gone\"
+  purgebus dead-letters drop --site shop --reason \"the shop is gone\" --yes
 
 A dead letter is a selector that a cache refused though it works otherwise: what it names may be stale there until it
-was purged after all, or the cache is flushed. Each is kept by its agent, over restarts, until then.")]
+was purged after all, or the cache is flushed. Each is kept by its agent, over restarts, until then. What means several
+is asked about first; where nobody can be asked, it takes --yes.")]
 pub(crate) struct DeadLetters {
     #[command(subcommand)]
     verb: DeadLettersVerb,
@@ -103,6 +105,9 @@ struct Which {
     all: bool,
     #[command(flatten)]
     filter: Filter,
+    /// Do not ask before several are decided on
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -141,23 +146,28 @@ impl DeadLetters {
 
 impl List {
     async fn run(self) -> Result<Exit, Failure> {
-        let client = self.asking.client()?;
-        let mut whole = DeadLetterPage { items: Vec::new(), next_cursor: None, untold: 0 };
-        loop {
-            let path = self.filter.path(whole.next_cursor.as_deref());
-            let page: DeadLetterPage = understand(client.get(&path, ANSWER_WAIT).await?)?;
-            whole.items.extend(page.items);
-            whole.next_cursor = page.next_cursor;
-            whole.untold = page.untold;
-            if whole.next_cursor.is_none() {
-                break;
-            }
-        }
+        let whole = self.filter.list(&self.asking).await?;
         self.asking.tell(serde_json::to_value(&whole).map_err(Failure::failed)?, tables::page)
     }
 }
 
 impl Filter {
+    /// All that agents tell of, newest first.
+    async fn list(&self, asking: &Asking) -> Result<DeadLetterPage, Failure> {
+        let client = asking.client()?;
+        let mut whole = DeadLetterPage { items: Vec::new(), next_cursor: None, untold: 0 };
+        loop {
+            let path = self.path(whole.next_cursor.as_deref());
+            let page: DeadLetterPage = understand(client.get(&path, ANSWER_WAIT).await?)?;
+            whole.items.extend(page.items);
+            whole.next_cursor = page.next_cursor;
+            whole.untold = page.untold;
+            if whole.next_cursor.is_none() {
+                return Ok(whole);
+            }
+        }
+    }
+
     fn path(&self, cursor: Option<&str>) -> String {
         let Self { region, agent, cache, site, text } = self;
         let given = [
@@ -191,7 +201,11 @@ impl Which {
         reason: Option<String>,
         asking: &Asking,
     ) -> Result<Exit, Failure> {
-        let Self { ids, all, filter: Filter { region, agent, cache, site, text } } = self;
+        if self.ids.is_empty() && !self.yes {
+            let meant = self.filter.list(asking).await?;
+            consent::ask(&tables::question(what, &meant))?;
+        }
+        let Self { ids, all, filter: Filter { region, agent, cache, site, text }, .. } = self;
         let request = DeadLettersRequest { ids, region, agent, cache, site, text, all, reason };
         let path = format!("/v1/dead-letters/{what}");
         asking.order(&path, &request, |ordered| tables::ordered(what, ordered)).await

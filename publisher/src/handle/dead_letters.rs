@@ -52,8 +52,7 @@ impl PublisherHandle {
 
     /// The dead letter of that name.
     pub(crate) fn dead_letter(&self, id: Uuid) -> Option<DeadLetterSummary> {
-        let chosen = ChosenLetters { ids: vec![id], ..ChosenLetters::default() };
-        self.0.tracker.dead_letters(&chosen).0.pop()
+        self.0.tracker.dead_letter(id)
     }
 
     /// Orders that dead letters are retried or dropped. A repetition by the same caller is the same order.

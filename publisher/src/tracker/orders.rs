@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::api::{DeadLetterSummary, OrderedCache};
 use schemas::{
     BoardMessage, CacheName, ChosenLetters, DeadLetter, DeadLetters, ORDERS_MAX, Order, Ordered,
-    Orders, PublisherName, Region,
+    Orders, PublisherName, Region, legible,
 };
 use tracing::warn;
 use uuid::Uuid;
@@ -128,6 +128,16 @@ impl Tracker {
         (rows, more)
     }
 
+    /// The dead letter of that name, with what its cache answered.
+    fn dead_letter(&self, id: Uuid) -> Option<DeadLetterSummary> {
+        self.registry.lanes().find_map(|registered| {
+            let mut letters = registered.lane.dead_letters.newest.iter();
+            let letter = letters.find(|letter| letter.id == id)?;
+            let exchange = letter.exchange.as_ref().map(Into::into);
+            Some(DeadLetterSummary { exchange, ..summary(&registered, letter) })
+        })
+    }
+
     /// Our own orders that somebody may still have to carry out.
     fn open_orders(&self, now: Timestamp) -> Vec<Order> {
         let own = self.standing_orders.of(&self.name).iter();
@@ -183,7 +193,7 @@ fn summary(registered: &Registered<'_>, letter: &DeadLetter) -> DeadLetterSummar
         site: letter.site.clone(),
         selector: letter.selector.to_string(),
         mode: letter.mode,
-        reason: letter.reason.clone(),
+        reason: legible(&letter.reason),
         first_seen: letter.first_seen,
         last_tried: letter.last_tried,
         tries: letter.tries,
@@ -191,6 +201,7 @@ fn summary(registered: &Registered<'_>, letter: &DeadLetter) -> DeadLetterSummar
         invalidations: letter.invalidations,
         line: letter.place.line.to_string(),
         number: letter.place.number,
+        exchange: None,
     }
 }
 
@@ -204,6 +215,11 @@ impl TrackerHandle {
     /// have.
     pub(crate) fn dead_letters(&self, chosen: &ChosenLetters) -> (Vec<DeadLetterSummary>, u64) {
         self.0.tracker.lock().dead_letters(chosen)
+    }
+
+    /// The dead letter of that name, with what its cache answered, if an agent tells of it.
+    pub(crate) fn dead_letter(&self, id: Uuid) -> Option<DeadLetterSummary> {
+        self.0.tracker.lock().dead_letter(id)
     }
 
     /// The caches of that name in a region, or all there.

@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{AgentName, CacheName, LetterState, Mode, Priority, Region, SiteName};
+use crate::{
+    AgentName, CacheName, Exchange, LetterState, Mode, Priority, Region, SiteName, legible,
+    legible_lines,
+};
 
 use super::OrderedCache;
 
@@ -44,6 +47,26 @@ pub struct DeadLetterSummary {
     pub line: String,
     /// Its number there.
     pub number: u64,
+    /// What the cache answered to the latest try: told of one letter that is asked for, not of those on a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<DeadLetterExchange>,
+}
+
+/// What a cache answered when it refused. Whatever a terminal would obey is written as an escape, such as `\u{1b}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetterExchange {
+    /// Its status line, such as `HTTP/1.1 405 Not Allowed`; of Redis the error reply.
+    pub status: String,
+    /// The first 1 KiB of what followed, headers and body; left out where the agent's report has no room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+impl From<&Exchange> for DeadLetterExchange {
+    fn from(exchange: &Exchange) -> Self {
+        let (status, answer) = (legible(exchange.status()), exchange.answer().map(legible_lines));
+        Self { status, answer }
+    }
 }
 
 /// A page of dead letters, newest first.

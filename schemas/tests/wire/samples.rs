@@ -6,18 +6,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemas::{
     Abilities, Ability, Audience, BoardMessage, CacheReport, ChosenLetters, CircuitState,
-    ClockReading, ClosedLine, Cursor, DeadLetter, DeadLetters, Flushed, Frame, Gate, Heartbeat,
-    Incarnation, Invalidation, KeptLetter, LanePause, LaneReport, LetterState, LineCursor, LineId,
-    LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered, Orders, Outcome,
-    OutcomeCounts, Paused, Place, Priority, QueryMatch, Recipients, Report, ResumeHint, Retired,
-    Retirement, SIGNATURE_BYTES, Scheme, Selector,
+    ClockReading, ClosedLine, Cursor, DeadLetter, DeadLetters, Exchange, Flushed, Frame, Gate,
+    Heartbeat, Incarnation, Invalidation, KeptLetter, LanePause, LaneReport, LetterState,
+    LineCursor, LineId, LineReport, LogMessage, Lost, Mode, NumberRange, OpenLine, Order, Ordered,
+    Orders, Outcome, OutcomeCounts, Paused, Place, Priority, QueryMatch, Recipients, Report,
+    ResumeHint, Retired, Retirement, SIGNATURE_BYTES, Scheme, Selector,
 };
 use uuid::Uuid;
 
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 22] {
+pub(crate) fn samples() -> [(&'static str, Message); 24] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-frame-replayed", Message::Log(LogMessage::Frame(replayed_frame()))),
@@ -40,6 +40,8 @@ pub(crate) fn samples() -> [(&'static str, Message); 22] {
         ("v1-letter", Message::Letter(Box::new(letter()))),
         ("v1-orders-stops", Message::Board(BoardMessage::Orders(orders_to_stop()))),
         ("v1-report-paused", Message::Board(BoardMessage::Report(Box::new(report_of_paused())))),
+        ("v1-letter-exchange", Message::Letter(Box::new(letter_with_exchange()))),
+        ("v1-letter-status", Message::Letter(Box::new(letter_with_status()))),
         ("v1-cursor", Message::Cursor(cursor())),
         ("v1-cursor-obeyed", Message::Cursor(cursor_of_obeyed())),
         ("v1-cursor-behind", Message::Cursor(cursor_behind())),
@@ -316,6 +318,7 @@ fn letter() -> KeptLetter {
         state: LetterState::Retrying,
         place: Place { line: line(0x22), number: 4 },
         invalidations: 3,
+        exchange: None,
     };
     let numbers = vec![(line(0x11), range(69_011, 69_012)), (line(0x22), range(4, 4))];
     KeptLetter { letter, numbers }
@@ -363,6 +366,19 @@ fn report_of_paused() -> Report {
     };
     report.caches[0].lanes[1].paused = vec![pause(5, Some("main")), pause(6, None)];
     report
+}
+
+fn letter_with_exchange() -> KeptLetter {
+    let mut kept = letter();
+    let answer = b"Server: Varnish\r\n\r\n\x1b[31mno\xff";
+    kept.letter.exchange = Some(Exchange::new(b"HTTP/1.1 405 Not Allowed", answer));
+    kept
+}
+
+fn letter_with_status() -> KeptLetter {
+    let mut kept = letter_with_exchange();
+    kept.letter.exchange = kept.letter.exchange.map(Exchange::without_answer);
+    kept
 }
 
 fn cursor_of_flushed_cache() -> Cursor {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::process::Admin;
+use crate::process::{Admin, purgebus};
 
 /// Longer than the API makes anybody wait.
 const PATIENCE: Duration = Duration::from_secs(130);
@@ -150,6 +150,20 @@ impl Api {
     pub async fn delete(&self, path: &str) -> reqwest::Result<StatusCode> {
         let answer = self.http.delete(format!("http://{}{path}", self.address)).send().await?;
         Ok(answer.status())
+    }
+
+    /// Runs `purgebus` with these arguments against it: how that ends, and what it says to stdout and then to stderr.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    pub async fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = purgebus();
+        command.args(arguments).env("PURGEBUS_URL", format!("http://{}", self.address));
+        let running = tokio::task::spawn_blocking(move || command.output());
+        let output = running.await.expect("no panic").expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        let code = output.status.code().expect("nobody kills it");
+        (code, String::from_utf8_lossy(&said).into_owned())
     }
 
     pub(super) async fn answers(&self) -> bool {

@@ -1,15 +1,11 @@
 //! A real Varnish refuses one URL: what an engineer sees of it by the command line, and does about it.
 
-use std::net::SocketAddr;
-
 use schemas::api::{DeadLetterPage, DeadLetterSummary, ProgressState};
 use serde_json::json;
 use tests::eventually;
-use tests::process::purgebus;
-use tests::serve::{Serve, Settings};
+use tests::serve::{Api, Serve, Settings};
 use tests::servers::origin::Origin;
 use tests::servers::varnish::Varnish;
-use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::house::{REBOUNDS, url};
@@ -24,18 +20,9 @@ fn vcl(stubborn: bool) -> String {
     format!("sub vcl_recv {{ if (req.method == \"PURGE\") {{ {refuse} return (purge); }} }}\n")
 }
 
-async fn run(api: SocketAddr, arguments: &[&str]) -> (i32, String) {
-    let mut command = Command::from(purgebus());
-    command.args(arguments).env("PURGEBUS_URL", format!("http://{api}")).kill_on_drop(true);
-    let output = command.output().await.unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let said = text(&output.stdout) + &text(&output.stderr);
-    (output.status.code().unwrap(), said)
-}
-
 /// The dead letters, as scripts see them.
-async fn listed(api: SocketAddr, filter: &[&str]) -> Vec<DeadLetterSummary> {
-    let (code, said) = run(api, &[&["dlq", "list", "--json"], filter].concat()).await;
+async fn listed(api: &Api, filter: &[&str]) -> Vec<DeadLetterSummary> {
+    let (code, said) = api.run(&[&["dlq", "list", "--json"], filter].concat()).await;
     assert_eq!(code, 0, "{said}");
     serde_json::from_str::<DeadLetterPage>(&said).unwrap().items
 }
@@ -56,7 +43,7 @@ async fn what_varnish_refuses_is_listed_shown_retried_and_dropped() {
     let varnish = Varnish::start(origin.address(), &vcl(true)).await;
     let settings = Settings::default().varnish(varnish.address(), REBOUNDS);
     let mut serve = Serve::start_ready(settings).await;
-    let api = serve.api().address();
+    let api = &serve.api().clone();
     let stubborn = refused(&serve, "/stubborn").await;
     let gone = refused(&serve, "/gone").await;
     let missing = serve.api().status(stubborn).await.missing;
@@ -67,11 +54,14 @@ async fn what_varnish_refuses_is_listed_shown_retried_and_dropped() {
     eventually("both are listed", async || listed(api, &[]).await.len() == 2).await;
     let [letter] = &listed(api, &["--text", "/stubborn"]).await[..] else { panic!() };
     let id = letter.id.to_string();
-    let (code, table) = run(api, &["dead-letters", "list", "--cache", "varnish"]).await;
+    let (code, table) = api.run(&["dead-letters", "list", "--cache", "varnish"]).await;
     assert!(code == 0 && table.contains(&id) && table.contains("SELECTOR"), "{table}");
-    let (code, shown) = run(api, &["dead-letters", "show", &id]).await;
-    assert!(code == 0 && shown.contains("/stubborn") && shown.contains("405"), "{shown}");
-    let (code, said) = run(api, &["dead-letters", "show", &stubborn.to_string()]).await;
+    let (code, shown) = api.run(&["dead-letters", "show", &id]).await;
+    assert!(
+        code == 0 && shown.contains("/stubborn") && shown.contains("HTTP/1.1 405 Not here"),
+        "{shown}"
+    );
+    let (code, said) = api.run(&["dead-letters", "show", &stubborn.to_string()]).await;
     assert_eq!(code, 4, "{said}");
 
     // The agent has stored it before its cursor passed: a crash loses none.
@@ -84,7 +74,7 @@ async fn what_varnish_refuses_is_listed_shown_retried_and_dropped() {
     serve.restart().await;
     serve.ready().await;
     eventually("both are still there", async || listed(api, &[]).await.len() == 2).await;
-    let (code, said) = run(api, &["dead-letters", "retry", &id]).await;
+    let (code, said) = api.run(&["dead-letters", "retry", &id]).await;
     assert_eq!(code, 0, "{said}");
     eventually("it was refused once more", async || {
         let letters = listed(api, &["--text", "/stubborn"]).await;
@@ -93,15 +83,16 @@ async fn what_varnish_refuses_is_listed_shown_retried_and_dropped() {
     .await;
 
     varnish.load(&vcl(false));
-    let (code, said) = run(api, &["dlq", "retry", "--text", "/stubborn"]).await;
+    let (code, said) = api.run(&["dlq", "retry", "--text", "/stubborn", "--yes"]).await;
     assert!(code == 0 && said.contains("edge-1"), "{said}");
     eventually("it is purged after all", async || {
         serve.api().status(stubborn).await.state == ProgressState::Final
     })
     .await;
-    let (code, said) = run(api, &["dlq", "drop", "--all"]).await;
+    let (code, said) = api.run(&["dlq", "drop", "--all", "--yes"]).await;
     assert_eq!(code, 2, "a reason is needed: {said}");
-    let (code, said) = run(api, &["dlq", "drop", "--all", "--reason", "the page is gone"]).await;
+    let (code, said) =
+        api.run(&["dlq", "drop", "--all", "--reason", "the page is gone", "--yes"]).await;
     assert_eq!(code, 0, "{said}");
     eventually("it counts as cancelled", async || {
         let progress = serve.api().status(gone).await;

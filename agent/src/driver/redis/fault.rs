@@ -1,9 +1,9 @@
 //! What went wrong with Redis, and what the lane shall do about it.
 
-use redis::RedisError;
-use schemas::{Selector, SiteName};
+use redis::{RedisError, ServerError};
+use schemas::{Exchange, Selector, SiteName};
 
-use crate::driver::PurgeError;
+use crate::driver::{PurgeError, Refused};
 
 /// Errors that may concern one selector alone. Whether they do, the lane finds out by asking for a probe;
 /// every other error concerns the server as a whole, or passes.
@@ -47,16 +47,36 @@ pub(super) fn unavailable(
 
 /// A failed command, or pipeline of which any command failed.
 pub(super) fn failed(error: RedisError) -> PurgeError {
-    let refused = error.clone().into_server_errors().is_some_and(|errors| {
+    let errors = error.clone().into_server_errors().filter(|errors| {
         !errors.is_empty() && errors.iter().all(|(_, error)| REFUSALS.contains(&error.code()))
     });
-    if refused { PurgeError::Refused(error.into()) } else { unavailable(error) }
+    match errors {
+        Some(errors) => {
+            let replies: Vec<_> = errors.iter().map(|(_, error)| reply(error)).collect();
+            PurgeError::Refused(Refused::by(exchange(&replies), error))
+        }
+        None => unavailable(error),
+    }
+}
+
+/// The line that Redis answered.
+fn reply(error: &ServerError) -> String {
+    match error.details() {
+        Some(details) => format!("-{} {details}", error.code()),
+        None => format!("-{}", error.code()),
+    }
+}
+
+/// The first error reply is the status line, those of the commands after it follow.
+fn exchange(replies: &[String]) -> Option<Exchange> {
+    let (first, others) = replies.split_first()?;
+    Some(Exchange::new(first.as_bytes(), others.join("\n").as_bytes()))
 }
 
 /// A failed command that concerns no selector: whatever is refused is refused to all.
 pub(super) fn never_refused(error: PurgeError) -> PurgeError {
     match error {
-        PurgeError::Refused(source) => unavailable(source),
+        PurgeError::Refused(refused) => refused.of_all(),
         unavailable @ PurgeError::Unavailable { .. } => unavailable,
     }
 }
@@ -98,8 +118,22 @@ mod tests {
             ("SOMETHINGNEW it is", false),
         ] {
             let error = failed(answered(line));
-            assert_eq!(matches!(error, PurgeError::Refused(_)), refused, "{line}: {error:?}");
+            let answered = match &error {
+                PurgeError::Refused(refused) => refused.exchange().map(Exchange::status),
+                PurgeError::Unavailable { .. } => None,
+            };
+            assert_eq!(answered, refused.then_some(&*format!("-{line}")), "{error:?}");
         }
+    }
+
+    #[test]
+    fn of_several_error_replies_the_first_is_the_status_line() {
+        let replies = ["-ERR one", "-ERR two", "-ERR three"].map(str::to_owned);
+        let exchange = exchange(&replies).expect("an answer");
+        assert_eq!(
+            (exchange.status(), exchange.answer()),
+            ("-ERR one", Some("-ERR two\n-ERR three"))
+        );
     }
 
     #[test]

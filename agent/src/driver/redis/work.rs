@@ -9,7 +9,7 @@ use schemas::{Selector, SiteName};
 use super::fault::{Objection, failed};
 use super::keyspace::{Keyspace, Swept};
 use super::template::Slot;
-use crate::driver::{Batch, PurgeError};
+use crate::driver::{Batch, PurgeError, Refused};
 
 /// Most keys of one UNLINK, and roughly of one step of a scan.
 const KEYS_MAX: usize = 500;
@@ -47,7 +47,8 @@ impl Work {
             let keys = keyspace.keys(site, selector);
             if keys.is_empty() {
                 let (site, selector) = (site.clone(), selector.clone());
-                return Err(PurgeError::Refused(Objection::NoKey { site, selector }.into()));
+                let objection = Objection::NoKey { site, selector };
+                return Err(PurgeError::Refused(Refused::new(objection)));
             }
             for (slot, key) in keys {
                 match slot {
@@ -118,14 +119,11 @@ async fn empty(
     match foreign {
         None => Ok(()),
         // Stale content may be left; to say nothing would be to claim that it is gone.
-        Some(member) => Err(PurgeError::Refused(
-            Objection::ForeignMember {
-                set: set.to_owned(),
-                member: shown(&member),
-                site: site.clone(),
-            }
-            .into(),
-        )),
+        Some(member) => {
+            let (set, member, site) = (set.to_owned(), shown(&member), site.clone());
+            let objection = Objection::ForeignMember { set, member, site };
+            Err(PurgeError::Refused(Refused::new(objection)))
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use schemas::Exchange;
+
 use super::connection::ExchangeError;
 
 /// Longest status line and headers.
@@ -9,7 +11,7 @@ pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header lines.
 const HEADERS_MAX: usize = 100;
 
-/// The head of one answer, as far as a purge cares.
+/// One answer, as far as a purge cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -30,6 +32,8 @@ pub(super) struct Answer {
     pub(super) body: Body,
     /// Nothing more will come on this connection.
     pub(super) closes: bool,
+    /// How it begins, where it says that something is wrong: set once its body was read.
+    pub(super) exchange: Option<Exchange>,
 }
 
 /// The fence of a host.
@@ -48,6 +52,11 @@ pub(super) enum Body {
 }
 
 impl Answer {
+    /// Whether it says that something is wrong.
+    pub(super) fn is_error(&self) -> bool {
+        self.status >= 400
+    }
+
     /// Whether it is an object from the cache.
     pub(super) fn is_hit(&self) -> bool {
         self.stored_by.is_some()
@@ -88,6 +97,7 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<(Answer, usize
             values.body()?
         },
         closes: head.version != Some(1) || values.lists("connection", "close"),
+        exchange: None,
     };
     Ok(Some((answer, length)))
 }

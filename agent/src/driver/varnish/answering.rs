@@ -1,4 +1,4 @@
-//! Reads answers off a connection within limits; nobody looks at their bodies.
+//! Reads answers off a connection within limits; of their bodies only the beginning of an error is kept.
 
 use std::io;
 
@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::answer::{self, Answer, Body};
 use super::connection::ExchangeError;
+use super::words::Words;
 
 /// Longest body of an answer.
 const BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -21,18 +22,24 @@ pub(super) struct Answering<'connection, Read> {
 
 impl<Read: AsyncRead + Unpin> Answering<'_, Read> {
     pub(super) async fn next(&mut self, to_head: bool) -> Result<Answer, ExchangeError> {
-        let answer = loop {
+        let (mut answer, mut words) = loop {
             if let Some((answer, length)) = answer::parse(self.unread, to_head)? {
+                let head = &self.unread[..length];
+                let words = if answer.is_error() { Words::of(head) } else { Words::none() };
                 self.unread.advance(length);
-                break answer;
+                break (answer, words);
             }
             self.more().await?;
         };
         match answer.body {
-            Body::Length(length) => self.drain(length).await?,
-            Body::Chunked => self.drain_chunks().await?,
-            Body::UntilClose => return Ok(Answer { closes: true, ..answer }),
+            Body::Length(length) => self.drain(length, &mut words).await?,
+            Body::Chunked => self.drain_chunks(&mut words).await?,
+            Body::UntilClose => {
+                words.hear(self.unread);
+                answer.closes = true;
+            }
         }
+        answer.exchange = words.exchange();
         Ok(answer)
     }
 
@@ -45,13 +52,14 @@ impl<Read: AsyncRead + Unpin> Answering<'_, Read> {
         }
     }
 
-    async fn drain(&mut self, length: u64) -> Result<(), ExchangeError> {
+    async fn drain(&mut self, length: u64, words: &mut Words) -> Result<(), ExchangeError> {
         if length > BODY_BYTES_MAX {
             return Err(ExchangeError::TooLong("body"));
         }
         let mut left = length;
         loop {
             let here = self.unread.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            words.hear(&self.unread[..here]);
             self.unread.advance(here);
             left -= here as u64;
             if left == 0 {
@@ -61,7 +69,7 @@ impl<Read: AsyncRead + Unpin> Answering<'_, Read> {
         }
     }
 
-    async fn drain_chunks(&mut self) -> Result<(), ExchangeError> {
+    async fn drain_chunks(&mut self, words: &mut Words) -> Result<(), ExchangeError> {
         let mut total = 0;
         loop {
             let size = match httparse::parse_chunk_size(self.unread) {
@@ -79,8 +87,9 @@ impl<Read: AsyncRead + Unpin> Answering<'_, Read> {
             if total > BODY_BYTES_MAX {
                 return Err(ExchangeError::TooLong("body"));
             }
+            self.drain(size, words).await?;
             // The line end behind each chunk; behind the last, trailers would be read as garbage.
-            self.drain(size + 2).await?;
+            self.drain(2, &mut Words::none()).await?;
             if size == 0 {
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 use schemas::{Abilities, Ability};
 
 use super::answer::Answer;
-use super::trouble::{Trouble, refused, unavailable};
+use super::trouble::{Trouble, refused_by, unavailable};
 use crate::driver::PurgeError;
 
 /// The protocol of `deploy/varnish/purgebus.vcl` that is spoken here.
@@ -95,7 +95,7 @@ pub(super) fn all_purged(manner: Manner, answers: &[Answer]) -> Result<(), Purge
     for answer in answers {
         match check(manner, answer) {
             Ok(()) => {}
-            Err(PurgeError::Refused(source)) => refusal = Err(PurgeError::Refused(source)),
+            Err(refused @ PurgeError::Refused(_)) => refusal = Err(refused),
             Err(unavailable) => return Err(unavailable),
         }
     }
@@ -106,7 +106,7 @@ fn check(manner: Manner, answer: &Answer) -> Result<(), PurgeError> {
     let status = answer.status;
     match (status, manner) {
         // Varnish says so before any VCL, and without naming itself.
-        (400, _) => return Err(refused(Trouble::Status(status))),
+        (400, _) => return Err(refused_by(answer)),
         _ if !answer.varnish => return Err(unavailable(Trouble::PassedToOrigin)),
         (408 | 429 | 500.., _) => {
             let source = Trouble::Status(status).into();
@@ -114,7 +114,7 @@ fn check(manner: Manner, answer: &Answer) -> Result<(), PurgeError> {
         }
         // A plain VCL may say 404 of what it does not hold.
         (404, Manner::Plain { .. }) | (200 | 204, _) => {}
-        (401.., _) => return Err(refused(Trouble::Status(status))),
+        (401.., _) => return Err(refused_by(answer)),
         _ => return Err(unavailable(Trouble::Status(status))),
     }
     match manner {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
-use schemas::{Mode, QueryMatch, Selector};
+use schemas::{Exchange, Mode, QueryMatch, Selector};
 use tokio::time::Instant;
 
 use self::fake::{Fake, PLAIN, PURGED, Reply, TIMEOUT};
@@ -99,6 +99,35 @@ async fn hostile_answers_are_errors_in_bounded_time() {
             "{reply:?}: {error:?}"
         );
         assert_eq!(said, cause, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_holds_how_the_answer_begins() {
+    let long = "x".repeat(5_000);
+    let closed = "HTTP/1.1 400 Bad Request\r\n\r\nby Varnish itself".to_owned();
+    for (reply, status, rest) in [
+        (
+            Reply::Bytes("HTTP/1.1 405 No\r\nX-Varnish: 1\r\nContent-Length: 3\r\n\r\na\nb".into()),
+            "HTTP/1.1 405 No",
+            "X-Varnish: 1\r\nContent-Length: 3\r\n\r\na\nb",
+        ),
+        (
+            Reply::Bytes("HTTP/1.1 403 -\r\nX-Varnish: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n".into()),
+            "HTTP/1.1 403 -",
+            "X-Varnish: 1\r\nTransfer-Encoding: chunked\r\n\r\nabcde",
+        ),
+        (Reply::Last(closed), "HTTP/1.1 400 Bad Request", "\r\nby Varnish itself"),
+        (
+            Reply::Bytes(format!("HTTP/1.1 405 -\r\nX-Varnish: 1\r\nContent-Length: 5000\r\n\r\n{long}")),
+            "HTTP/1.1 405 -",
+            &format!("X-Varnish: 1\r\nContent-Length: 5000\r\n\r\n{long}"),
+        ),
+    ] {
+        let (error, _) = failure(PLAIN, reply).await;
+        let PurgeError::Refused(refused) = error else { panic!("{error:?}") };
+        let expected = Exchange::new(status.as_bytes(), rest.as_bytes());
+        assert_eq!(refused.exchange(), Some(&expected));
     }
 }
 

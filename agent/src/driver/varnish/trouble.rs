@@ -2,8 +2,9 @@
 
 use schemas::{SelectorKind, SiteName};
 
+use super::answer::Answer;
 use super::connection::ExchangeError;
-use crate::driver::{BoxError, Endpoint, PurgeError};
+use crate::driver::{BoxError, Endpoint, PurgeError, Refused};
 
 /// Why nothing was purged, beside failures of the connection.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,12 @@ pub(super) fn unavailable(trouble: Trouble) -> PurgeError {
 }
 
 pub(super) fn refused(trouble: Trouble) -> PurgeError {
-    PurgeError::Refused(trouble.into())
+    PurgeError::Refused(Refused::new(trouble))
+}
+
+/// It will not, as it answers.
+pub(super) fn refused_by(answer: &Answer) -> PurgeError {
+    PurgeError::Refused(Refused::by(answer.exchange.clone(), Trouble::Status(answer.status)))
 }
 
 /// The same, said of one of several.
@@ -66,7 +72,7 @@ pub(super) fn at(endpoint: &Endpoint, error: PurgeError) -> PurgeError {
         PurgeError::Unavailable { after, source } => {
             PurgeError::Unavailable { after, source: at(source) }
         }
-        PurgeError::Refused(source) => PurgeError::Refused(at(source)),
+        PurgeError::Refused(refused) => PurgeError::Refused(refused.map(at)),
     }
 }
 

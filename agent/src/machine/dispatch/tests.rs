@@ -71,7 +71,7 @@ fn a_hard_purge_that_is_refused_is_a_dead_letter_whatever_became_of_the_soft_one
     let soft = sent(&mut lane, 1, Mode::Soft, now);
     let hard = sent(&mut lane, 2, Mode::Hard, now);
     lane.done(soft.id, Ok(Fetches::Unfenced), now);
-    lane.done(hard.id, Err(Failure::Refused { error: "no".to_owned() }), now);
+    lane.done(hard.id, Err(Failure::Refused { error: "no".to_owned(), exchange: None }), now);
     let exceptions = lane.report(now).lines.remove(0).exceptions;
     assert_eq!(exceptions, [(NumberRange { first: 2, last: 2 }, Outcome::Refused)]);
 }

@@ -156,7 +156,7 @@ fn a_cache_that_does_not_answer_is_asked_again_and_one_that_refuses_is_flushed()
     assert!(lane.ask(again));
     lane.able(samples::abilities(100), again);
     assert!(!flushes(&mut lane, again) && lane.asks_others(again));
-    lane.others_unheard(Failure::Refused { error }, again);
+    lane.others_unheard(Failure::Refused { error, exchange: None }, again);
     assert!(flushes(&mut lane, again));
 }
 

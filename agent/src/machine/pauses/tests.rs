@@ -115,7 +115,7 @@ fn halves_of_a_refused_batch_wait_too_once_their_site_is_paused() {
         hear(&mut lane, number, if number % 2 == 0 { "shop" } else { "main" }, now);
     }
     let job = lane.take(now).expect("a batch");
-    let refused = || Err(Failure::Refused { error: "no".to_owned() });
+    let refused = || Err(Failure::Refused { error: "no".to_owned(), exchange: None });
     lane.done(job.id, refused(), now);
     lane.heed(vec![pause(7, Some("shop"), MINUTE, HOUR)], now);
     let job = lane.take(now).expect("the rest of a half");

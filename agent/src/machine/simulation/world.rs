@@ -236,7 +236,7 @@ impl World {
             }
             Answer::Judged if bad => {
                 self.bad_refused |= job.batch.purges.len() == 1;
-                Err(Failure::Refused { error: "bad".to_owned() })
+                Err(Failure::Refused { error: "bad".to_owned(), exchange: None })
             }
             Answer::Purged | Answer::Fenced | Answer::Judged => {
                 let fenced = matches!(answer, Answer::Fenced);

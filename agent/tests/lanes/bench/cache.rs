@@ -19,6 +19,7 @@ pub(crate) enum Behaviour {
     /// It works, and keeps nothing that was being fetched.
     Fences,
     Down,
+    /// Tags that begin so.
     Refuses(String),
     RefusesAll,
 }
@@ -44,7 +45,8 @@ impl Driver for Model {
     async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let behaviour = self.behaviours.lock().get(&self.cache).cloned();
         let fences = behaviour == Some(Behaviour::Fences);
-        let bad = |text: &str| batch.purges.iter().any(|p| p.selector.to_string() == text);
+        let bad =
+            |text: &str| batch.purges.iter().any(|p| p.selector.to_string().starts_with(text));
         match behaviour.unwrap_or(Behaviour::Works) {
             Behaviour::Down => {
                 return Err(PurgeError::Unavailable { after: None, source: "down".into() });

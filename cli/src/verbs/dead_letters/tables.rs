@@ -1,8 +1,10 @@
 //! Dead letters as tables.
 
+use std::collections::BTreeSet;
+
 use comfy_table::Cell;
 use schemas::LetterState;
-use schemas::api::{DeadLetterPage, DeadLetterSummary, DeadLettersOrdered};
+use schemas::api::{DeadLetterExchange, DeadLetterPage, DeadLetterSummary, DeadLettersOrdered};
 
 use crate::exit::Failure;
 use crate::output;
@@ -11,12 +13,25 @@ use crate::verbs::asking;
 /// So much of a selector or a reason stands in a table.
 const CELL_CHARS_MAX: usize = 60;
 
+/// What stands for an answer that the agent has and does not tell.
+const NOT_TOLD: &str = "not told: its agent has newer dead letters than its report has room for";
+
 /// What is ordered about how many, and whom it is for.
 pub(super) fn ordered(what: &str, ordered: &DeadLettersOrdered) -> Result<(), Failure> {
     let DeadLettersOrdered { id, letters, expires_at, .. } = ordered;
     let whom = format!("for whoever is back by {expires_at:.0}");
     output::line(format!("{id}: {what} {letters} dead letters, {whom}"))?;
     asking::ordered(&ordered.caches)
+}
+
+/// What is about to be ordered, for whoever has to agree.
+pub(super) fn question(what: &str, page: &DeadLetterPage) -> String {
+    let caches: BTreeSet<_> = page.items.iter().map(|it| (&it.agent, &it.cache)).collect();
+    let older = match page.untold {
+        0 => String::new(),
+        untold => format!(", and what is meant of {untold} older ones that agents only count"),
+    };
+    format!("{what} {} dead letters of {} caches{older}?", page.items.len(), caches.len())
 }
 
 /// Some, a row each.
@@ -80,6 +95,10 @@ pub(super) fn one(letter: &DeadLetterSummary) -> Result<(), Failure> {
         ("asked for by", asked),
     ] {
         table.add_row([name.to_owned(), value]);
+    }
+    if let Some(DeadLetterExchange { status, answer }) = &letter.exchange {
+        table.add_row(["status line", status]);
+        table.add_row(["answer", answer.as_deref().unwrap_or(NOT_TOLD)]);
     }
     output::show(&table)
 }

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use schemas::{
-    ChosenLetters, DeadLetter, DeadLetters, LaneReport, LetterState, LineId, Mode, Ordered, Place,
-    Report, Selector,
+    ChosenLetters, DeadLetter, DeadLetters, Exchange, LaneReport, LetterState, LineId, Mode,
+    Ordered, Place, Report, Selector,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,13 +18,15 @@ fn letter(id: u128, second: i64) -> DeadLetter {
         site: "main".parse().unwrap(),
         selector: Selector::Tag(format!("t{id}").parse().unwrap()),
         mode: Mode::Hard,
-        reason: format!("405 for {id}"),
+        reason: format!("405 for {id}\u{7}"),
         first_seen: time,
         last_tried: time,
         tries: 1,
         state: LetterState::Refused,
         place: Place { line: LineId::from_bytes([1; 16]), number: 7 },
         invalidations: 2,
+        exchange: (id == 2)
+            .then(|| Exchange::new(b"HTTP/1.1 405 \x1b[2Jno", b"A: b\r\n\r\n\xff<p>\n\0")),
     }
 }
 
@@ -66,16 +68,21 @@ async fn letters_are_told_page_by_page_and_by_filter() {
     let row = &page["items"][0];
     assert_eq!(
         (&row["selector"], &row["reason"], &row["tries"], &row["invalidations"], &row["number"]),
-        (&json!("tag t2"), &json!("405 for 2"), &json!(1), &json!(2), &json!(7))
+        (&json!("tag t2"), &json!("405 for 2\\u{7}"), &json!(1), &json!(2), &json!(7))
     );
     assert_eq!(
         (&row["agent"], &row["cache"], &row["state"]),
         (&json!("edge-1"), &json!("varnish"), &json!("refused"))
     );
-    assert_eq!(
-        api.get(&format!("/v1/dead-letters/{}", row["id"].as_str().unwrap())).await.json(),
-        *row
-    );
+    let mut one = api.get(&format!("/v1/dead-letters/{}", Uuid::from_u128(1))).await.json();
+    assert_eq!(one, page["items"][1]);
+    one = api.get(&format!("/v1/dead-letters/{}", row["id"].as_str().unwrap())).await.json();
+    let answer = "A: b\n\n\u{fffd}<p>\n\\0";
+    let exchange = json!({"status": "HTTP/1.1 405 \\u{1b}[2Jno", "answer": answer});
+    assert_eq!(one["exchange"].take(), exchange, "what it holds obeys nobody");
+    assert_eq!(row["exchange"], Value::Null, "a list has no room for it");
+    one.as_object_mut().unwrap().remove("exchange");
+    assert_eq!(one, *row);
 
     let (first, next) = api.ids("?limit=1").await;
     let (second, end) = api.ids(&format!("?limit=1&cursor={}", next.unwrap())).await;

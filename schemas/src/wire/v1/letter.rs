@@ -7,10 +7,10 @@ use super::line::{Line, Range};
 use super::selector::Selector;
 use super::time::Time;
 use super::word::{LetterState, Mode};
-use super::{Ext, each};
+use super::{Ext, each, fact};
 use crate::wire::WireError;
 use crate::wire::known::Known;
-use crate::{NumberRange, Place, SiteName};
+use crate::{Exchange, NumberRange, Place, SiteName};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct KeptLetter<'a> {
@@ -34,6 +34,10 @@ pub(super) struct DeadLetter<'a> {
     invalidations: u64,
     ext: Ext<'a>,
 }
+
+/// The fact of a dead letter's `ext` that holds what the cache answered: the status line, and what followed it unless
+/// that was left out.
+const EXCHANGE: u16 = 1;
 
 /// How many there are, and the newest.
 #[derive(Debug, Encode, BorrowDecode)]
@@ -77,7 +81,7 @@ impl<'a> From<&'a crate::DeadLetter> for DeadLetter<'a> {
             state: letter.state.into(),
             place: (letter.place.line.into(), letter.place.number),
             invalidations: letter.invalidations,
-            ext: Ext::new(),
+            ext: letter.exchange.as_ref().map(fact_of).unwrap_or_default(),
         }
     }
 }
@@ -99,7 +103,20 @@ impl TryFrom<DeadLetter<'_>> for crate::DeadLetter {
             state: letter.state.into(),
             place: Place { line: line.into(), number },
             invalidations: letter.invalidations,
+            exchange: fact::find(&letter.ext, EXCHANGE)?.map(exchange),
         })
+    }
+}
+
+fn fact_of(exchange: &Exchange) -> Ext<'static> {
+    fact::of(EXCHANGE, &(exchange.status(), exchange.answer()))
+}
+
+/// What is longer than this build keeps is cut.
+fn exchange((status, answer): (&str, Option<&str>)) -> Exchange {
+    match answer {
+        Some(answer) => Exchange::new(status.as_bytes(), answer.as_bytes()),
+        None => Exchange::new(status.as_bytes(), b"").without_answer(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Dead letters.
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use schemas::{DeadLetter, DeadLetters, KeptLetter, LetterState, Place};
+use schemas::{DeadLetter, DeadLetters, Exchange, KeptLetter, LetterState, Place};
 use uuid::Uuid;
 
 use super::{line, mode, name, range, selector, time};
@@ -12,13 +13,13 @@ fn dead_letter() -> impl Strategy<Value = DeadLetter> {
     let states = &[LetterState::Refused, LetterState::Retrying, LetterState::Purged][..];
     let what = (any::<u128>(), name(), selector(), mode(), any::<String>());
     let when = (time(), time(), any::<u32>(), select(states));
-    (what, when, line(), any::<u64>(), any::<u64>()).prop_map(
+    (what, when, (line(), any::<u64>()), any::<u64>(), option::of(exchange())).prop_map(
         |(
             (id, site, selector, mode, reason),
             (first_seen, last_tried, tries, state),
-            line,
-            number,
+            (line, number),
             invalidations,
+            exchange,
         )| DeadLetter {
             id: Uuid::from_u128(id),
             site,
@@ -31,8 +32,16 @@ fn dead_letter() -> impl Strategy<Value = DeadLetter> {
             state,
             place: Place { line, number },
             invalidations,
+            exchange,
         },
     )
+}
+
+fn exchange() -> impl Strategy<Value = Exchange> {
+    (any::<String>(), any::<String>(), any::<bool>()).prop_map(|(status, answer, left_out)| {
+        let exchange = Exchange::new(status.as_bytes(), answer.as_bytes());
+        if left_out { exchange.without_answer() } else { exchange }
+    })
 }
 
 pub(super) fn kept_letter() -> impl Strategy<Value = KeptLetter> {
