@@ -29,7 +29,7 @@ use super::link::Link;
 use super::protocol::{self, Identity};
 use crate::driver::Endpoint;
 
-/// Connections beyond these wait in the system's queue.
+/// Connections beyond these are refused.
 const CONNECTIONS_MAX: usize = 1_024;
 
 /// What a proxy needs to know.
