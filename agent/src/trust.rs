@@ -12,6 +12,10 @@ use tokio::time::Instant;
 /// A message that was not believed is told of for so long.
 const TOLD_FOR: Duration = Duration::from_secs(10);
 
+/// What to do about a key that is not known.
+const FIX: &str = "; if it is a publisher's, add what `purgebus key public FILE` prints there to \
+                   agent.trusted_keys_file, and reload this agent";
+
 /// Whom an agent believes; others may follow while it runs. At first, anyone. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct TrustBook(Arc<RwLock<Arc<Trust>>>);
@@ -38,7 +42,9 @@ impl Distrusted {
     /// Remembers an error, if it is of that kind.
     pub(crate) fn note(&mut self, error: &WireError) {
         if let WireError::Distrusted(why) = error {
-            self.0 = Some((Instant::now(), format!("a message of the log is not believed: {why}")));
+            let fix = if let wire::Distrust::UnknownKey(_) = why { FIX } else { "" };
+            let told = format!("a message of the log is not believed: {why}{fix}");
+            self.0 = Some((Instant::now(), told));
         }
     }
 
@@ -135,5 +141,11 @@ mod tests {
         assert_eq!(distrusted.trouble().as_deref(), Some(told));
         tokio::time::advance(TOLD_FOR).await;
         assert_eq!(distrusted.trouble(), None);
+
+        let id = SigningKey::generate().unwrap().public().id();
+        distrusted.note(&wire::Distrust::UnknownKey(id).into());
+        let told = distrusted.trouble().unwrap();
+        let key = format!("signed with the key {id}, which is not among the trusted keys; ");
+        assert!(told.contains(&key) && told.contains("purgebus key public"), "{told}");
     }
 }

@@ -41,7 +41,10 @@ async fn an_agent_without_the_key_of_its_publisher_says_so_and_learns_it_on_sigh
     let admin = bus.agents[0].admin();
     eventually("the agent says why it is not ready", async || {
         let said = admin.details("lane").await;
-        !admin.is_ready().await && said.iter().any(|said| said.contains("not among the trusted"))
+        !admin.is_ready().await
+            && said
+                .iter()
+                .any(|said| said.contains("not among the trusted") && said.contains("add what"))
     })
     .await;
     assert!(admin.count("purgebus_parked_total", &["reason=\"unknown_key\""]).await > 0);
