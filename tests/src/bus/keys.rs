@@ -37,6 +37,16 @@ impl Keys {
         folder.as_ref().expect("a signed bus").path().join("publishers.pub")
     }
 
+    /// What every publisher signs with.
+    ///
+    /// # Panics
+    /// Where nothing is signed.
+    pub fn signing(&self) -> SigningKey {
+        let file = self.trusted().with_file_name("signing.key");
+        let pem = fs::read_to_string(file).expect("a key file");
+        SigningKey::from_pem(&pem).expect("a key")
+    }
+
     /// The line of `[publisher]`.
     pub(super) fn of_publisher(&self) -> String {
         match &self.0 {

@@ -101,3 +101,46 @@ fn with_checksum(mut bytes: Vec<u8>) -> Bytes {
     bytes[11..BODY].copy_from_slice(&sum.to_be_bytes());
     bytes.into()
 }
+
+/// Copies of genuine messages, each by another way not genuine, with the reason why: without its signature, signed by a
+/// stranger, of another line, and signed by the publisher for another partition or topic.
+pub(crate) fn transplanted(genuine: &[Bytes], key: &SigningKey) -> Vec<(&'static str, Bytes)> {
+    let moved = |message: &Bytes, topic, partition| {
+        wire::sign(&without_signature(message), Spot { topic, partition }, key).expect("a message")
+    };
+    let of_turn = |(turn, message): (usize, &Bytes)| match turn % 5 {
+        0 => ("unsigned", without_signature(message)),
+        1 => ("unknown_key", by_a_stranger(&without_signature(message))),
+        2 => ("wrong_signature", of_another_line(message)),
+        3 => ("wrong_signature", moved(message, NORMAL.name(), 1)),
+        _ => ("wrong_signature", moved(message, CRITICAL.name(), 0)),
+    };
+    genuine.iter().enumerate().map(of_turn).collect()
+}
+
+/// Every frame that stands on the normal log, as it stands there.
+pub(crate) async fn frames(broker: &dyn Broker) -> Vec<Bytes> {
+    let bounds = broker.bounds(NORMAL).await.expect("bounds");
+    let end = bounds[&Partition(0)].end;
+    let mut log = broker.subscribe(NORMAL, Start::Oldest).await.expect("a subscription");
+    let (mut frames, mut reached) = (Vec::new(), false);
+    while !reached {
+        for delivery in log.read(1_000).await.expect("deliveries") {
+            reached |= delivery.position.0 + 1 >= end.0;
+            if matches!(wire::decode_log(&delivery.body), Ok(LogMessage::Frame(_))) {
+                frames.push(delivery.body);
+            }
+        }
+    }
+    frames
+}
+
+/// The frame on a line that nobody has, with the signature of the genuine one.
+fn of_another_line(genuine: &Bytes) -> Bytes {
+    let Ok(LogMessage::Frame(mut frame)) = wire::decode_log(genuine) else { panic!("a frame") };
+    frame.line = LineId::random();
+    let mut bytes = wire::encode_log(&LogMessage::Frame(frame)).to_vec();
+    bytes.extend_from_slice(&genuine[genuine.len() - SIGNED_BYTES..]);
+    bytes[6] = 1;
+    with_checksum(bytes)
+}

@@ -1,13 +1,15 @@
 //! On Kafka. Most cases share one broker, each with topics of its own.
 
 use tests::bus::Wire;
+use tests::eventually;
 use tests::servers::kafka::Kafka;
 use tests::town::Stock;
 
 use crate::figures::Mended;
 use crate::folders::Backup;
+use crate::forged::{frames, transplanted};
 use crate::topic::Topic;
-use crate::village::{PATIENT, Said, Shape, Village};
+use crate::village::{LATE, PATIENT, Said, Shape, Village};
 
 /// So many edits while somebody is away.
 const MISSED: usize = 20;
@@ -87,6 +89,33 @@ async fn what_only_a_publisher_had_who_is_gone_for_good_is_flushed() {
     village.start_late().await;
     village.retire("publishers/publisher-1").await;
     village.ends_forgotten("hole", Said::Lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_exchanged_for_forged_ones_are_parked_and_repaired() {
+    let (mut village, topic) =
+        village("exchanged for forged ones", Kafka::shared().await, Shape::default()).await;
+    village.stop_late();
+    let before = frames(village.bus.wire.broker().as_ref()).await.len();
+    village.edit(MISSED).await;
+    let missed = frames(village.bus.wire.broker().as_ref()).await.split_off(before);
+    assert!(missed.len() >= 5, "{} frames tell little", missed.len());
+    topic.truncate().await;
+    let forged = transplanted(&missed, &village.bus.keys.signing());
+    for (_, forged) in &forged {
+        topic.append(forged).await;
+    }
+    village.start_late().await;
+    for reason in ["unsigned", "unknown_key", "wrong_signature"] {
+        let wanted = forged.iter().filter(|(why, _)| *why == reason).count() as u64;
+        let label = [&*format!("reason=\"{reason}\"")];
+        eventually("they are parked", async || {
+            let admin = village.bus.agents[LATE].admin();
+            admin.count("purgebus_parked_total", &label).await >= wanted
+        })
+        .await;
+    }
+    village.ends(Mended::Repaired).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
