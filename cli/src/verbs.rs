@@ -28,6 +28,7 @@ mod serve;
 mod status;
 mod tail;
 mod token;
+mod top;
 
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "dlq")]
     DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
+    Top(top::Top),
     Token(token::Token),
     Key(key::Key),
     Completions(completions::Completions),
@@ -93,6 +95,7 @@ impl Verb {
             Self::Cancel(verb) => verb.run().await,
             Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
+            Self::Top(verb) => verb.run().await,
             Self::Token(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
             Self::Completions(verb) => verb.run(),
