@@ -84,6 +84,14 @@ impl Witness {
         self.seen.lock().get(key).cloned().unwrap_or_default()
     }
 
+    /// Every purge of keys that begin so: of which, and when it began.
+    pub fn sightings_of_all(&self, prefix: &str) -> Vec<(String, Seconds)> {
+        let seen = self.seen.lock();
+        let keys = seen.iter().filter(|(key, _)| key.starts_with(prefix));
+        keys.flat_map(|(key, sightings)| sightings.iter().map(move |at| (key.clone(), *at)))
+            .collect()
+    }
+
     /// When the first purge of `key` began, once there is one.
     ///
     /// # Panics

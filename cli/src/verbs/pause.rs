@@ -1,6 +1,6 @@
 //! `purgebus pause`: lets purges, or a publisher's caller, wait for a while.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use schemas::api::{PauseRequest, PauseSummary};
 
 use crate::exit::{Exit, Failure};
@@ -10,6 +10,7 @@ use super::asking::Asking;
 
 /// Holds up all purges of a site, an agent or a cache, or all that a token publishes, for an hour at most
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("one").required(true).args(["site", "agent", "cache", "token"]))]
 #[command(after_help = "\
 Examples:
   purgebus pause --token nightly-import --until 15m   # its requests are answered with 429
@@ -35,7 +36,6 @@ pub(crate) struct Pause {
 
 /// What is paused.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["site", "agent", "cache", "token"])]
 pub(super) struct What {
     /// All purges of this site
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! `purgebus resume`: ends pauses before their time.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use schemas::api::{Page, PauseSummary};
 use schemas::{AgentName, CacheName, Region, SiteName};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use super::{ANSWER_WAIT, RETIRE_WAIT, pause};
 
 /// Ends pauses: what has waited is purged
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("one").required(true).args(["ids", "site", "agent", "cache", "token"]))]
 #[command(after_help = "\
 Examples:
   purgebus resume --cache varnish --region eu-west
@@ -23,7 +24,6 @@ Examples:
 Ends every pause of exactly that site, agent, cache or token. Exits 1 where none is in force.")]
 pub(crate) struct Resume {
     /// The pauses' ids
-    #[arg(conflicts_with = "what", required_unless_present = "what")]
     ids: Vec<Uuid>,
     #[command(flatten)]
     what: Option<What>,

@@ -46,7 +46,7 @@ enum TokenVerb {
 Examples:
   purgebus token create --name cms --site shop --allow url,tag,read
   purgebus token create --name cms --site shop --budget 100/s --expires 90d --into tokens.toml > cms.token
-  purgebus token create --name sre --allow read,flush,dead_letters,retire --everything confirmed --into tokens.toml
+  purgebus token create --name sre --allow read,flush,dead_letters,pause,retire --everything confirmed --into sre.toml
 
 With --into, the entry goes to that file and only the secret to stdout. Allowed is what a CMS needs if --allow is left
 out: url, prefix, tag, key, read. A budget is spent so: a url or key 1, a tag 5, a prefix 20, everything 1,000.")]
@@ -57,7 +57,7 @@ struct Create {
     /// A site that it may purge and read of; repeat it for more; every site if left out
     #[arg(long = "site", value_name = "SITE")]
     sites: Vec<SiteName>,
-    /// What it may do: url, prefix, tag, key, read, flush, `dead_letters`, retire, replay
+    /// What it may do: url, prefix, tag, key, read, flush, `dead_letters`, pause, retire, replay
     #[arg(long, value_delimiter = ',')]
     allow: Vec<Act>,
     /// Whether it may purge whole sites: confirmed (the request says so twice) or unattended
