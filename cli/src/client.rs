@@ -107,6 +107,15 @@ impl Client {
         self.send(self.http.get(self.url(path)).timeout(timeout)).await
     }
 
+    /// Asks once for what is not to be taken apart.
+    pub(crate) async fn get_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<T, Unanswered> {
+        self.send(self.http.get(self.url(path)).timeout(timeout)).await
+    }
+
     /// Asks once to take something away.
     pub(crate) async fn delete(&self, path: &str, timeout: Duration) -> Result<Value, Unanswered> {
         self.send(self.http.delete(self.url(path)).timeout(timeout)).await
@@ -160,7 +169,7 @@ impl Client {
         url
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Value, Unanswered> {
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Unanswered> {
         let no_answer = |source| self.no_answer(source);
         let body = self.answer(request).await?.bytes().await.map_err(no_answer)?;
         serde_json::from_slice(&body).map_err(|error| Unanswered::Strange(error.into()))

@@ -3,6 +3,7 @@
 mod agent;
 mod agents;
 mod asking;
+mod audit;
 mod caches;
 mod cancel;
 mod check;
@@ -66,6 +67,7 @@ pub(crate) enum Verb {
     DeadLetters(dead_letters::DeadLetters),
     Tail(tail::Tail),
     Top(top::Top),
+    Audit(audit::Audit),
     Token(token::Token),
     Key(key::Key),
     Completions(completions::Completions),
@@ -96,6 +98,7 @@ impl Verb {
             Self::DeadLetters(verb) => verb.run().await,
             Self::Tail(verb) => verb.run().await,
             Self::Top(verb) => verb.run().await,
+            Self::Audit(verb) => verb.run().await,
             Self::Token(verb) => verb.run(),
             Self::Key(verb) => verb.run(),
             Self::Completions(verb) => verb.run(),

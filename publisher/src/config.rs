@@ -48,6 +48,13 @@ pub struct PublisherConfig {
     pub signing_key_file: Option<PathBuf>,
     /// Public keys of the publishers whose invalidations it may publish again; its own alone if left out.
     pub trusted_keys_file: Option<PathBuf>,
+    /// The folder of the audit trail; without it, none is kept.
+    pub audit_dir: Option<PathBuf>,
+    /// How long the audit trail is kept.
+    #[serde(with = "humantime_serde")]
+    pub audit_keep: Duration,
+    /// Most bytes of the audit trail: beyond them its oldest day goes first.
+    pub audit_bytes: ByteSize,
     /// Nothing is signed: whoever can write to the broker can purge and flush every cache.
     pub unsigned: bool,
 }
@@ -70,6 +77,9 @@ impl Default for PublisherConfig {
             site_budgets: BTreeMap::new(),
             signing_key_file: None,
             trusted_keys_file: None,
+            audit_dir: None,
+            audit_keep: Duration::from_hours(180 * 24),
+            audit_bytes: ByteSize::gib(16),
             unsigned: false,
         }
     }

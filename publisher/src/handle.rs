@@ -1,5 +1,6 @@
 //! What a publisher does for those who ask, with or without HTTP.
 
+mod audit;
 mod cancel;
 mod dead_letters;
 mod flush;
@@ -27,6 +28,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::audit::{Origin, Trail};
 use crate::budget::{self, Budgets, Overdrawn};
 use crate::caller::Caller;
 use crate::intake::{self, Wanted};
@@ -36,6 +38,7 @@ use crate::replays::Replays;
 use crate::search::Searcher;
 use crate::tracker::TrackerHandle;
 
+pub(crate) use self::audit::CertificateError;
 pub(crate) use self::cancel::NotCancelled;
 pub(crate) use self::dead_letters::{Decision, LettersRequest};
 pub(crate) use self::list::ListRequest;
@@ -95,6 +98,8 @@ pub(crate) struct HandleParts {
     pub(crate) searcher: Option<Searcher>,
     pub(crate) replays: Replays,
     pub(crate) budgets: Budgets,
+    /// Is told of whatever is published.
+    pub(crate) trail: Trail,
     /// Requested when the publisher begins to stop: nobody shall wait any more.
     pub(crate) leaving: Stop,
 }
@@ -109,8 +114,11 @@ struct Shared {
     searcher: Option<Searcher>,
     replays: Replays,
     budgets: Budgets,
+    trail: Trail,
     /// Lists in the making.
     lists: Semaphore,
+    /// Whoever reads the whole audit trail.
+    verifying: Semaphore,
     /// Places for listeners.
     listeners: Arc<Semaphore>,
     leaving: Stop,
@@ -128,7 +136,8 @@ pub(crate) struct Repeatable<'a> {
 impl PublisherHandle {
     pub(crate) fn new(parts: HandleParts) -> Self {
         let HandleParts { sites, journal, tracker, clock, metrics, searcher, .. } = parts;
-        let (replays, budgets, leaving) = (parts.replays, parts.budgets, parts.leaving);
+        let (replays, budgets) = (parts.replays, parts.budgets);
+        let (trail, leaving) = (parts.trail, parts.leaving);
         Self(Arc::new(Shared {
             sites,
             journal,
@@ -138,7 +147,9 @@ impl PublisherHandle {
             searcher,
             replays,
             budgets,
+            trail,
             lists: Semaphore::new(list::LISTS_MAX),
+            verifying: Semaphore::new(1),
             listeners: Arc::new(Semaphore::new(listener::LISTENERS_MAX)),
             leaving,
         }))
@@ -146,13 +157,14 @@ impl PublisherHandle {
 
     /// Publishes: when it returns, the invalidation has its number and is on disk.
     pub async fn accept(&self, request: &InvalidationRequest) -> Result<Accepted, AcceptError> {
-        self.accept_of(&Caller::ANYONE, request, None).await
+        self.accept_of(&Caller::ANYONE, Origin::inside(""), request, None).await
     }
 
     /// The same, for a caller; a repetition by the same one under the same key gets what the first became.
     pub(crate) async fn accept_of(
         &self,
         caller: &Caller,
+        origin: Origin<'_>,
         request: &InvalidationRequest,
         key: Option<&str>,
     ) -> Result<Accepted, AcceptError> {
@@ -167,7 +179,12 @@ impl PublisherHandle {
         let (site, priority) = (wanted.site.clone(), wanted.priority);
         let selectors = wanted.selectors.len();
         let (id, invalidation) = self.name(wanted);
+        let named = named_regions(&self.0.sites, &invalidation.site, &invalidation.audience);
+        let line = self.0.trail.publishing(origin, &invalidation, named);
         let accepted = self.0.journal.accept(invalidation, idempotency).await;
+        if let Some(line) = line {
+            line.tell(id, &accepted);
+        }
         let receipt = accepted.map_err(refused)?;
         if receipt.id == id {
             self.0.metrics.published(&site, priority);
@@ -224,6 +241,11 @@ impl PublisherHandle {
         self.0.tracker.latency(region, window)
     }
 
+    /// Where whatever is done is told.
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.0.trail
+    }
+
     /// What its clock shows.
     pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.now()
@@ -275,6 +297,21 @@ impl PublisherHandle {
     }
 }
 
+/// The regions that it names, or that its site does; `None` where it means all there are.
+pub(crate) fn named_regions<'a>(
+    sites: &'a Sites,
+    site: &SiteName,
+    audience: &'a Audience,
+) -> Option<&'a BTreeSet<Region>> {
+    let held_in = sites.get(site).map(|Site { regions, .. }| regions);
+    match (audience, held_in) {
+        (Audience::Regions(regions), _) | (Audience::All, Some(Audience::Regions(regions))) => {
+            Some(regions)
+        }
+        (Audience::All, _) => None,
+    }
+}
+
 /// The regions that an invalidation is for, of those that are known.
 pub(crate) fn regions_of(
     sites: &Sites,
@@ -282,12 +319,9 @@ pub(crate) fn regions_of(
     audience: &Audience,
     known: impl FnOnce() -> Arc<BTreeSet<Region>>,
 ) -> Vec<Region> {
-    let held_in = sites.get(site).map(|Site { regions, .. }| regions);
-    match (audience, held_in) {
-        (Audience::Regions(regions), _) | (Audience::All, Some(Audience::Regions(regions))) => {
-            regions.iter().cloned().collect()
-        }
-        (Audience::All, _) => known().iter().cloned().collect(),
+    match named_regions(sites, site, audience) {
+        Some(regions) => regions.iter().cloned().collect(),
+        None => known().iter().cloned().collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who speaks: the HTTP API, the journal that numbers, forwarding to the log, and the tracker of progress.
 
+mod audit;
 mod budget;
 mod caller;
 mod config;
@@ -24,6 +25,7 @@ mod signing;
 mod tokens;
 mod tracker;
 
+pub use audit::{AuditError, AuditFilter, AuditFolder, AuditListed};
 pub use budget::{NoRate, Overdrawn, Rate};
 pub use config::PublisherConfig;
 pub use handle::{AcceptError, PublisherHandle, StatusError};

@@ -19,6 +19,7 @@ use schemas::{PublisherName, Sites};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use crate::audit::{AuditError, AuditMetrics, AuditWriter, Keep, Trail, TrailSetup};
 use crate::budget::Budgets;
 use crate::config::PublisherConfig;
 use crate::error_chain;
@@ -74,6 +75,9 @@ pub enum PublisherError {
     /// What the tracker keeps.
     #[error("the tracker's books are not usable")]
     Tracker(#[source] BoxError),
+    /// The audit trail.
+    #[error("the audit trail is not usable")]
+    Audit(#[from] AuditError),
     /// The tokens file.
     #[error("the tokens file is not usable")]
     Tokens(#[from] TokensError),
@@ -109,6 +113,8 @@ pub struct Publisher {
     metrics: Metrics,
     journal: Journal,
     writer: Writer,
+    /// None where no trail is kept.
+    auditor: Option<AuditWriter>,
     outlet: Outlet,
     tracking: Tracking,
     replayer: Replayer,
@@ -122,13 +128,16 @@ impl Publisher {
     pub async fn open(setup: PublisherSetup) -> Result<Self, PublisherError> {
         let PublisherSetup { config, name, sites, store, outlet, clock, .. } = setup;
         let tokens = match &config.tokens_file {
-            Some(file) => Some(TokenBook::new(Tokens::read(file)?)),
+            Some(file) => Some(Tokens::read(file)?),
             None if config.listen.ip().is_loopback() => None,
             None => return Err(PublisherError::Exposed(config.listen)),
         };
         let tls = config.tls.clone().map(|tls| TlsBook::open(tls, clock)).transpose()?;
         let trust = trust(&config, &outlet)?;
         let database = store.database();
+        let audited = Audited { config: &config, name: &name, store: &store, clock };
+        let (trail, auditor) = audited.open(&setup.health, &setup.metrics).await?;
+        let tokens = tokens.map(|tokens| TokenBook::new(tokens, trail.clone()));
         let tracking = TrackingSetup {
             database: store.database(),
             broker: outlet.broker(),
@@ -137,6 +146,7 @@ impl Publisher {
             clock,
             condition: setup.health.condition("tracker"),
             others_publish: matches!(outlet, Outlet::Remote(_)),
+            trail: trail.clone(),
         };
         let tracking = Tracking::open(tracking)
             .await
@@ -178,6 +188,7 @@ impl Publisher {
             sites: Arc::clone(&sites),
             clock,
             metrics: metrics.clone(),
+            trail: trail.clone(),
             trust,
         };
         let opened = replays.open().map_err(|error| PublisherError::Replays(error.into()));
@@ -191,6 +202,7 @@ impl Publisher {
             searcher,
             replays,
             budgets: Budgets::new(config.site_budgets),
+            trail,
             leaving: leaving.clone(),
         });
         let (listen, condition) = (config.listen, setup.health.condition("publisher"));
@@ -205,6 +217,7 @@ impl Publisher {
             metrics,
             journal,
             writer,
+            auditor,
             outlet,
             tracking,
             replayer,
@@ -269,10 +282,14 @@ impl Publisher {
 
     /// Everything that the API stands on.
     fn spawn_behind(self, crew: &mut Crew) {
-        let Self { journal, writer, outlet, tracking, clock, metrics, condition, .. } = self;
+        let Self { journal, writer, auditor, outlet, tracking, clock, metrics, condition, .. } =
+            self;
         crew.spawn("replays", self.replayer.run(crew.stop()));
         let broker = outlet.broker();
         crew.spawn("journal", writer.run(crew.stop()));
+        if let Some(auditor) = auditor {
+            crew.spawn("audit", auditor.run(crew.stop()));
+        }
         let tracker = tracking.handle();
         crew.spawn("tracker", tracking.run(crew.stop()));
         let troubles = Troubles::default();
@@ -299,6 +316,37 @@ impl Publisher {
         if let Outlet::Shared(log) = outlet {
             crew.spawn("log retention", retain(log, clock, crew.stop()));
         }
+    }
+}
+
+/// What decides where and how a publisher's acts are told.
+struct Audited<'a> {
+    config: &'a PublisherConfig,
+    name: &'a PublisherName,
+    store: &'a JournalStore,
+    clock: Clock,
+}
+
+impl Audited<'_> {
+    /// Opens the trail; without a folder for it, nothing is told.
+    async fn open(
+        self,
+        health: &Health,
+        metrics: &Mutex<Registry>,
+    ) -> Result<(Trail, Option<AuditWriter>), AuditError> {
+        let Self { config, name, store, clock } = self;
+        let Some(folder) = config.audit_dir.clone() else { return Ok((Trail::default(), None)) };
+        let setup = TrailSetup {
+            folder,
+            publisher: name.clone(),
+            keep: Keep { age: config.audit_keep, bytes: config.audit_bytes.as_u64() },
+            store: store.clone(),
+            clock,
+            metrics: AuditMetrics::register(&mut metrics.lock()),
+            condition: health.condition("audit"),
+        };
+        let (trail, writer) = Trail::open(setup).await?;
+        Ok((trail, Some(writer)))
     }
 }
 

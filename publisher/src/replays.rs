@@ -39,6 +39,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::audit::Trail;
 use crate::caller::Caller;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -99,6 +100,8 @@ pub(crate) struct ReplaysSetup {
     pub(crate) sites: Arc<Sites>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    /// Is told of whatever is published.
+    pub(crate) trail: Trail,
     /// Whose words are published again.
     pub(crate) trust: Trust,
 }
@@ -122,6 +125,7 @@ struct Shared {
     sites: Arc<Sites>,
     clock: Clock,
     metrics: Metrics,
+    trail: Trail,
     trust: Arc<Trust>,
     store: Store,
     book: Mutex<Book>,
@@ -169,6 +173,7 @@ impl ReplaysSetup {
             sites: self.sites,
             clock: self.clock,
             metrics: self.metrics,
+            trail: self.trail,
             trust: Arc::new(self.trust),
             store,
             book: Mutex::new(book),

@@ -1,6 +1,7 @@
 //! The API over HTTP: one file for each resource, and what holds for all of them.
 
 mod agents;
+mod audit;
 mod auth;
 mod body;
 mod caches;
@@ -19,6 +20,7 @@ mod parameters;
 mod pauses;
 mod publishers;
 mod recent;
+mod recording;
 mod regions;
 mod replays;
 #[cfg(test)]
@@ -37,31 +39,49 @@ use daemon::Peer;
 use tower_service::Service;
 use tracing::{error, warn};
 
+use crate::audit::Trail;
 use crate::caller::Caller;
 use crate::handle::{Decision, NotOrdered, PublisherHandle, StatusError};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
 use crate::tokens::{Act, TokenBook};
-use auth::permit;
+use auth::{Permits, permit};
 use gate::Gate;
 use openapi::At;
 use pauses::Bearers;
+use recording::Recording;
 
 /// A path of the API, with what can be done there.
 struct Resource {
     path: &'static str,
     methods: MethodRouter<PublisherHandle>,
-    /// What a token needs for what is no reading, before its request is looked at.
-    act: Option<Act>,
+    /// What a token needs.
+    permits: Permits,
     /// Writes it down for [`openapi`].
     describe: fn(At<'_>),
 }
 
 /// Every path of the API: what is not here is neither served nor written down.
 fn resources() -> Vec<Resource> {
-    let resource = |path, methods, describe| Resource { path, methods, act: None, describe };
-    let acting =
-        |act, path, methods, describe| Resource { path, methods, act: Some(act), describe };
+    let permits = |read, act| Permits { read, act };
+    let resource = |path, methods, describe| Resource {
+        path,
+        methods,
+        permits: permits(Act::Read, None),
+        describe,
+    };
+    let acting = |act, path, methods, describe| Resource {
+        path,
+        methods,
+        permits: permits(Act::Read, Some(act)),
+        describe,
+    };
+    let auditing = |path, methods, describe| Resource {
+        path,
+        methods,
+        permits: permits(Act::Audit, None),
+        describe,
+    };
     vec![
         resource(invalidations::PATH, invalidations::methods(), invalidations::describe),
         resource("/v1/invalidations/{id}", invalidation::methods(), invalidation::describe),
@@ -120,6 +140,17 @@ fn resources() -> Vec<Resource> {
             replays::resumed(),
             replays::describe_resume,
         ),
+        auditing("/v1/audit", audit::methods(), audit::describe),
+        auditing(
+            "/v1/audit/verification",
+            audit::verification_methods(),
+            audit::describe_verification,
+        ),
+        auditing(
+            "/v1/audit/certificates/{id}",
+            audit::certificate_methods(),
+            audit::describe_certificate,
+        ),
         resource("/openapi.json", openapi::methods(), openapi::describe),
     ]
 }
@@ -131,6 +162,7 @@ pub(crate) struct Api(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     gate: Gate,
+    trail: Trail,
     publisher: PublisherHandle,
     routes: Router,
 }
@@ -144,36 +176,56 @@ impl Api {
     ) -> Self {
         let routes = resources()
             .into_iter()
-            .fold(Router::new(), |router, Resource { path, methods, act, .. }| {
-                let permit = from_fn(move |request, next| permit(act, request, next));
+            .fold(Router::new(), |router, Resource { path, methods, permits, .. }| {
+                let permit = from_fn(move |request, next| permit(permits, request, next));
                 router.route(path, methods.layer(permit))
             })
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(publisher.clone());
-        Self(Arc::new(Shared { gate: Gate { tokens, metrics }, publisher, routes }))
+        let trail = publisher.trail().clone();
+        Self(Arc::new(Shared { gate: Gate { tokens, metrics }, trail, publisher, routes }))
     }
 
     /// Answers a request, whatever it is. Routed handlers find who asks as [`Caller`] and as [`Peer`].
     pub(crate) async fn answer(self, peer: Peer, request: Request) -> Response {
         let gate = &self.0.gate;
-        // Pinned here, since whoever takes a future by value copies all of it.
-        let answering = pin!(async {
-            match gate.admit(request.headers(), request.uri(), self.0.publisher.now()) {
-                Ok(caller) => self.route(caller, peer, request).await,
-                Err(refused) => refused.into_response(),
-            }
-        });
-        gate.watch(answering).await
+        let mut recording = Recording::of(&self.0.trail, peer.clone(), &request);
+        let response = {
+            // Pinned here, since whoever takes a future by value copies all of it.
+            let answering = pin!(async {
+                match gate.admit(request.headers(), request.uri(), self.0.publisher.now()) {
+                    Ok(caller) => self.route(caller, peer, &mut recording, request).await,
+                    Err(refused) => refused.into_response(),
+                }
+            });
+            gate.watch(answering).await
+        };
+        if recording.tells(&response) { recording.end(response).await } else { response }
     }
 
     /// To publish takes the short way: it is nearly all that is asked, and a router costs it about as much as reading
     /// and checking what it says.
-    async fn route(&self, caller: Caller, peer: Peer, mut request: Request) -> Response {
-        if request.method() == Method::POST && request.uri().path() == invalidations::PATH {
-            return invalidations::publish(&self.0.publisher, &caller, request)
+    async fn route(
+        &self,
+        caller: Caller,
+        peer: Peer,
+        recording: &mut Recording<'_>,
+        mut request: Request,
+    ) -> Response {
+        recording.admit(&caller);
+        if recording::publishes(&request) {
+            let origin = recording.origin();
+            return invalidations::publish(&self.0.publisher, &caller, origin, request)
                 .await
                 .into_response();
+        }
+        if recording.acts() {
+            if !self.0.trail.works() {
+                let detail = "the audit trail cannot be written, and nothing is ordered unseen; repeat later";
+                return Refused::new(Kind::Unavailable, detail).into_response();
+            }
+            request = recording.begin(request);
         }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(peer);

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use self::entry::File;
+use crate::audit::{KnownToken, KnownTokens, Trail};
 use crate::budget::Rate;
 
 pub use self::entry::TokenEntry;
@@ -58,20 +59,26 @@ pub struct Tokens(Vec<Arc<Token>>);
 
 /// Everyone who may use the API now; others may later. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct TokenBook(Arc<RwLock<Arc<Tokens>>>);
+pub struct TokenBook {
+    tokens: Arc<RwLock<Arc<Tokens>>>,
+    /// Is told of what changes.
+    trail: Trail,
+}
 
 impl TokenBook {
-    pub(crate) fn new(tokens: Tokens) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(tokens))))
+    pub(crate) fn new(tokens: Tokens, trail: Trail) -> Self {
+        trail.note_tokens(tokens.known());
+        Self { tokens: Arc::new(RwLock::new(Arc::new(tokens))), trail }
     }
 
     pub(crate) fn current(&self) -> Arc<Tokens> {
-        Arc::clone(&self.0.read())
+        Arc::clone(&self.tokens.read())
     }
 
     /// From now on these may use the API, and nobody else.
     pub fn replace(&self, tokens: Tokens) {
-        *self.0.write() = Arc::new(tokens);
+        self.trail.note_tokens(tokens.known());
+        *self.tokens.write() = Arc::new(tokens);
     }
 }
 
@@ -80,6 +87,8 @@ impl TokenBook {
 pub(crate) struct Token {
     pub(crate) name: String,
     digest: [u8; 32],
+    /// What the audit trail may know of it.
+    known: KnownToken,
     /// Why it may not be used at all: since when.
     ends: Option<(Ending, Timestamp)>,
     pub(crate) scope: Scope,
@@ -125,6 +134,11 @@ impl Tokens {
             return Err((1, "there is none; add a [[token]]".to_owned()));
         }
         Ok(Self(tokens))
+    }
+
+    /// What the audit trail may know of them.
+    fn known(&self) -> KnownTokens {
+        KnownTokens(self.0.iter().map(|it| (it.name.clone(), it.known.clone())).collect())
     }
 
     /// The names of all.

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod agent;
+mod audit;
 mod dead_letter;
 mod event;
 mod flush;
@@ -17,6 +18,9 @@ mod summary;
 
 pub use self::accepted::{Accepted, DryRun, DryRunCache, Durable};
 pub use self::agent::{AgentCache, AgentInstance, AgentState, AgentSummary, ClockOffset};
+pub use self::audit::{
+    AuditFault, AuditFinding, AuditLine, AuditPlace, AuditVerification, Certificate, Evidence,
+};
 pub use self::dead_letter::{
     DeadLetterExchange, DeadLetterPage, DeadLetterSummary, DeadLettersOrdered, DeadLettersRequest,
     DropRequest,

@@ -40,6 +40,11 @@ impl Asking {
         Client::new(&self.connection)
     }
 
+    /// Whether scripts read the answer.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json
+    }
+
     /// Tells an answer: as it is, or as `show` does.
     pub(super) fn tell<Answer: DeserializeOwned>(
         &self,

@@ -57,7 +57,7 @@ struct Create {
     /// A site that it may purge and read of; repeat it for more; every site if left out
     #[arg(long = "site", value_name = "SITE")]
     sites: Vec<SiteName>,
-    /// What it may do: url, prefix, tag, key, read, flush, `dead_letters`, pause, retire, replay
+    /// What it may do: url, prefix, tag, key, read, flush, `dead_letters`, retire, replay, pause, audit
     #[arg(long, value_delimiter = ',')]
     allow: Vec<Act>,
     /// Whether it may purge whole sites: confirmed (the request says so twice) or unattended

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, DatabaseError, Error, StorageError};
+use redb::{Database, DatabaseError, Error, ReadOnlyDatabase, StorageError};
 use tracing::info;
 
 use super::JournalError;
@@ -91,6 +91,18 @@ impl JournalStore {
         if let Some(seal) = &self.seal {
             seal.sound();
         }
+    }
+
+    /// Reads what lies in the store of that folder, if nobody uses it and it was closed in order. Blocks on the disk.
+    pub(crate) fn look<T>(folder: &Path, read: impl FnOnce(&ReadOnlyDatabase) -> T) -> Option<T> {
+        let path = folder.join(FILE);
+        let look = || ReadOnlyDatabase::open(path).ok().map(|database| read(&database));
+        catch_unwind(AssertUnwindSafe(look)).ok().flatten()
+    }
+
+    /// Whether its disk has room for another commit.
+    pub(crate) fn has_room(&self) -> bool {
+        self.disk.has_room()
     }
 
     /// Where the embedded log may have its tables too.

@@ -18,7 +18,9 @@ use super::choice::Choice;
 use super::sieve::{Fate, Seen, Sieve, Sifted};
 use super::store::{self, Change, StoreError};
 use super::walk::{Walk, WalkError};
+use crate::audit::Origin;
 use crate::error_chain;
+use crate::handle::named_regions;
 use crate::handle::naming::named_at;
 use crate::journal::{Refusal, Stream};
 
@@ -169,7 +171,8 @@ impl<'a> Job<'a> {
             self.next = self.next.max(Instant::now()) + pause;
         }
         while !left.is_empty() {
-            let burst = left.iter().map(|first| self.shared.publish(&self.sieve, first));
+            let by = &self.entry.replay.by;
+            let burst = left.iter().map(|first| self.shared.publish(by, &self.sieve, first));
             let outcomes = join_all(burst).await;
             if outcomes.contains(&Err(Refusal::Stopping)) {
                 return Err(Halt::Stopping);
@@ -236,10 +239,21 @@ impl<'a> Job<'a> {
 }
 
 impl Shared {
-    async fn publish(&self, sieve: &Sieve, first: &Invalidation) -> Result<Durable, Refusal> {
+    async fn publish(
+        &self,
+        by: &str,
+        sieve: &Sieve,
+        first: &Invalidation,
+    ) -> Result<Durable, Refusal> {
         let (id, now) = named_at(self.clock.now());
         let again = sieve.choice().again(first, id, now);
-        self.journal.accept(again, None).await.map(|receipt| receipt.durable)
+        let named = named_regions(&self.sites, &again.site, &again.audience);
+        let line = self.trail.publishing(Origin::inside(by), &again, named);
+        let accepted = self.journal.accept(again, None).await;
+        if let Some(line) = line {
+            line.tell(id, &accepted);
+        }
+        accepted.map(|receipt| receipt.durable)
     }
 }
 

@@ -18,6 +18,7 @@ use super::body;
 use super::openapi::At;
 use super::parameters::Parameters;
 use super::recent;
+use crate::audit::Origin;
 use crate::caller::Caller;
 use crate::handle::{AcceptError, PublisherHandle};
 use crate::intake;
@@ -95,13 +96,14 @@ async fn publish_by_route(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Refused> {
-    publish(&publisher, &caller, request).await
+    publish(&publisher, &caller, Origin::inside(caller.name()), request).await
 }
 
 /// Publishes what `request` says.
 pub(super) async fn publish(
     publisher: &PublisherHandle,
     caller: &Caller,
+    origin: Origin<'_>,
     request: Request,
 ) -> Result<Response, Refused> {
     let (Parts { uri, headers, .. }, body) = request.into_parts();
@@ -117,7 +119,7 @@ pub(super) async fn publish(
     if manner.dry_run {
         return Ok(Json(publisher.dry_run(caller, &request)?).into_response());
     }
-    let accepting = pin!(publisher.accept_of(caller, &request, key));
+    let accepting = pin!(publisher.accept_of(caller, origin, &request, key));
     let accepted = timeout(ACCEPT_WITHIN, accepting)
         .await
         .map_err(|_| Refused::new(Kind::Unavailable, "the journal is too slow; repeat later"))?

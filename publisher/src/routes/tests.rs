@@ -1,6 +1,7 @@
 //! The API over real HTTP: what is refused, how that is told, and that nothing of it is kept.
 
 mod api;
+mod audit;
 mod bad_input;
 mod dead_letters;
 mod events;

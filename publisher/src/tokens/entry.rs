@@ -22,12 +22,15 @@ use sha2::{Digest, Sha256};
 
 use super::scope::{Act, Everything, Scope};
 use super::{Ending, Token, TokensError};
+use crate::audit::KnownToken;
 use crate::budget::Rate;
 
 /// Longest tokens file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Before the digits of a hash.
 const ALGORITHM: &str = "sha256:";
+/// Digits of a hash that the audit trail tells.
+const HASH_DIGITS_TOLD: usize = 8;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A tokens file.
@@ -102,8 +105,19 @@ impl TokenEntry {
         File::read(path).map(|file| file.token)
     }
 
+    /// What the audit trail may know of it: nothing by which its secret could be tried.
+    fn known(&self) -> KnownToken {
+        let written = serde_json::to_string(self).unwrap_or_default();
+        KnownToken {
+            hash: self.hash.chars().take(ALGORITHM.len() + HASH_DIGITS_TOLD).collect(),
+            entry: Self::hash_of(&written),
+            revoked: self.revoked.is_some(),
+        }
+    }
+
     /// What it stands for, or what is wrong with it and the fix.
     pub(super) fn token(self) -> Result<Token, String> {
+        let known = self.known();
         let digest = self.hash.strip_prefix(ALGORITHM).and_then(unhex);
         let digest = digest.ok_or("its hash is not \"sha256:\" and 64 hex digits")?;
         let scope = Scope {
@@ -120,7 +134,7 @@ impl TokenEntry {
         let expires = self.expires.map(|at| (Ending::Expired, at));
         let revoked = self.revoked.map(|at| (Ending::Revoked, at));
         let ends = expires.into_iter().chain(revoked).min_by_key(|(_, at)| *at);
-        Ok(Token { name: self.name, digest, ends, scope, budget: self.budget })
+        Ok(Token { name: self.name, digest, known, ends, scope, budget: self.budget })
     }
 }
 

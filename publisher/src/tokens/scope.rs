@@ -34,6 +34,8 @@ pub enum Act {
     Replay,
     /// To pause, and to cancel invalidations.
     Pause,
+    /// To read the audit trail.
+    Audit,
 }
 
 /// Whether a token may purge whole sites.
@@ -61,7 +63,7 @@ pub(crate) struct Scope {
 
 impl Act {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Url,
         Self::Prefix,
         Self::Tag,
@@ -72,6 +74,7 @@ impl Act {
         Self::Retire,
         Self::Replay,
         Self::Pause,
+        Self::Audit,
     ];
 
     /// What a token may do that says nothing of it: what a CMS needs.
@@ -92,12 +95,13 @@ impl Act {
             Self::Retire => "retire",
             Self::Replay => "replay",
             Self::Pause => "pause",
+            Self::Audit => "audit",
         }
     }
 
     /// Whether no site bounds it.
     pub(super) fn is_of_every_site(self) -> bool {
-        matches!(self, Self::Flush | Self::DeadLetters | Self::Retire)
+        matches!(self, Self::Flush | Self::DeadLetters | Self::Retire | Self::Audit)
     }
 }
 

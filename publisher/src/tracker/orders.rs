@@ -281,6 +281,6 @@ impl TrackerHandle {
         let said = self.0.say(&BoardMessage::Orders(orders.clone())).await;
         said.map_err(OrderError::Unavailable)?;
         self.0.learn_orders(orders);
-        Ok(self.0.store(false).await?)
+        Ok(self.0.store(false, false).await?)
     }
 }

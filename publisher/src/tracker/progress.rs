@@ -41,18 +41,28 @@ impl Tracker {
         invalidation: &Invalidation,
         now: Timestamp,
     ) -> Progress {
-        let accepted_at = invalidation.accepted_at;
+        self.progress_of(place, &Scope::of(invalidation), facts(invalidation), now)
+    }
+
+    /// How far what these facts are about has come.
+    pub(super) fn progress_of(
+        &self,
+        place: Place,
+        scope: &Scope,
+        facts: InvalidationFacts,
+        now: Timestamp,
+    ) -> Progress {
+        let accepted_at = facts.published_at;
         let since_accepted = |at: Timestamp| milliseconds(accepted_at, at);
-        let scope = Scope::of(invalidation);
-        let lanes = self.lanes_owing(place, &scope, now);
+        let lanes = self.lanes_owing(place, scope, now);
         let (reached, regions): (Vec<Reached>, Vec<RegionProgress>) = self
-            .regions_of(&scope, &lanes)
+            .regions_of(scope, &lanes)
             .iter()
             .map(|at| in_region(at, &lanes, accepted_at))
             .unzip();
         let reached = Reached::together(&reached);
         Progress {
-            facts: facts(invalidation),
+            facts,
             state: reached.state,
             applied_at: reached.applied_at,
             applied_ms: reached.applied_at.map(since_accepted),

@@ -122,7 +122,7 @@ impl Shared {
         warn!(who = message.key(), "retired: gone for good, a human says");
         self.tracker.lock().retirement(retirement, self.clock.now());
         self.folded.send_replace(());
-        Ok(self.store(false).await?)
+        Ok(self.store(false, false).await?)
     }
 
     /// Says it on its board; answers why the board did not take it in time, though it may have all the same.

@@ -38,6 +38,18 @@ impl Scope {
         }
     }
 
+    /// Of what was written down of an invalidation.
+    pub(super) fn from_parts(
+        site: SiteName,
+        priority: Priority,
+        audience: Audience,
+        recipients: Recipients,
+        kinds: impl IntoIterator<Item = SelectorKind>,
+    ) -> Self {
+        let kinds = Kinds(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u8));
+        Self { site, priority, audience, recipients, kinds }
+    }
+
     /// Whether caches in `region` are meant: it is in the audience and holds the site.
     pub(super) fn concerns(&self, region: &Region, sites: &Sites) -> bool {
         self.audience.includes(region) && sites.held_in(&self.site, region)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use broker_adapter::Broker;
 use daemon::{BoxError, Clock, Condition, Readiness, Stop};
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use redb::Database;
 use schemas::{BoardMessage, LineId, LogMessage, Orders, Priority, PublisherName, Sites};
@@ -15,9 +16,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Tracker;
 use super::boards::{HEARTBEATS, NORMAL, PUBLISHERS, REPORTS, Word};
 use super::handle::TrackerHandle;
+use super::history::Untold;
 use super::metrics::TrackerMetrics;
 use super::stops::PausedTokens;
 use super::store::{self, StoreError};
+use crate::audit::Trail;
 
 /// How often what has changed is stored.
 const STORE_EVERY: Duration = Duration::from_secs(1);
@@ -50,6 +53,8 @@ pub(crate) struct TrackingSetup {
     pub(crate) condition: Condition,
     /// Whether others publish on the log too.
     pub(crate) others_publish: bool,
+    /// Is told of what the books say.
+    pub(crate) trail: Trail,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,8 @@ pub(super) struct Shared {
     pub(super) epoch: u64,
     /// Boards whose first content is folded.
     pub(super) caught_up: watch::Sender<BTreeSet<&'static str>>,
+    trail: Trail,
+    untold: Mutex<Untold>,
     /// Topics that cannot be read, and why.
     troubles: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -81,8 +88,8 @@ pub(super) struct Shared {
 impl Tracking {
     /// Reads the registry from the database, so that nothing is answered without it.
     pub(crate) async fn open(setup: TrackingSetup) -> Result<Self, StoreError> {
-        let TrackingSetup { database, broker, name, sites, clock, condition, others_publish } =
-            setup;
+        let TrackingSetup { database, broker, name, sites, clock, condition, .. } = setup;
+        let (others_publish, trail) = (setup.others_publish, setup.trail);
         let stored = blocking(&database, store::load).await?;
         let mut tracker = Tracker::new(name, sites, clock.now());
         tracker.restore(stored);
@@ -99,6 +106,8 @@ impl Tracking {
             happened: watch::Sender::new(()),
             epoch: fastrand::u64(..),
             caught_up: watch::Sender::default(),
+            trail,
+            untold: Mutex::default(),
             troubles: Mutex::default(),
         };
         shared.look_for_paused_tokens(&shared.tracker.lock());
@@ -256,7 +265,7 @@ async fn store_changes(
         condition.set(shared.readiness());
         shared.tracker.lock().show(shared.clock.now());
         shared.wake_listeners();
-        shared.store(stopping || tick.is_multiple_of(HEARTBEATS_EVERY)).await?;
+        shared.store(stopping || tick.is_multiple_of(HEARTBEATS_EVERY), stopping).await?;
         if stopping {
             break;
         }
@@ -266,9 +275,26 @@ async fn store_changes(
 
 impl Shared {
     /// Stores what has changed; on the disk when it returns.
-    pub(super) async fn store(&self, with_heartbeats: bool) -> Result<(), StoreError> {
+    pub(super) async fn store(
+        &self,
+        with_heartbeats: bool,
+        stopping: bool,
+    ) -> Result<(), StoreError> {
         let _alone = self.storing.lock().await;
-        let unstored = self.tracker.lock().take_unstored(with_heartbeats);
+        let day = self.clock.now().to_zoned(TimeZone::UTC).date();
+        let every_lane = self.untold.lock().whole.replace(day) != Some(day);
+        let unstored = {
+            let mut tracker = self.tracker.lock();
+            if every_lane {
+                tracker.store_everything();
+            }
+            let unstored = tracker.take_unstored(with_heartbeats);
+            self.untold.lock().take(&unstored, |row| tracker.is_own(row.report.line));
+            unstored
+        };
+        for (what, facts) in self.untold.lock().told(every_lane, stopping) {
+            self.trail.tell_now(what, &facts);
+        }
         if unstored.is_empty() {
             return Ok(());
         }

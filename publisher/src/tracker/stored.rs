@@ -143,6 +143,16 @@ impl Tracker {
         unstored
     }
 
+    /// From now on, nothing counts as stored.
+    pub(super) fn store_everything(&mut self) {
+        for (_, agent) in self.registry.agents_mut() {
+            for lane in agent.caches.values_mut().flat_map(|cache| cache.lanes.values_mut()) {
+                lane.unstored = true;
+                lane.lines.values_mut().for_each(|line| line.unstored = true);
+            }
+        }
+    }
+
     /// Takes back what was stored. To be called before anything else.
     pub(super) fn restore(&mut self, stored: Stored) {
         let Stored { instances, lanes, lines, times, own_lines, .. } = stored;

@@ -1,6 +1,7 @@
 //! A publisher on a port of its own, and a client that sends whatever bytes it is told.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
@@ -68,6 +69,11 @@ impl Api {
     }
 
     pub(super) async fn start_with(tokens: Option<&str>) -> Self {
+        Self::start_audited(tokens, None).await
+    }
+
+    /// With an audit trail in that folder.
+    pub(super) async fn start_audited(tokens: Option<&str>, audit: Option<&Path>) -> Self {
         let tokens = tokens.map(|text| {
             let mut file = NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();
@@ -82,6 +88,7 @@ impl Api {
             config: PublisherConfig {
                 listen: ([127, 0, 0, 1], 0).into(),
                 tokens_file: tokens.as_ref().map(|file| file.path().to_owned()),
+                audit_dir: audit.map(Path::to_owned),
                 ..PublisherConfig::default()
             },
             name: "p1".parse().unwrap(),

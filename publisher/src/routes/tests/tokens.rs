@@ -6,7 +6,7 @@ use super::api::{Answer, Api};
 use crate::TokenEntry;
 
 /// One entry; its secret is its name.
-fn token(name: &str, more: &str) -> String {
+pub(super) fn token(name: &str, more: &str) -> String {
     let hash = TokenEntry::hash_of(name);
     format!("[[token]]\nname = \"{name}\"\nhash = \"{hash}\"\n{more}\n")
 }
@@ -99,8 +99,11 @@ async fn what_is_no_purge_needs_a_word_of_its_own() {
         ("GET /v1/pauses".to_owned(), "read"),
         ("DELETE /v1/agents/edge-1".to_owned(), "retire"),
         ("DELETE /v1/publishers/p2".to_owned(), "retire"),
+        ("GET /v1/audit".to_owned(), "audit"),
+        ("GET /v1/audit/verification".to_owned(), "audit"),
+        (format!("GET /v1/audit/certificates/{one}"), "audit"),
     ];
-    let all = ["tag", "read", "flush", "dead_letters", "pause", "retire"];
+    let all = ["tag", "read", "flush", "dead_letters", "pause", "retire", "audit"];
     let except = all.map(|word| {
         let others: Vec<&str> = all.into_iter().filter(|other| *other != word).collect();
         format!("allow = {others:?}")

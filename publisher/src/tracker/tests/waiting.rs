@@ -21,6 +21,7 @@ async fn open(database: Arc<Database>, broker: impl Broker, clock: Clock) -> Tra
         sites: sites(),
         clock,
         others_publish: false,
+        trail: crate::audit::Trail::default(),
         condition: Health::default().condition("tracker"),
     };
     Tracking::open(setup).await.unwrap()
