@@ -38,7 +38,8 @@ const SEARCHES_MAX: usize = 2;
 /// Most messages read at once.
 const READ_MAX: usize = 256;
 /// So much earlier than it was accepted its broker may say that it came: clocks differ. First the likely.
-pub(crate) const SLACKS: [SignedDuration; 2] = [SignedDuration::from_secs(2), SignedDuration::from_mins(2)];
+pub(crate) const SLACKS: [SignedDuration; 2] =
+    [SignedDuration::from_secs(2), SignedDuration::from_mins(2)];
 /// Longest search for a publisher's last numbers.
 const HEADS_WITHIN: Duration = Duration::from_secs(3);
 

@@ -93,12 +93,12 @@ async fn a_trail_outlives_a_kill_and_tells_what_was_done_to_it() {
     let whole = fs::read_to_string(&file).expect("text");
     edit(&file, |text| text.replace("person-7", "person-8"));
     let (told, code) = audit(&["--verify", "--dir", &dir]);
-    let line = whole.lines().position(|line| line.contains("person-7")).expect("it is there") + 1;
-    let place = format!("{}:{line}: ", file.file_name().expect("a name").display());
+    let edited = whole.lines().position(|line| line.contains("person-7")).expect("it is there") + 1;
+    let place = format!("{}:{edited}: ", file.file_name().expect("a name").display());
     assert!(code == Some(1) && told.contains(&place), "{place} is not in {told}");
 
     // Whoever cuts the end off, and forges the head beside it, has not forged the journal.
-    let cut: String = whole.lines().take(line).map(|line| format!("{line}\n")).collect();
+    let cut: String = whole.split_inclusive('\n').take(edited).collect();
     let last: Value =
         cut.lines().last().and_then(|line| serde_json::from_str(line).ok()).expect("JSON");
     fs::write(&file, &cut).expect("written");

@@ -57,7 +57,7 @@ impl Bus {
         let clock = Clock::system();
         let log = EmbeddedConfig::default();
         let log = Embedded::open(store.database(), log, move || clock.now())?;
-        let publisher = Publisher::open(PublisherSetup {
+        let publisher = Box::pin(Publisher::open(PublisherSetup {
             config: PublisherConfig::default(),
             name: "demo".parse()?,
             sites: sites.clone(),
@@ -68,7 +68,7 @@ impl Bus {
             clock,
             health: health.clone(),
             metrics,
-        })
+        }))
         .await?;
         let handle = publisher.handle();
         let running = publisher.run(crew.stop());

@@ -47,7 +47,7 @@ pub(super) async fn publisher(
         health: surroundings.health.clone(),
         metrics: surroundings.metrics.clone(),
     };
-    Publisher::open(setup).await.map_err(failure)
+    Box::pin(Publisher::open(setup)).await.map_err(failure)
 }
 
 /// Opens the agent.

@@ -91,8 +91,10 @@ impl Demo {
         stop: Stop,
     ) -> Result<Exit, Failure> {
         let news = if self.json { News::Json } else { News::Text };
-        let shown =
-            async { SiteShow::open(folder, &self.with).await?.run(lasts, stop, news).await };
+        let shown = async {
+            let show = SiteShow::open(folder, &self.with).await?;
+            Box::pin(show.run(lasts, stop, news)).await
+        };
         let all_final = shown.await.map_err(failure)?;
         Ok(if all_final { Exit::Done } else { Exit::Failed })
     }

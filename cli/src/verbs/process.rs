@@ -44,7 +44,7 @@ impl Process {
         let hangups = Hangups::listen()?;
         // Opening may read all of the journal, and waits for room on its disk.
         let installation = tokio::select! {
-            opened = Installation::open(config) => opened?,
+            opened = Box::pin(Installation::open(config)) => opened?,
             second = &mut impatient => return Err(Failure::failed(second)),
             () = stop.requested() => return Ok(Exit::Done),
         };

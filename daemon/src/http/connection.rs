@@ -60,9 +60,8 @@ where
             Either::Right(ready(refusal::response(Refusal::PathTooLong)))
         };
         // No block that awaits it: that would hold it, and copy it for every request, twice.
-        answering.map(|response| {
-            Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn }))
-        })
+        answering
+            .map(|response| Ok::<_, Infallible>(response.map(|body| Answer { body, _turn: turn })))
     });
     let stream = Watched { stream, seen: Arc::clone(&seen) };
     let mut connection = http1::Builder::new()

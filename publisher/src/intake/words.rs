@@ -30,9 +30,10 @@ pub(super) fn expiry(text: &str) -> Result<Duration, String> {
 /// A moment: RFC 3339, or so long before `now`.
 pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp, &'static str> {
     let ago = |text: &str| now.checked_sub(parse_duration(text).ok()?).ok();
-    text.parse().ok().or_else(|| ago(text)).ok_or(
-        "cannot be read; give a time such as 2026-01-01T12:00:00Z, or 15m for so long ago",
-    )
+    text.parse()
+        .ok()
+        .or_else(|| ago(text))
+        .ok_or("cannot be read; give a time such as 2026-01-01T12:00:00Z, or 15m for so long ago")
 }
 
 /// A reason, or as long a text.

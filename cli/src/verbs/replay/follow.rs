@@ -106,15 +106,11 @@ fn bar(expected: Option<u64>) -> ProgressBar {
 }
 
 fn show(bar: &ProgressBar, replay: &Replay, expected: Option<u64>) {
-    match expected {
-        Some(expected) => {
-            bar.set_length(expected.max(replay.published));
-            bar.set_position(replay.published);
-        }
-        None => {
-            bar.set_length(replay.to_read);
-            bar.set_position(replay.read);
-        }
-    }
+    let (length, position) = match expected {
+        Some(expected) => (expected.max(replay.published), replay.published),
+        None => (replay.to_read, replay.read),
+    };
+    bar.set_length(length);
+    bar.set_position(position);
     bar.set_message(replay.waits.clone().unwrap_or_default());
 }

@@ -92,5 +92,6 @@ fn letter(at: Timestamp) -> DeadLetterSummary {
         invalidations: 1,
         line: "1".repeat(32),
         number: 9,
+        exchange: None,
     }
 }
