@@ -41,6 +41,7 @@ use uuid::Uuid;
 
 use crate::audit::Trail;
 use crate::caller::Caller;
+use crate::handle::TokenPaused;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::tracker::TrackerHandle;
@@ -76,6 +77,9 @@ pub(crate) enum NotReplayed {
     /// This one, about some of the same, runs.
     #[error("the replay {0} runs")]
     Overlaps(Uuid),
+    /// A human has paused the token: repeat it when that is over.
+    #[error("the token is paused")]
+    Paused(Box<TokenPaused>),
     /// There is none of that name.
     #[error("there is no such replay")]
     Unknown,

@@ -1,6 +1,7 @@
 //! Replays, by the name of who asks.
 
 use schemas::api::{Replay, ReplayRequest};
+use uuid::Uuid;
 
 use super::{PublisherHandle, Repeatable};
 use crate::caller::Caller;
@@ -19,8 +20,24 @@ impl PublisherHandle {
         request: &ReplayRequest,
         key: Option<&str>,
     ) -> Result<Replay, NotReplayed> {
+        self.check_not_paused(caller)?;
         let repeatable = key.map(|key| Repeatable { caller: caller.name(), key });
         let id = self.order_id(repeatable, request);
         self.0.replays.begin(caller, request, id).await
+    }
+
+    /// Goes on with a replay that was cancelled or failed, where it stopped.
+    pub(crate) async fn resume_replay(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+    ) -> Result<Replay, NotReplayed> {
+        self.check_not_paused(caller)?;
+        self.0.replays.resume(caller, id).await
+    }
+
+    fn check_not_paused(&self, caller: &Caller) -> Result<(), NotReplayed> {
+        let paused = self.paused(caller);
+        paused.map_or(Ok(()), |paused| Err(NotReplayed::Paused(Box::new(paused))))
     }
 }

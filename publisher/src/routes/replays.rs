@@ -51,6 +51,7 @@ pub(super) fn describe(mut at: At<'_>) {
             Kind::MediaType,
             Kind::Invalid,
             Kind::Overlap,
+            Kind::Paused,
         ]);
 }
 
@@ -66,7 +67,7 @@ pub(super) fn describe_one(mut at: At<'_>) {
 pub(super) fn describe_resume(mut at: At<'_>) {
     at.post("resume_replay", "Goes on with a replay that was stopped, where it stopped")
         .answers::<Replay>(202, "It runs, or had ended before")
-        .refuses(&[Kind::Malformed, Kind::NotFound, Kind::Overlap]);
+        .refuses(&[Kind::Malformed, Kind::NotFound, Kind::Overlap, Kind::Paused]);
 }
 
 async fn list(
@@ -125,7 +126,7 @@ async fn resume(
     uri: Uri,
 ) -> Result<(StatusCode, Json<Replay>), Refused> {
     Parameters::read(&uri, &[]).finish()?;
-    let resumed = publisher.replays().resume(&caller, named(id)?).await?;
+    let resumed = publisher.resume_replay(&caller, named(id)?).await?;
     Ok((StatusCode::ACCEPTED, Json(resumed)))
 }
 
@@ -144,6 +145,7 @@ impl From<NotReplayed> for Refused {
                 );
                 Self::new(Kind::Overlap, detail)
             }
+            NotReplayed::Paused(paused) => (*paused).into(),
             NotReplayed::Unknown => {
                 let detail = "there is no replay of that name here, or not any more; GET /v1/replays lists them";
                 Self::new(Kind::NotFound, detail)

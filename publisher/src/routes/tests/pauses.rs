@@ -20,7 +20,7 @@ const OPS: &str = "allow = ['pause', 'read']";
 async fn start() -> Api {
     let entries = [
         token("ops", OPS),
-        token("cms", ""),
+        token("cms", "allow = ['read', 'replay', 'tag']"),
         token("shop", "sites = ['shop']\nallow = ['pause', 'read', 'tag']"),
     ];
     let api = Api::start_with(Some(&entries.concat())).await;
@@ -97,13 +97,18 @@ async fn who_bears_a_paused_token_is_told_by_whom_and_until_when_and_nobody_else
         assert!(refused.body.contains(said), "{refused:?}");
     }
     assert_eq!(api.ask("cms", &format!("{PUBLISH}?dry_run=true"), &tag("main")).await.status, 200);
+    let replay = json!({"since": "1h"});
+    let resume = format!("POST /v1/replays/{}/resume", Uuid::nil());
+    for line in ["POST /v1/replays", &resume] {
+        assert_eq!(api.ask("cms", line, &replay).await.problem(429, "paused"), []);
+    }
     assert_eq!(api.ask("shop", PUBLISH, &tag("shop")).await.status, 202);
     assert_eq!((api.pauses("ops").await.len(), api.pauses("cms").await.len()), (1, 1));
     assert_eq!(api.pauses("shop").await, [json!(null); 0], "whose token is none of its business");
     assert_eq!(api.resume("ops", &id).await.status, 200);
     assert_eq!(api.resume("ops", &id).await.problem(404, "not_found"), []);
     assert_eq!(api.ask("cms", PUBLISH, &tag("main")).await.status, 202);
-    assert!(api.metrics().contains("reason=\"paused\"} 1"), "{}", api.metrics());
+    assert!(api.metrics().contains("reason=\"paused\"} 3"), "{}", api.metrics());
     api.end().await;
 }
 
