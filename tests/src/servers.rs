@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How much of a server's log a panic message shows.
 const LOG_BYTES_SHOWN: usize = 4_000;
+/// How often it is looked whether a process stands still.
+const LOOKS_MAX: usize = 100_000;
 /// Another process may take a free port first.
 const PORTS_TRIED: usize = 5;
 
@@ -103,6 +105,10 @@ impl Server {
     /// When it is dead.
     pub fn pause(&self) {
         self.signal("-STOP");
+        // A signal is on its way for a moment, in which a server still answers.
+        let threads = format!("/proc/{}/task", self.child.as_ref().expect("it runs").id());
+        let mut looks = std::iter::repeat_with(std::thread::yield_now).take(LOOKS_MAX);
+        assert!(looks.any(|()| stand_still(&threads)), "{self:?} does not stop");
     }
 
     /// Lets its processes go on.
@@ -167,6 +173,16 @@ impl Server {
             child.wait().ok();
         }
     }
+}
+
+/// Whether all `threads` of a process are stopped.
+fn stand_still(threads: &str) -> bool {
+    let stopped = |thread: std::io::Result<fs::DirEntry>| {
+        let state = thread.and_then(|thread| fs::read_to_string(thread.path().join("stat")));
+        // A thread that is gone since does nothing either; its name may hold anything.
+        state.map_or(true, |state| state.rsplit(") ").next().is_some_and(|it| it.starts_with('T')))
+    };
+    fs::read_dir(threads).is_ok_and(|mut threads| threads.all(stopped))
 }
 
 impl Drop for Server {
