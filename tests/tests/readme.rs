@@ -47,7 +47,7 @@ redis-server --save '' > redis.log &
 curl -sS --fail --retry 60 --retry-delay 1 --retry-all-errors -o page http://127.0.0.1:6081/article/7 2> curl.log
 until redis-cli ping > redis.ping 2>&1; do :; done"#;
 /// What only the tests need.
-const ONLY_FOR_TESTS: [&str; 1] = ["iproute2"];
+const ONLY_FOR_TESTS: [&str; 4] = ["ca-certificates", "iproute2", "openssl", "tmux"];
 
 /// A block to run, and what the page shows below it.
 #[derive(Debug)]

@@ -321,7 +321,7 @@ async fn wrong_usage_is_told_apart_from_everything_else() {
         &["purge"][..],
         &["purge", "--everything"],
         &["purge", URL, "--timeout", "soon"],
-        &["purge", URL, "--publisher", "https://127.0.0.1"],
+        &["purge", URL, "--publisher", "ftp://127.0.0.1"],
         &["purge", URL, "--token-file", "/nowhere"],
         &["purge", "--from-file", "/nowhere"],
         &["serve", "-c", "/nowhere"],

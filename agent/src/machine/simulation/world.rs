@@ -343,13 +343,14 @@ impl World {
     fn check_floors(&mut self) {
         let report = self.machine.report(self.now);
         let Some(line) = report.lines.first() else { return };
-        let cancelled = |number: &Number| {
+        let told_cancelled = |number: &&Number| {
             let ended = |(range, outcome): &(NumberRange, Outcome)| {
-                *outcome == Outcome::Cancelled && range.contains(*number)
+                *outcome == Outcome::Cancelled && range.contains(**number)
             };
-            self.cancelled.contains(number) && line.exceptions.iter().any(ended)
+            line.exceptions.iter().any(ended)
         };
-        self.left.extend((1..=line.applied).filter(cancelled));
+        // A life tells it once: what is settled above the floor of a cursor, its next one passes without a word.
+        self.left.extend(self.cancelled.iter().filter(told_cancelled));
         for number in (1..=line.applied).filter(|number| !self.left.contains(number)) {
             let heard = self.heard_at.get(&number).expect("a floor passed a hole");
             for tag in &self.committed[usize::try_from(number - 1).expect("small")] {
