@@ -8,14 +8,18 @@ use schemas::{Mode, QueryMatch, Selector, SiteName, Sites, Url};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use super::answer::Answer;
+use super::answer::{Answer, Body};
 use super::answering::Answering;
 use super::fence::Fences;
 use crate::driver::{Batch, Purge};
 
 /// What is understood of `bytes` that come in two pieces: the answers, and why there is no further one.
 pub fn answers(bytes: &[u8], cut: usize, to_head: bool) -> (Vec<String>, String) {
-    let (answers, end) = read(bytes, cut, to_head);
+    let (mut answers, end) = read(bytes, cut, to_head);
+    // Of a body that ends with its connection as much is kept as came with the head.
+    for answer in answers.iter_mut().filter(|answer| answer.body == Body::UntilClose) {
+        answer.exchange = None;
+    }
     (answers.iter().map(|answer| format!("{answer:?}")).collect(), end)
 }
 
