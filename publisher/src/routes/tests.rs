@@ -3,6 +3,7 @@
 mod api;
 mod audit;
 mod bad_input;
+mod certificates;
 mod dead_letters;
 mod events;
 mod good_input;

@@ -217,8 +217,9 @@ impl Line {
         }
     }
 
-    /// Of what a store keeps beside the passes, enough to see a change.
-    fn kept(&self) -> (Number, Number, usize, usize) {
-        (self.base, self.owed_from, self.exceptions.len(), self.judged.len())
+    /// Of what a store keeps beside the passes, enough to see a change: an outcome that becomes another, as when a dead
+    /// letter is dropped, is one.
+    fn kept(&self) -> (Number, Number, RangeInclusiveMap<Number, Outcome>, usize) {
+        (self.base, self.owed_from, self.exceptions.clone(), self.judged.len())
     }
 }
