@@ -77,7 +77,4 @@ pub enum AuditError {
     /// The journal's store.
     #[error("what the journal knows of the audit trail cannot be read")]
     Store(#[source] Box<redb::Error>),
-    /// The runtime stopped before the work was done.
-    #[error("stopped while the audit trail was at work")]
-    Stopped,
 }

@@ -58,6 +58,8 @@ use disk::Disk;
 use pack::Scales;
 use stream::Streams;
 
+use crate::blocking::blocking;
+
 /// Most replays shown of one invalidation.
 const REPLAYS_SHOWN_MAX: usize = 100;
 
@@ -305,17 +307,5 @@ impl Journal {
     ) -> Result<T, JournalError> {
         let database = Arc::clone(&self.0.database);
         Ok(blocking(move || read(&database)).await?)
-    }
-}
-
-/// Runs work that blocks on the disk. A dropped call does not stop work that has begun.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only a runtime that shuts down cancels blocking work, and then nobody waits for it.
-            Err(_) => std::future::pending().await,
-        },
     }
 }

@@ -1,6 +1,7 @@
 //! Who speaks: the HTTP API, the journal that numbers, forwarding to the log, and the tracker of progress.
 
 mod audit;
+mod blocking;
 mod budget;
 mod caller;
 mod config;

@@ -9,9 +9,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::entry::PUBLISH;
-use super::files::{self, FileName, Lines, Next};
+use super::files::{self, FileName, Lines};
 use super::line::Line;
 use super::verify::place;
+use crate::search::{later, time_of};
 use crate::tracker::History;
 
 /// A line is written at most so much later, or earlier by a clock that was set, than its invalidation was accepted.
@@ -83,16 +84,11 @@ fn published(
     id: Uuid,
     accepted_at: Timestamp,
 ) -> io::Result<Option<(FileName, AuditPlace, Value)>> {
-    let (earliest, latest) = (earlier(accepted_at, SLACK), later(accepted_at, SLACK));
+    let (earliest, latest) = (later(accepted_at, -SLACK), later(accepted_at, SLACK));
     let told = format!("\"id\":\"{id}\"").into_bytes();
     for file in files.iter().filter(|file| !file.ended_before(earliest)) {
         let mut lines = Lines::open(&file.in_folder(folder), 0)?;
-        loop {
-            let text = match lines.read()? {
-                Next::End | Next::Unfinished(_) => break,
-                Next::TooLong => continue,
-                Next::Line(text) => text,
-            };
+        while let Some(text) = lines.next_whole()? {
             if Line::what(text) != Some(PUBLISH.as_bytes()) {
                 continue;
             }
@@ -123,12 +119,7 @@ fn come(
     let mut last = None;
     for file in files {
         let mut lines = Lines::open(&file.in_folder(folder), 0)?;
-        loop {
-            let text = match lines.read()? {
-                Next::End | Next::Unfinished(_) => break,
-                Next::TooLong => continue,
-                Next::Line(text) => text,
-            };
+        while let Some(text) = lines.next_whole()? {
             let (Some(at), Some(Ok(what))) = (Line::at(text), Line::what(text).map(str::from_utf8))
             else {
                 continue;
@@ -157,18 +148,4 @@ fn come(
 fn ended(history: &History, (place, at): (AuditPlace, Timestamp)) -> (AuditPlace, Progress, bool) {
     let (progress, whole) = history.progress(at);
     (place, progress, whole)
-}
-
-/// When an invalidation of that name was accepted.
-fn time_of(id: Uuid) -> Option<Timestamp> {
-    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
-    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
-}
-
-fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.checked_sub(by).unwrap_or(Timestamp::MIN)
-}
-
-fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use uuid::Uuid;
 
-use super::line::LINE_BYTES_MAX;
+use super::line::{LINE_BYTES_MAX, Line};
 
 const PREFIX: &str = "audit-";
 const SUFFIX: &str = ".jsonl";
@@ -38,6 +39,15 @@ impl FileName {
         folder.join(self.to_string())
     }
 
+    /// The installation whose file it is, and its publisher, as its first line tells. Blocks on the disk.
+    pub(crate) fn owner(self, folder: &Path) -> io::Result<Option<(Uuid, String)>> {
+        let mut lines = Lines::open(&self.in_folder(folder), 0)?;
+        Ok(match lines.read()? {
+            Next::Line(text) => owner_told(text),
+            Next::Unfinished(_) | Next::TooLong | Next::End => None,
+        })
+    }
+
     /// Whether nothing in it was written at `time` or later.
     pub(crate) fn ended_before(self, time: Timestamp) -> bool {
         self.day < day_of(time)
@@ -48,6 +58,16 @@ impl std::fmt::Display for FileName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{PREFIX}{}-{:012}{SUFFIX}", self.day, self.first)
     }
+}
+
+fn owner_told(first_line: &[u8]) -> Option<(Uuid, String)> {
+    let line = Line::read(first_line).ok()?;
+    let json: serde_json::Value = serde_json::from_slice(line.text).ok()?;
+    if json["what"] != super::FILE {
+        return None;
+    }
+    let publisher = json["publisher"].as_str()?.to_owned();
+    Some((json["installation"].as_str()?.parse().ok()?, publisher))
 }
 
 /// The day of a moment, UTC.
@@ -109,6 +129,18 @@ impl Lines {
             Some(_) if read == LINE_BYTES_MAX => Next::TooLong,
             Some(_) => Next::Unfinished(&self.line),
         })
+    }
+
+    /// The next line that is whole, without its end; `None` where there is no more, or the last is not finished.
+    pub(crate) fn next_whole(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            match self.read()? {
+                Next::Line(_) => break,
+                Next::TooLong => {}
+                Next::Unfinished(_) | Next::End => return Ok(None),
+            }
+        }
+        Ok(self.line.split_last().map(|(_, line)| line))
     }
 }
 

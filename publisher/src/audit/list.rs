@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::api::AuditVerification;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::certificate::{Told, look};
@@ -16,6 +15,7 @@ use super::head::Head;
 use super::line::Line;
 use super::verify::verify;
 use super::{AuditError, Trail};
+use crate::blocking::blocking;
 
 /// Most bytes read for one page: it may be shorter than it could be, and the next goes on.
 const READ_BYTES_MAX: u64 = 64 << 20;
@@ -132,11 +132,11 @@ impl Trail {
         self.flush().await;
         let (Some(folder), Some(head)) = (self.folder(), self.head()) else { return Ok(None) };
         let folder = folder.to_owned();
-        let reading = spawn_blocking(move || {
+        blocking(move || {
             let read = read(&folder, head);
             read.map(Some).map_err(|source| AuditError::Folder { folder, source })
-        });
-        reading.await.map_err(|_| AuditError::Stopped)?
+        })
+        .await
     }
 }
 

@@ -10,7 +10,6 @@ use schemas::PublisherName;
 use schemas::api::{AuditVerification, Certificate};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -20,9 +19,9 @@ use super::head::{Head, Kept};
 use super::metrics::AuditMetrics;
 use super::segment::{Found, Keep, Segment};
 use super::trail::{QUEUE_LINES_MAX, Shared, Trail};
-use super::verify::whose;
 use super::writer::AuditWriter;
 use super::{AuditError, AuditFilter, AuditListed};
+use crate::blocking::blocking;
 use crate::journal::JournalStore;
 
 /// What a trail needs.
@@ -45,14 +44,14 @@ impl Trail {
         let TrailSetup { folder, publisher, keep, store, clock, metrics, condition } = setup;
         let opening = {
             let (folder, store) = (folder.clone(), store.clone());
-            spawn_blocking(move || {
+            blocking(move || {
                 let kept = Kept::load(&*store.database())
                     .map_err(|error| AuditError::Store(Box::new(error)))?;
                 let (segment, found) = Segment::open(&folder, publisher, keep, kept.head)?;
                 Ok((kept, segment, found))
             })
         };
-        let (kept, segment, found) = opening.await.map_err(|_| AuditError::Stopped)??;
+        let (kept, segment, found) = opening.await?;
         let (queue, queued) = mpsc::channel(QUEUE_LINES_MAX);
         let shared = Arc::new(Shared {
             folder: folder.into(),
@@ -125,14 +124,9 @@ impl AuditFolder {
     /// disk.
     pub fn certificate(&self, id: Uuid, now: Timestamp) -> Result<Option<Certificate>, AuditError> {
         let looking = || {
-            let publisher = files::list(&self.folder)?.first().map(|file| {
-                let mut lines = files::Lines::open(&file.in_folder(&self.folder), 0)?;
-                Ok::<_, std::io::Error>(match lines.read()? {
-                    files::Next::Line(text) => whose(text).map(|(_, publisher)| publisher),
-                    _ => None,
-                })
-            });
-            Ok((look(&self.folder, id)?, publisher.transpose()?.flatten().unwrap_or_default()))
+            let owner = files::list(&self.folder)?.first().map(|file| file.owner(&self.folder));
+            let owner = owner.transpose()?.flatten();
+            Ok((look(&self.folder, id)?, owner.map(|(_, publisher)| publisher).unwrap_or_default()))
         };
         let failed = |source| AuditError::Folder { folder: self.folder.clone(), source };
         let (told, publisher) = looking().map_err(failed)?;

@@ -88,8 +88,9 @@ impl Segment {
         // A damaged head is for those who verify: whoever writes goes on, and writes it anew.
         let beside = Head::read(folder).unwrap_or_default();
         let files = files::list(folder).map_err(failed)?;
-        let first = files.first().map(|file| installation_of(folder, *file)).transpose();
-        let there = beside.map(|head| head.installation).or(first.map_err(failed)?.flatten());
+        let first = files.first().map(|file| file.owner(folder)).transpose().map_err(failed)?;
+        let first = first.flatten().map(|(installation, _)| installation);
+        let there = beside.map(|head| head.installation).or(first);
         let installation = match (known, there) {
             (Some(known), Some(there)) if known.installation != there => {
                 return Err(AuditError::Foreign { folder: folder.to_owned(), installation: there });
@@ -284,14 +285,6 @@ fn lock(folder: &Path) -> Result<File, AuditError> {
         }
     }
     Err(AuditError::InUse(folder.to_owned()))
-}
-
-fn installation_of(folder: &Path, file: FileName) -> io::Result<Option<Uuid>> {
-    let mut lines = Lines::open(&file.in_folder(folder), 0)?;
-    Ok(match lines.read()? {
-        Next::Line(text) => super::verify::whose(text).map(|(installation, _)| installation),
-        Next::Unfinished(_) | Next::TooLong | Next::End => None,
-    })
 }
 
 /// Where the sound lines of a file end. Only the end of a long file is read.

@@ -104,9 +104,7 @@ impl<'a> Reading<'a> {
     /// The first file that says that it is of another installation than the rest.
     fn foreign(&mut self, files: &[FileName]) -> io::Result<Option<AuditFinding>> {
         for file in files {
-            let mut lines = Lines::open(&file.in_folder(self.folder), 0)?;
-            let Next::Line(text) = lines.read()? else { continue };
-            let Some((installation, publisher)) = whose(text) else { continue };
+            let Some((installation, publisher)) = file.owner(self.folder)? else { continue };
             let ours = *self.installation.get_or_insert(installation);
             if ours != installation {
                 let detail = format!(
@@ -221,28 +219,12 @@ impl<'a> Reading<'a> {
 
 /// Whether the rest of a file has the line of that number.
 fn stands_in(rest: &mut Lines, sequence: u64) -> io::Result<bool> {
-    loop {
-        match rest.read()? {
-            Next::End => return Ok(false),
-            Next::Unfinished(_) | Next::TooLong => {}
-            Next::Line(text) => {
-                if Line::read(text).is_ok_and(|line| line.link.sequence == sequence) {
-                    return Ok(true);
-                }
-            }
+    while let Some(text) = rest.next_whole()? {
+        if Line::read(text).is_ok_and(|line| line.link.sequence == sequence) {
+            return Ok(true);
         }
     }
-}
-
-/// Whose file it is that begins with this line.
-pub(crate) fn whose(text: &[u8]) -> Option<(Uuid, String)> {
-    let line = Line::read(text).ok()?;
-    let json: serde_json::Value = serde_json::from_slice(line.text).ok()?;
-    if json["what"] != super::FILE {
-        return None;
-    }
-    let publisher = json["publisher"].as_str()?.to_owned();
-    Some((json["installation"].as_str()?.parse().ok()?, publisher))
+    Ok(false)
 }
 
 /// A line's place, as it is told.

@@ -16,6 +16,7 @@ use super::entry::Origin;
 use super::head::Kept;
 use super::segment::{Segment, entry};
 use super::trail::{Queued, Shared};
+use crate::blocking::blocking;
 use crate::error_chain;
 use crate::journal::JournalStore;
 
@@ -269,11 +270,11 @@ impl AuditWriter {
         let Some(mut segment) = self.segment.take() else {
             return Err("the end of the audit trail is lost".into());
         };
-        let working = spawn_blocking(move || {
+        let (segment, done) = blocking(move || {
             let done = work(&mut segment);
             (segment, done)
-        });
-        let (segment, done) = working.await?;
+        })
+        .await;
         *self.shared.head.lock() = segment.head();
         self.segment = Some(segment);
         Ok(done)

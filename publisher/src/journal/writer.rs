@@ -16,9 +16,8 @@ use super::commit::{Committed, Desk, Outcome, Wish};
 use super::pack::{Scales, Weighed};
 use super::receipts::{Caller, Waiting, give};
 use super::stream::{Stream, Streams};
-use super::{
-    Journal, JournalError, JournalStore, Limits, Request, Shared, blocking, lookup, table,
-};
+use super::{Journal, JournalError, JournalStore, Limits, Request, Shared, lookup, table};
+use crate::blocking::blocking;
 use crate::outlet::Outlet;
 
 /// Most requests of one commit.

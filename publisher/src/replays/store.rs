@@ -11,6 +11,7 @@ use schemas::api::Replay;
 use uuid::Uuid;
 
 use super::walk::Cursor;
+use crate::blocking::blocking;
 
 const REPLAYS: TableDefinition<u128, (&'static [u8], &'static [u8])> =
     TableDefinition::new("replays");
@@ -24,9 +25,6 @@ pub(crate) enum StoreError {
     /// A row that this build does not understand.
     #[error("the table of replays holds a damaged row")]
     Damaged,
-    /// The runtime stopped before the work was done.
-    #[error("stopped while the table of replays was at work")]
-    Stopped,
 }
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
@@ -83,14 +81,7 @@ impl Store {
         durable: Durable,
     ) -> Result<(), StoreError> {
         let database = Arc::clone(&self.0);
-        let changing = tokio::task::spawn_blocking(move || save(&database, &changes, durable));
-        match changing.await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(StoreError::Stopped),
-            },
-        }
+        blocking(move || save(&database, &changes, durable)).await
     }
 }
 

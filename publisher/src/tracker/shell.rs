@@ -21,6 +21,7 @@ use super::metrics::TrackerMetrics;
 use super::stops::PausedTokens;
 use super::store::{self, StoreError};
 use crate::audit::Trail;
+use crate::blocking::blocking;
 
 /// How often what has changed is stored.
 const STORE_EVERY: Duration = Duration::from_secs(1);
@@ -90,7 +91,8 @@ impl Tracking {
     pub(crate) async fn open(setup: TrackingSetup) -> Result<Self, StoreError> {
         let TrackingSetup { database, broker, name, sites, clock, condition, .. } = setup;
         let (others_publish, trail) = (setup.others_publish, setup.trail);
-        let stored = blocking(&database, store::load).await?;
+        let loaded = Arc::clone(&database);
+        let stored = blocking(move || store::load(&loaded)).await?;
         let mut tracker = Tracker::new(name, sites, clock.now());
         tracker.restore(stored);
         let shared = Shared {
@@ -298,20 +300,7 @@ impl Shared {
         if unstored.is_empty() {
             return Ok(());
         }
-        blocking(&self.database, move |database| store::save(database, &unstored)).await
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    database: &Arc<Database>,
-    work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let database = Arc::clone(database);
-    match tokio::task::spawn_blocking(move || work(&database)).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(StoreError::Stopped),
-        },
+        let database = Arc::clone(&self.database);
+        blocking(move || store::save(&database, &unstored)).await
     }
 }

@@ -47,9 +47,6 @@ pub(crate) enum StoreError {
     /// A report that this build does not understand.
     #[error("the tracker holds a report that was not understood")]
     Report(#[source] WireError),
-    /// The runtime stopped before the work was done.
-    #[error("stopped while the tracker's tables were at work")]
-    Stopped,
     /// A row that this build does not understand.
     #[error("the tracker holds a damaged row in {0}")]
     Damaged(&'static str),
