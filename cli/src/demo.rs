@@ -88,10 +88,12 @@ impl Demo {
         let Self { bus, stage, places, naive, with_redis } = self;
         let publisher = bus.publisher.clone();
         let changes = Arc::new(Changes::default());
+        let readers = Readers::new(stage.clone(), places.clone())?;
         let editor = Editor {
             stage: stage.clone(),
             publisher: publisher.clone(),
             naive,
+            readers: readers.clone(),
             changes: changes.clone(),
             with_redis,
         };
@@ -102,7 +104,6 @@ impl Demo {
             places: places.clone(),
             lasts,
         };
-        let readers = Readers::new(stage.clone(), places.clone())?;
         bus.run(&stop, async {
             play(lasts, &stop, editor, screen, readers.clone()).await?;
             judge(&places, &readers, &stage, &publisher, &changes).await

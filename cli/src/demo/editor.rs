@@ -1,4 +1,6 @@
 //! The demo's editor: changes pages, and tells the bus by url, tag and prefix. One edge is told by hand, once.
+//!
+//! Now and then it looks at what it has saved, and saves again: the look is then a fetch that meets the next purge.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +13,19 @@ use publisher::{PublisherHandle, Until};
 use schemas::api::{InvalidationRequest, ProgressState, UrlRequest};
 use schemas::{Mode, QueryMatch, Selector};
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{interval, sleep};
 use tracing::debug;
+use uuid::Uuid;
 
+use super::readers::Readers;
 use super::stage::{HOST, PAGES, SECTIONS, SITE, Stage, path};
 
 /// Time between two changes.
 const CHANGE_EVERY: Duration = Duration::from_millis(100);
+/// One change in so many is looked at, and made again soon.
+const AGAIN_ONE_IN: u8 = 4;
+/// Shortest and longest time from the look to the second change.
+const AGAIN_AFTER_MS: std::ops::Range<u64> = 5..100;
 /// Longest wait until a change is final, once it is published.
 const FINAL_WITHIN: Duration = Duration::from_mins(1);
 
@@ -43,6 +51,7 @@ pub(crate) struct Editor {
     pub(crate) stage: Arc<Stage>,
     pub(crate) publisher: PublisherHandle,
     pub(crate) naive: Arc<dyn Driver>,
+    pub(crate) readers: Readers,
     pub(crate) changes: Arc<Changes>,
     /// Whether a Redis is among the caches: it finds pages by url and by tag, not by prefix.
     pub(crate) with_redis: bool,
@@ -59,7 +68,7 @@ impl Editor {
                 Some(change) = changes.join_next(), if !changes.is_empty() => change??,
                 _ = ticks.tick() => {
                     let editor = self.clone();
-                    changes.spawn(async move { editor.change(fastrand::usize(..PAGES)).await });
+                    changes.spawn(async move { editor.edit(fastrand::usize(..PAGES)).await });
                 }
             }
         }
@@ -69,7 +78,22 @@ impl Editor {
         Ok(())
     }
 
-    async fn change(&self, page: usize) -> Result<(), BoxError> {
+    async fn edit(&self, page: usize) -> Result<(), BoxError> {
+        let first = self.save(page).await?;
+        if fastrand::u8(..AGAIN_ONE_IN) > 0 {
+            return self.finish(page, first).await;
+        }
+        let again = async {
+            sleep(Duration::from_millis(fastrand::u64(AGAIN_AFTER_MS))).await;
+            let second = self.save(page).await?;
+            self.finish(page, second).await
+        };
+        tokio::try_join!(self.finish(page, first), self.readers.look(page), again)?;
+        Ok(())
+    }
+
+    /// Changes a page and tells the bus, and one edge by hand.
+    async fn save(&self, page: usize) -> Result<(Uuid, Version), BoxError> {
         let version = self.stage.commit(page);
         let (batch, request) = (naive_batch(page)?, request(page, self.with_redis));
         let (by_hand, accepted) =
@@ -82,10 +106,10 @@ impl Editor {
         }
         let accepted = accepted?;
         self.changes.published.fetch_add(1, Ordering::Relaxed);
-        self.finish(accepted.id, page, version).await
+        Ok((accepted.id, version))
     }
 
-    async fn finish(&self, id: uuid::Uuid, page: usize, version: Version) -> Result<(), BoxError> {
+    async fn finish(&self, page: usize, (id, version): (Uuid, Version)) -> Result<(), BoxError> {
         let progress = self.publisher.wait(id, Until::Final, FINAL_WITHIN).await?;
         if progress.is_some_and(|progress| progress.state == ProgressState::Final) {
             self.stage.finished(page, version);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::oracle::Version;
 use daemon::{BoxError, Stop};
+use futures::future::try_join_all;
 use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -60,6 +61,12 @@ impl Readers {
         Ok(())
     }
 
+    /// Reads one page at every cache.
+    pub(crate) async fn look(&self, page: usize) -> Result<(), BoxError> {
+        try_join_all((0..self.places.len()).map(|place| self.judge(place, page))).await?;
+        Ok(())
+    }
+
     async fn judge(&self, place: usize, page: usize) -> Result<(), BoxError> {
         let place = &self.places[place];
         let began = self.stage.now();
@@ -85,12 +92,9 @@ impl Readers {
 
     /// How many pages `place` serves that are older than the newest: asked once all is quiet.
     pub(crate) async fn old_pages(&self, place: &Place) -> Result<usize, BoxError> {
-        let mut old = 0;
-        for page in 0..PAGES {
-            let version = self.read(place, page).await?;
-            old += usize::from(version < self.stage.newest(page));
-        }
-        Ok(old)
+        let versions = try_join_all((0..PAGES).map(|page| self.read(place, page))).await?;
+        let old = |(page, version): &(usize, Version)| *version < self.stage.newest(*page);
+        Ok(versions.into_iter().enumerate().filter(old).count())
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) const SITE: &str = "main";
 /// The region of the edge that is purged by hand.
 pub(crate) const NAIVE: &str = "naive";
 /// How many pages change and are read.
-pub(crate) const PAGES: usize = 10;
+pub(crate) const PAGES: usize = 40;
 /// How many sections they lie in: the prefixes and half of the tags.
 pub(crate) const SECTIONS: usize = 5;
 
