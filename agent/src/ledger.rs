@@ -15,6 +15,7 @@ use schemas::{
 use crate::Moment;
 use crate::line::Line;
 use crate::map::Map;
+use crate::notes;
 use crate::stretch::{Need, Numbers, Stretches};
 
 /// Where a message was read.
@@ -34,6 +35,8 @@ pub(crate) struct Account {
     unsettled: u32,
     unfinished: u32,
     worst: Outcome,
+    /// The same without dead letters, which may be made up for.
+    worst_else: Outcome,
     at: Located,
     /// Its later passes are not held in memory, and which they are.
     deferred: Option<Need>,
@@ -132,6 +135,7 @@ impl Ledger {
             unsettled: selectors,
             unfinished: selectors,
             worst: Outcome::NotOurs,
+            worst_else: Outcome::NotOurs,
             at,
             deferred: None,
         };
@@ -161,18 +165,22 @@ impl Ledger {
             return false;
         }
         account.worst = account.worst.max(outcome);
+        if outcome != Outcome::Refused {
+            account.worst_else = account.worst_else.max(outcome);
+        }
         account.unsettled -= 1;
         self.selectors -= 1;
         if account.unsettled > 0 {
             return false;
         }
-        let (worst, deferred) = (account.worst, account.deferred.is_some());
+        let (worst, worst_else) = (account.worst, account.worst_else);
+        let deferred = account.deferred.is_some();
         self.unsettled -= 1;
         self.outcomes.add(worst, 1);
         let number = NumberRange { first: place.number, last: place.number };
         line.applied.settle(number);
-        if matches!(worst, Outcome::Covered | Outcome::Expired | Outcome::Cancelled) {
-            line.note(number, worst);
+        if matches!(worst_else, Outcome::Covered | Outcome::Expired | Outcome::Cancelled) {
+            line.notes.note(number, worst_else);
         }
         if deferred {
             self.let_go(place);
@@ -272,7 +280,7 @@ impl Ledger {
     pub(crate) fn flushed(&mut self, line: LineId, numbers: NumberRange) {
         if let Some(line) = self.lines.get_mut(&line) {
             line.applied.settle(numbers);
-            line.note(numbers, Outcome::Flushed);
+            line.notes.note(numbers, Outcome::Flushed);
             self.outcomes.add(Outcome::Flushed, numbers.last - numbers.first + 1);
         }
     }
@@ -282,7 +290,7 @@ impl Ledger {
         if let Some(line) = self.lines.get_mut(&line) {
             line.applied.settle(numbers);
             line.finished.settle(numbers);
-            line.note(numbers, Outcome::Covered);
+            line.notes.note(numbers, Outcome::Covered);
             self.outcomes.add(Outcome::Covered, numbers.last - numbers.first + 1);
         }
     }
@@ -366,6 +374,7 @@ impl Ledger {
     pub(crate) fn cursors(&self) -> Vec<LineCursor> {
         let mut lines: Vec<_> = self.lines.iter().map(|(id, line)| line.cursor(*id)).collect();
         lines.sort_unstable_by_key(|line| line.line);
+        notes::fit_in_cursor(&mut lines);
         lines
     }
 

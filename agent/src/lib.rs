@@ -1,7 +1,7 @@
 //! Who listens: lanes that hear the log, purge their cache at once and again in later passes, and report.
 //!
-//! The pure parts (`floor`, `hear`, `lookup`, `batch`, `order`, `rebound`, `stretch`, `recent`, `retry`, `flush`, `line`,
-//! `ledger`, and `machine`, which composes them) know no clock, no await and no I/O; `feed`, `search`, `opening`,
+//! The pure parts (`floor`, `hear`, `lookup`, `batch`, `order`, `rebound`, `stretch`, `recent`, `retry`, `flush`, `notes`,
+//! `line`, `ledger`, and `machine`, which composes them) know no clock, no await and no I/O; `feed`, `search`, `opening`,
 //! `errand`, `lane`, `reporter` and `agent` are the shell.
 
 mod agent;
@@ -27,6 +27,7 @@ mod lookup;
 mod machine;
 mod map;
 mod metrics;
+mod notes;
 mod opening;
 mod order;
 mod progress;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rangemap::RangeInclusiveMap;
 use schemas::{
     ClosedLine, LineCursor, LineId, LineReport, Number, NumberRange, Outcome, PublisherName,
 };
@@ -11,13 +10,11 @@ use crate::Moment;
 use crate::floor::Floor;
 use crate::hear::Hearing;
 use crate::ledger::Account;
+use crate::notes::{Note, Notes};
 use crate::sequence::Sequence;
 
 /// Numbers that run ahead by more than publishers have under way show that a part of the log was passed by.
 const FAR: Number = 10_000;
-/// Most ranges of outcomes other than `purged` remembered per line; beyond it the older half is told in wider ranges:
-/// none is dropped.
-const NOTES_MAX: usize = 1_000;
 /// Most ranges of dead letters told per line; beyond it the oldest are told as one range: none is dropped.
 const BLOCKED_MAX: usize = 1_000;
 
@@ -36,7 +33,8 @@ pub(crate) struct Line {
     pub(crate) finished: Floor,
     /// What is open of each number that was heard and is not final.
     pub(crate) accounts: Sequence<Account>,
-    notes: RangeInclusiveMap<Number, Outcome>,
+    /// How numbers ended otherwise than by a purge of their own.
+    pub(crate) notes: Notes,
     /// Numbers that ended as dead letters, and how many letters stand for each.
     pub(crate) refused: BTreeMap<Number, u32>,
     /// When it was last heard of, in this life.
@@ -55,7 +53,7 @@ impl Line {
             applied: Floor::at(base),
             finished: Floor::at(base),
             accounts: Sequence::default(),
-            notes: RangeInclusiveMap::new(),
+            notes: Notes::default(),
             refused: BTreeMap::new(),
             heard: Moment::ZERO,
             closed: None,
@@ -74,15 +72,15 @@ impl Line {
             base: cursor.base,
             hearing: Hearing::resumed(&applied, now),
             applied,
-            finished,
             accounts: Sequence::default(),
-            notes: RangeInclusiveMap::new(),
+            notes: Notes::restored(&cursor.exceptions, &finished),
+            finished,
             refused: cursor.refused.iter().map(|(number, _)| (*number, 0)).collect(),
             heard: now,
             closed: None,
         };
         for numbers in flushed {
-            line.note(*numbers, Outcome::Flushed);
+            line.notes.note(*numbers, Outcome::Flushed);
         }
         line
     }
@@ -110,44 +108,22 @@ impl Line {
         self.hearing.head().saturating_sub(self.applied.number()).saturating_sub(above)
     }
 
-    /// These numbers ended otherwise than by a purge of their own.
-    pub(crate) fn note(&mut self, numbers: NumberRange, outcome: Outcome) {
-        self.notes.insert(numbers.first..=numbers.last, outcome);
-        if self.notes.len() > NOTES_MAX {
-            self.widen_older_notes();
-        }
-    }
-
-    /// Of the older half of the notes each two neighbours become one, with what lies between them and the worse
-    /// outcome: so the newest stay exact, and nothing is told to have ended better than it did.
-    fn widen_older_notes(&mut self) {
-        let older = self.notes.iter().take(NOTES_MAX / 2);
-        let older: Vec<_> = older.map(|(range, outcome)| (range.clone(), *outcome)).collect();
-        for pair in older.chunks_exact(2) {
-            let [(first, one), (second, other)] = pair else { continue };
-            self.notes.insert(*first.start()..=*second.end(), *one.max(other));
-        }
-    }
-
-    /// One dead letter less stands for `number`, which has ended so if it was the last.
+    /// One dead letter less stands for `number`, a part of which has ended so.
     pub(crate) fn absolve(&mut self, number: Number, outcome: Outcome) {
         let Some(letters) = self.refused.get_mut(&number) else { return };
         *letters = letters.saturating_sub(1);
-        if *letters > 0 {
-            return;
+        if *letters == 0 {
+            self.refused.remove(&number);
         }
-        self.refused.remove(&number);
         if outcome != Outcome::Purged {
-            self.note(NumberRange { first: number, last: number }, outcome);
+            self.notes.worsen(number, outcome);
         }
     }
 
-    fn exceptions(&self) -> Vec<(NumberRange, Outcome)> {
-        let notes = self.notes.iter().map(|(range, outcome)| {
-            (NumberRange { first: *range.start(), last: *range.end() }, *outcome)
-        });
+    fn exceptions(&self) -> Vec<Note> {
         let refused = blocked(self.refused.keys().copied());
-        notes.chain(refused.into_iter().map(|range| (range, Outcome::Refused))).collect()
+        let refused = refused.into_iter().map(|range| (range, Outcome::Refused));
+        self.notes.all().chain(refused).collect()
     }
 
     /// For the cursor.
@@ -158,6 +134,7 @@ impl Line {
             floor: self.finished.number(),
             settled: self.finished.above().collect(),
             refused: self.refused.keys().map(|number| (*number, String::new())).collect(),
+            exceptions: self.notes.of(&self.finished),
         }
     }
 
@@ -217,24 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn too_many_notes_are_told_in_wider_ranges_and_nothing_ends_better_than_it_did() {
-        let ended = |number: Number| match number % 50 {
-            0 => Outcome::Expired,
-            _ => Outcome::Covered,
-        };
-        let mut line = Line::from_base(0);
-        let all: Vec<Number> = (2..=20_000).step_by(2).collect();
-        for number in &all {
-            line.note(NumberRange { first: *number, last: *number }, ended(*number));
-            assert!(line.notes.len() <= NOTES_MAX);
+    fn a_number_ends_as_the_worst_of_its_dead_letters_did_whichever_was_the_last() {
+        let seven = NumberRange { first: 7, last: 7 };
+        for ends in [Outcome::Cancelled, Outcome::Purged, Outcome::Cancelled].windows(2) {
+            let mut line = Line::from_base(0);
+            line.refused.insert(7, 2);
+            line.absolve(7, ends[0]);
+            assert!(line.exceptions().contains(&(seven, Outcome::Refused)));
+            line.absolve(7, ends[1]);
+            assert_eq!(line.exceptions(), [(seven, Outcome::Cancelled)]);
         }
-        let exceptions = line.exceptions();
-        let told = |number: Number| {
-            exceptions.iter().find(|(range, _)| range.contains(number)).map(|(_, outcome)| *outcome)
-        };
-        assert!(all.iter().all(|number| told(*number) >= Some(ended(*number))));
-        let newest = all.iter().rev().take(NOTES_MAX / 2);
-        assert!(newest.clone().all(|number| told(*number) == Some(ended(*number))));
-        assert!(newest.clone().all(|number| told(*number - 1).is_none()), "they are exact");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Host, LineId, Number, NumberRange, Region, SiteName};
+use crate::{Host, LineId, Number, NumberRange, Outcome, Region, SiteName};
 
 /// A lane's memory: it lives and dies with the cache that it describes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,9 @@ pub struct LineCursor {
     pub settled: Vec<NumberRange>,
     /// Numbers that ended as dead letters; the reason stands in the letters, and here only where an older release wrote.
     pub refused: Vec<(Number, String)>,
+    /// How finally settled numbers ended otherwise than by a purge of their own or as dead letters; none where an older
+    /// release wrote.
+    pub exceptions: Vec<(NumberRange, Outcome)>,
 }
 
 /// Where a partition was read up to: the lowest position not finally settled.

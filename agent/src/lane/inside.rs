@@ -236,6 +236,7 @@ fn is_sound(cursor: &Cursor) -> bool {
                 && line.floor <= NUMBER_MAX
                 && line.settled.iter().all(|numbers| numbers.last <= NUMBER_MAX)
                 && line.refused.iter().all(|(number, _)| *number <= NUMBER_MAX)
+                && line.exceptions.iter().all(|(numbers, _)| numbers.last <= NUMBER_MAX)
         })
 }
 
@@ -243,7 +244,7 @@ fn is_sound(cursor: &Cursor) -> bool {
 mod tests {
     use std::collections::BTreeMap;
 
-    use schemas::{LineCursor, LineId, NumberRange};
+    use schemas::{LineCursor, LineId, NumberRange, Outcome};
 
     use super::*;
 
@@ -254,6 +255,7 @@ mod tests {
             floor: 7,
             settled: vec![NumberRange { first: 9, last: 9 }],
             refused: vec![(3, "no".to_owned())],
+            exceptions: vec![(NumberRange { first: 4, last: 4 }, Outcome::Expired)],
         };
         change(&mut line);
         Cursor {
@@ -292,11 +294,12 @@ mod tests {
 
     #[test]
     fn bytes_that_no_lane_has_written_are_no_cursor() {
-        let hostile: [fn(&mut LineCursor); 4] = [
+        let hostile: [fn(&mut LineCursor); 5] = [
             |line| line.floor = Number::MAX,
             |line| line.base = 8,
             |line| line.settled[0].last = Number::MAX,
             |line| line.refused[0].0 = Number::MAX,
+            |line| line.exceptions[0].0.last = Number::MAX,
         ];
         let mut contents: Vec<_> =
             hostile.into_iter().map(|change| held(&cursor(change))).collect();

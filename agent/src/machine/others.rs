@@ -19,6 +19,7 @@ use super::takeback::settled;
 use super::{Failure, Machine};
 use crate::Moment;
 use crate::flush::Cause;
+use crate::notes::is_gone;
 
 /// Who flushes for a reason of its own waits for this part of the spread at most: it may not be ready meanwhile.
 const OWN_SPREAD: f64 = 0.05;
@@ -157,12 +158,15 @@ fn newest(cursor: &Cursor) -> Option<Timestamp> {
     cursor.hints.iter().map(|hint| hint.time).max()
 }
 
-/// The numbers that were purged for good: not those before its lane began, nor its dead letters.
+/// The numbers that were purged for good: not those before its lane began, nor its dead letters, nor what it left.
 fn finals(line: &LineCursor) -> RangeInclusiveSet<Number> {
     let mut finals = settled(line);
     finals.remove(0..=line.base);
     for (refused, _) in &line.refused {
         finals.remove(*refused..=*refused);
+    }
+    for (left, _) in line.exceptions.iter().filter(|(_, outcome)| !is_gone(*outcome)) {
+        finals.remove(left.first..=left.last);
     }
     finals
 }

@@ -91,7 +91,7 @@ mod tests {
         let settled =
             settled.iter().map(|(first, last)| NumberRange { first: *first, last: *last });
         let (line, settled) = (LineId::from_bytes([1; 16]), settled.collect());
-        LineCursor { line, base: 2, floor, settled, refused: Vec::new() }
+        LineCursor { line, base: 2, floor, settled, refused: Vec::new(), exceptions: Vec::new() }
     }
 
     fn cursor(lines: Vec<LineCursor>, position: u64) -> Cursor {

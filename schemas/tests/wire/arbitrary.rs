@@ -16,7 +16,7 @@ use self::cursor::cursor;
 use self::letters::{dead_letters, kept_letter};
 use self::log::{frame, heartbeat, lost, mode, priority, selector};
 use self::orders::{incarnation, orders, retirement};
-use self::report::report;
+use self::report::{exceptions, report};
 use crate::message::Message;
 
 pub(crate) fn message() -> impl Strategy<Value = Message> {

@@ -67,6 +67,7 @@ fn a_tail_that_this_build_does_not_know_is_skipped() {
         "v1-cursor-flushed",
         "v1-cursor-obeyed",
         "v1-cursor-behind",
+        "v1-cursor-exceptions",
         "v1-retired-publisher-open",
         "v1-report-letters",
     ];
@@ -82,17 +83,26 @@ fn a_tail_that_this_build_does_not_know_is_skipped() {
 
 #[test]
 fn a_fact_that_is_known_is_as_strict_as_a_field() {
-    let report = samples().into_iter().find(|(name, _)| *name == "v1-report").expect("a sample").1;
-    let with_clocks = |fact: &[u8]| {
-        with_body(&report.encode(), |body| {
+    let with = |name: &str, number: u8, fact: &[u8]| {
+        let sample = samples().into_iter().find(|(known, _)| *known == name).expect("a sample").1;
+        with_body(&sample.encode(), |body| {
             assert_eq!(body.pop(), Some(0));
-            body.extend([1, 1, u8::try_from(fact.len()).expect("short")]);
+            body.extend([1, number, u8::try_from(fact.len()).expect("short")]);
             body.extend(fact);
         })
     };
+    let with_clocks = |fact: &[u8]| with("v1-report", 1, fact);
     let clocks = with_clocks(&[2, 1, b'b', 0, 1, b'a', 0]);
     assert_eq!(invalid(&clocks), "clocks are not in ascending order");
     assert_eq!(invalid(&with_clocks(&[0, 0])), "more bytes than its fields take");
+    let exceptions = |of: u8, range: [u8; 2]| {
+        let row = [&[of; 16][..], &[1], &range, &[5]].concat();
+        with("v1-cursor", 6, &[&[1][..], &row].concat())
+    };
+    assert!(decode(&exceptions(0x11, [7, 7])).is_ok());
+    assert_eq!(invalid(&exceptions(0x11, [7, 6])), "7 to 6 is no range of numbers");
+    let unknown = "line 33333333333333333333333333333333 has exceptions and is not there";
+    assert_eq!(invalid(&exceptions(0x33, [7, 7])), unknown);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::message::Message;
 
 /// Every sample with the name of its golden file. A released sample never changes: add another.
-pub(crate) fn samples() -> [(&'static str, Message); 24] {
+pub(crate) fn samples() -> [(&'static str, Message); 25] {
     [
         ("v1-frame", Message::Log(LogMessage::Frame(frame()))),
         ("v1-frame-replayed", Message::Log(LogMessage::Frame(replayed_frame()))),
@@ -46,6 +46,7 @@ pub(crate) fn samples() -> [(&'static str, Message); 24] {
         ("v1-cursor-obeyed", Message::Cursor(cursor_of_obeyed())),
         ("v1-cursor-behind", Message::Cursor(cursor_behind())),
         ("v1-cursor-flushed", Message::Cursor(cursor_of_flushed_cache())),
+        ("v1-cursor-exceptions", Message::Cursor(cursor_with_exceptions())),
     ]
 }
 
@@ -224,6 +225,7 @@ pub(crate) fn cursor() -> Cursor {
             floor: 69_000,
             settled: vec![range(69_002, 69_002), range(69_010, 70_000)],
             refused: vec![(69_011, "key is longer than the cache takes".into())],
+            exceptions: Vec::new(),
         }],
         hints: vec![ResumeHint {
             partition: 0,
@@ -246,6 +248,21 @@ fn cursor_of_obeyed() -> Cursor {
         ],
         ..cursor()
     }
+}
+
+fn cursor_with_exceptions() -> Cursor {
+    let mut cursor = cursor();
+    cursor.lines[0].exceptions = vec![
+        (range(68_000, 68_500), Outcome::Covered),
+        (range(68_990, 68_990), Outcome::Cancelled),
+        (range(69_010, 69_011), Outcome::Expired),
+    ];
+    cursor.lines.push(LineCursor {
+        line: line(0x22),
+        exceptions: Vec::new(),
+        ..cursor.lines[0].clone()
+    });
+    cursor
 }
 
 fn cursor_behind() -> Cursor {

@@ -150,3 +150,16 @@ fn what_has_not_met_its_cache_is_left_and_what_is_of_another_lane_is_not() {
     lane.able(samples::abilities(9), now);
     assert_eq!(sent(&lane.take(now).expect("a batch")), [tag("a")]);
 }
+
+#[test]
+fn the_next_life_tells_what_an_earlier_one_has_left() {
+    let (mut lane, now) = lane();
+    cancel(&mut lane, &[1, 3], now);
+    for (number, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        hear(&mut lane, number, vec![tag(name)], now);
+    }
+    let cursor = lane.cursor();
+    let purpose = lane.purpose.clone();
+    let mut next = Machine::new(purpose, Some(&cursor), None, fastrand::Rng::with_seed(2), now);
+    assert_eq!(cancelled(&mut next, now), (vec![only(1), only(3)], 1, 1));
+}

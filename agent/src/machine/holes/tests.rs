@@ -37,8 +37,14 @@ fn resumed() -> Machine {
 fn resumed_knowing(sites: &[&str]) -> Machine {
     let config = LaneConfig { hole_deadline: 60 * SECOND, ..LaneConfig::default() };
     let two = NumberRange { first: 2, last: 2 };
-    let missed =
-        LineCursor { line: line(), base: 0, floor: 0, settled: vec![two], refused: Vec::new() };
+    let missed = LineCursor {
+        line: line(),
+        base: 0,
+        floor: 0,
+        settled: vec![two],
+        refused: Vec::new(),
+        exceptions: Vec::new(),
+    };
     let purpose = Purpose { sites: two_sites(), ..samples::purpose(config, Vec::new()) };
     let cursor = Cursor {
         life: 1,

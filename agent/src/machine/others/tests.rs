@@ -17,6 +17,9 @@ use crate::driver::Fetches;
 const TEMPLATE: &str = "keys.key={site}:{key}";
 const DUE: Moment = Duration::from_secs(100);
 const DAY: Duration = Duration::from_hours(24);
+/// How a number may end without a purge of its own.
+const ENDS: [Outcome; 4] =
+    [Outcome::Covered, Outcome::Flushed, Outcome::Expired, Outcome::Cancelled];
 
 fn line_id() -> LineId {
     LineId::from_bytes([3; 16])
@@ -41,8 +44,14 @@ fn later(time: Duration) -> Timestamp {
 fn theirs(time: Timestamp) -> Cursor {
     let rng = fastrand::Rng::with_seed(1);
     let empty = Machine::new(purpose(), None, None, rng, Moment::ZERO).cursor();
-    let line =
-        LineCursor { line: line_id(), base: 0, floor: 3, settled: Vec::new(), refused: Vec::new() };
+    let line = LineCursor {
+        line: line_id(),
+        base: 0,
+        floor: 3,
+        settled: Vec::new(),
+        refused: Vec::new(),
+        exceptions: Vec::new(),
+    };
     Cursor {
         lines: vec![line],
         hints: vec![ResumeHint { partition: 0, position: 7, time }],
@@ -103,7 +112,7 @@ fn what_others_have_purged_is_not_flushed_for() {
 
 #[test]
 fn whatever_others_have_not_done_is_flushed_for() {
-    let changes: [fn(&mut Cursor); 10] = [
+    let changes: [fn(&mut Cursor); 11] = [
         |cursor| cursor.region = "elsewhere".parse().expect("a name"),
         |cursor| cursor.sites.clear(),
         |cursor| cursor.hosts.clear(),
@@ -111,6 +120,10 @@ fn whatever_others_have_not_done_is_flushed_for() {
         |cursor| cursor.templates.clear(),
         |cursor| cursor.behind = true,
         |cursor| cursor.lines[0].refused = vec![(3, String::new()), (2, String::new())],
+        |cursor| {
+            let two = NumberRange { first: 2, last: 2 };
+            cursor.lines[0].exceptions = vec![(two, Outcome::Cancelled)];
+        },
         |cursor| cursor.lines[0].base = 2,
         |cursor| cursor.lines[0].floor = 1,
         |cursor| cursor.lines.clear(),
@@ -223,6 +236,7 @@ proptest! {
         more in 0u64..10,
         settled in prop::collection::vec((1u64..40, 0u64..5), 0..5),
         refused in prop::collection::vec(1u64..40, 0..5),
+        ended in prop::collection::vec((1u64..40, 0u64..5, prop::sample::select(&ENDS[..])), 0..5),
     ) {
         let settled: Vec<_> =
             settled.into_iter().map(|(first, more)| NumberRange { first, last: first + more }).collect();
@@ -232,10 +246,19 @@ proptest! {
             floor: base + more,
             settled: settled.clone(),
             refused: refused.iter().map(|number| (*number, String::new())).collect(),
+            exceptions: ended
+                .iter()
+                .map(|(first, more, outcome)| {
+                    (NumberRange { first: *first, last: first + more }, *outcome)
+                })
+                .collect(),
         };
         for number in 0..50 {
             let done = number <= line.floor || settled.iter().any(|range| range.contains(number));
-            let expected = number > base && done && !refused.contains(&number);
+            let left = line.exceptions.iter().any(|(range, outcome)| {
+                range.contains(number) && matches!(outcome, Outcome::Expired | Outcome::Cancelled)
+            });
+            let expected = number > base && done && !refused.contains(&number) && !left;
             prop_assert_eq!(finals(&line).contains(&number), expected, "{}", number);
         }
     }

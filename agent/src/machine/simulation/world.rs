@@ -99,8 +99,6 @@ pub(super) struct World {
     ordered: u128,
     paused_until: Moment,
     pub(super) cancelled: BTreeSet<Number>,
-    /// What was told as cancelled: a later life tells no more of it than that it is final.
-    left: BTreeSet<Number>,
     inner: Option<Arc<Model>>,
 }
 
@@ -126,7 +124,6 @@ impl World {
             ordered: 0,
             paused_until: Moment::ZERO,
             cancelled: BTreeSet::new(),
-            left: BTreeSet::new(),
             inner,
         };
         world.machine.begin(&Bounds::new(), Timestamp::UNIX_EPOCH, Moment::ZERO);
@@ -343,15 +340,13 @@ impl World {
     fn check_floors(&mut self) {
         let report = self.machine.report(self.now);
         let Some(line) = report.lines.first() else { return };
-        let told_cancelled = |number: &&Number| {
+        let cancelled = |number: &Number| {
             let ended = |(range, outcome): &(NumberRange, Outcome)| {
-                *outcome == Outcome::Cancelled && range.contains(**number)
+                *outcome == Outcome::Cancelled && range.contains(*number)
             };
-            line.exceptions.iter().any(ended)
+            self.cancelled.contains(number) && line.exceptions.iter().any(ended)
         };
-        // A life tells it once: what is settled above the floor of a cursor, its next one passes without a word.
-        self.left.extend(self.cancelled.iter().filter(told_cancelled));
-        for number in (1..=line.applied).filter(|number| !self.left.contains(number)) {
+        for number in (1..=line.applied).filter(|number| !cancelled(number)) {
             let heard = self.heard_at.get(&number).expect("a floor passed a hole");
             for tag in &self.committed[usize::try_from(number - 1).expect("small")] {
                 let mut settling = self.purges_since(*tag, *heard).peekable();

@@ -6,11 +6,11 @@ use bincode::{BorrowDecode, Encode};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::line::{Line, Range};
+use super::line::{self, Line, Range};
 use super::time::Time;
 use super::{Ext, ascending, each, fact};
 use crate::wire::WireError;
-use crate::{Host, NumberRange, Region, SiteName};
+use crate::{Host, LineId, NumberRange, Region, SiteName};
 
 #[derive(Debug, Encode, BorrowDecode)]
 pub(in crate::wire) struct Cursor<'a> {
@@ -24,12 +24,13 @@ pub(in crate::wire) struct Cursor<'a> {
 }
 
 /// The facts of a cursor's `ext`: a flush that lacks its last pass, closed lines, orders carried out, that the cache
-/// behind was flushed alone, and the hosts of sites.
+/// behind was flushed alone, the hosts of sites, and how numbers ended that were not purged for themselves.
 const FLUSHED: u16 = 1;
 const CLOSED: u16 = 2;
 const OBEYED: u16 = 3;
 const BEHIND: u16 = 4;
 const HOSTS: u16 = 5;
+const EXCEPTIONS: u16 = 6;
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Flushed<'a> {
@@ -46,6 +47,10 @@ struct Obeyed(Vec<([u8; 16], Time)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct Hosts<'a>(Vec<(&'a str, Vec<&'a str>)>);
+
+/// Of each line that has any.
+#[derive(Debug, Encode, BorrowDecode)]
+struct Exceptions(Vec<(Line, line::Exceptions)>);
 
 #[derive(Debug, Encode, BorrowDecode)]
 struct LineCursor<'a> {
@@ -67,6 +72,7 @@ impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
     fn from(cursor: &'a crate::Cursor) -> Self {
         let crate::Cursor { life, region, sites, templates, lines, hints, .. } = cursor;
         let crate::Cursor { flushed, closed, obeyed, behind, hosts, .. } = cursor;
+        let exceptions = Exceptions::from(&lines[..]);
         Self {
             life: *life,
             region: region.as_str(),
@@ -81,6 +87,7 @@ impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
                 .chain((!obeyed.is_empty()).then(|| fact::one(OBEYED, &Obeyed::from(&obeyed[..]))))
                 .chain(behind.then(|| fact::one(BEHIND, &())))
                 .chain((!hosts.is_empty()).then(|| fact::one(HOSTS, &Hosts::from(hosts))))
+                .chain((!exceptions.0.is_empty()).then(|| fact::one(EXCEPTIONS, &exceptions)))
                 .collect(),
         }
     }
@@ -94,12 +101,16 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
         ascending("sites", &sites, |site| *site)?;
         ascending("templates", &templates, |template| *template)?;
         let sites: Result<_, _> = sites.into_iter().map(SiteName::from_canonical).collect();
+        let mut lines: Vec<crate::LineCursor> = each(lines)?;
+        if let Some(exceptions) = fact::find::<Exceptions>(&ext, EXCEPTIONS)? {
+            exceptions.add_to(&mut lines)?;
+        }
         Ok(Self {
             life,
             region: Region::from_canonical(region)?,
             sites: sites?,
             templates: templates.into_iter().map(ToOwned::to_owned).collect(),
-            lines: each(lines)?,
+            lines,
             hints: each(hints)?,
             flushed: fact::find::<Flushed>(&ext, FLUSHED)?.map(TryInto::try_into).transpose()?,
             closed: fact::find::<Closed>(&ext, CLOSED)?
@@ -206,9 +217,38 @@ impl TryFrom<Hosts<'_>> for BTreeMap<SiteName, BTreeSet<Host>> {
     }
 }
 
+impl From<&[crate::LineCursor]> for Exceptions {
+    fn from(lines: &[crate::LineCursor]) -> Self {
+        let mut with: Vec<_> = lines.iter().filter(|line| !line.exceptions.is_empty()).collect();
+        with.sort_unstable_by_key(|line| line.line);
+        let rows = with.into_iter();
+        Self(rows.map(|of| (of.line.into(), line::exceptions(&of.exceptions))).collect())
+    }
+}
+
+impl Exceptions {
+    fn add_to(self, lines: &mut [crate::LineCursor]) -> Result<(), WireError> {
+        let told = self.0.into_iter().map(|(line, told)| (LineId::from(line), told));
+        let told: Vec<_> = told.collect();
+        ascending("lines with exceptions", &told, |(line, _)| *line)?;
+        let mut told: BTreeMap<LineId, line::Exceptions> = told.into_iter().collect();
+        for line in lines {
+            if let Some(told) = told.remove(&line.line) {
+                line.exceptions = line::domain_exceptions(told)?;
+            }
+        }
+        match told.first_key_value() {
+            Some((line, _)) => {
+                Err(WireError::Invalid(format!("line {line} has exceptions and is not there")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl<'a> From<&'a crate::LineCursor> for LineCursor<'a> {
     fn from(cursor: &'a crate::LineCursor) -> Self {
-        let crate::LineCursor { line, base, floor, settled, refused } = cursor;
+        let crate::LineCursor { line, base, floor, settled, refused, exceptions: _ } = cursor;
         Self {
             line: (*line).into(),
             base: *base,
@@ -233,6 +273,7 @@ impl TryFrom<LineCursor<'_>> for crate::LineCursor {
                 .into_iter()
                 .map(|(number, reason)| (number, reason.to_owned()))
                 .collect(),
+            exceptions: Vec::new(),
         })
     }
 }

@@ -3,7 +3,8 @@
 use bincode::{BorrowDecode, Encode};
 
 use super::time::Time;
-use super::{Ext, fact};
+use super::word::Outcome;
+use super::{Ext, each_by, fact};
 use crate::wire::WireError;
 use crate::{LineId, NumberRange, PublisherName};
 
@@ -43,6 +44,19 @@ impl TryFrom<Range> for NumberRange {
             Err(WireError::Invalid(format!("{first} to {last} is no range of numbers")))
         }
     }
+}
+
+/// How numbers ended.
+pub(super) type Exceptions = Vec<(Range, Outcome)>;
+
+pub(super) fn exceptions(told: &[(NumberRange, crate::Outcome)]) -> Exceptions {
+    told.iter().map(|(range, outcome)| (range.into(), (*outcome).into())).collect()
+}
+
+pub(super) fn domain_exceptions(
+    told: Exceptions,
+) -> Result<Vec<(NumberRange, crate::Outcome)>, WireError> {
+    each_by(told, |(range, outcome)| Ok((range.try_into()?, outcome.into())))
 }
 
 /// Lines with their last numbers.

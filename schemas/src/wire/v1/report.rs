@@ -4,10 +4,10 @@ use bincode::{BorrowDecode, Encode};
 use uuid::Uuid;
 
 use super::letter::DeadLetters;
-use super::line::{Line, Range};
+use super::line::{Exceptions, Line, Range, domain_exceptions, exceptions};
 use super::pause::LanePause;
 use super::time::Time;
-use super::word::{Ability, CircuitState, Outcome, Priority};
+use super::word::{Ability, CircuitState, Priority};
 use super::{Ext, ascending, each, fact};
 use crate::wire::WireError;
 use crate::{
@@ -71,7 +71,7 @@ struct LaneReport<'a> {
     last_error: Option<&'a str>,
     lag: u64,
     oldest_unsettled_us: Option<u64>,
-    /// In the order of [`Outcome`].
+    /// In the order of [`crate::Outcome`].
     outcomes: [u64; 9],
     lines: Vec<LineReport>,
     ext: Ext<'a>,
@@ -85,7 +85,7 @@ struct LineReport {
     applied_above: Vec<Range>,
     finished: u64,
     finished_above: Vec<Range>,
-    exceptions: Vec<(Range, Outcome)>,
+    exceptions: Exceptions,
     holes: Vec<Range>,
 }
 
@@ -275,11 +275,7 @@ impl From<&crate::LineReport> for LineReport {
             applied_above: ranges(&report.applied_above),
             finished: report.finished,
             finished_above: ranges(&report.finished_above),
-            exceptions: report
-                .exceptions
-                .iter()
-                .map(|(range, outcome)| (range.into(), (*outcome).into()))
-                .collect(),
+            exceptions: exceptions(&report.exceptions),
             holes: ranges(&report.holes),
         }
     }
@@ -289,11 +285,6 @@ impl TryFrom<LineReport> for crate::LineReport {
     type Error = WireError;
 
     fn try_from(report: LineReport) -> Result<Self, WireError> {
-        let exceptions: Result<_, WireError> = report
-            .exceptions
-            .into_iter()
-            .map(|(range, outcome)| Ok((range.try_into()?, outcome.into())))
-            .collect();
         Ok(Self {
             line: report.line.into(),
             base: report.base,
@@ -301,7 +292,7 @@ impl TryFrom<LineReport> for crate::LineReport {
             applied_above: each(report.applied_above)?,
             finished: report.finished,
             finished_above: each(report.finished_above)?,
-            exceptions: exceptions?,
+            exceptions: domain_exceptions(report.exceptions)?,
             holes: each(report.holes)?,
         })
     }

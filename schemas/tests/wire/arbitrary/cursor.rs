@@ -5,17 +5,19 @@ use proptest::option;
 use proptest::prelude::*;
 use schemas::{ClosedLine, Cursor, Flushed, LineCursor, ResumeHint};
 
-use super::{host, line, name, obeyed, range, time};
+use super::{exceptions, host, line, name, obeyed, range, time};
 
 pub(super) fn cursor() -> impl Strategy<Value = Cursor> {
     let numbers = (any::<u64>(), any::<u64>(), vec(range(), 0..3));
-    let line = (line(), numbers, vec((any::<u64>(), any::<String>()), 0..3)).prop_map(
-        |(line, (base, floor, settled), refused)| LineCursor {
+    let ended = (vec((any::<u64>(), any::<String>()), 0..3), exceptions());
+    let line = (line(), numbers, ended).prop_map(
+        |(line, (base, floor, settled), (refused, exceptions))| LineCursor {
             line,
             base,
             floor,
             settled,
             refused,
+            exceptions,
         },
     );
     let hint = (any::<u32>(), any::<u64>(), time())

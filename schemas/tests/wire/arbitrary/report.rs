@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use schemas::{
     Abilities, Ability, CacheReport, CircuitState, ClockReading, LanePause, LaneReport, LineReport,
-    Outcome, OutcomeCounts, Report,
+    NumberRange, Outcome, OutcomeCounts, Report,
 };
 use uuid::Uuid;
 
@@ -112,8 +112,7 @@ fn pauses() -> impl Strategy<Value = Vec<LanePause>> {
 fn line_report() -> impl Strategy<Value = LineReport> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>());
     let above = (vec(range(), 0..3), vec(range(), 0..3), vec(range(), 0..3));
-    let exceptions = vec((range(), select(&Outcome::ALL[..])), 0..3);
-    (line(), numbers, above, exceptions).prop_map(
+    (line(), numbers, above, exceptions()).prop_map(
         |(line, (base, applied, finished), (applied_above, finished_above, holes), exceptions)| {
             LineReport {
                 line,
@@ -127,4 +126,8 @@ fn line_report() -> impl Strategy<Value = LineReport> {
             }
         },
     )
+}
+
+pub(super) fn exceptions() -> impl Strategy<Value = Vec<(NumberRange, Outcome)>> {
+    vec((range(), select(&Outcome::ALL[..])), 0..3)
 }
