@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use schemas::{
-    Abilities, CircuitState, Cursor, DeadLetters, LaneReport, LineId, Number, NumberRange,
-    OutcomeCounts, Place, Priority,
+    Abilities, CircuitState, Cursor, LaneReport, LineId, Number, NumberRange, Place, Priority,
 };
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
@@ -57,20 +56,7 @@ struct Flushes {
 impl Progress {
     /// A lane that has not begun; `news` wakes the reporter.
     pub(crate) fn new(priority: Priority, news: Arc<Notify>) -> Self {
-        let report = LaneReport {
-            priority,
-            life: 1,
-            ready: false,
-            circuit: CircuitState::Closed,
-            last_error: None,
-            lag: 0,
-            oldest_unsettled_us: None,
-            outcomes: OutcomeCounts::default(),
-            lines: Vec::new(),
-            obeyed: Vec::new(),
-            dead_letters: DeadLetters::default(),
-            paused: Vec::new(),
-        };
+        let report = LaneReport::new(priority, 1);
         Self {
             applied: RwLock::default(),
             broken: AtomicBool::new(false),

@@ -85,6 +85,26 @@ pub struct LaneReport {
     pub paused: Vec<LanePause>,
 }
 
+impl LaneReport {
+    /// Of a lane of which no more is known.
+    pub fn new(priority: Priority, life: u64) -> Self {
+        Self {
+            priority,
+            life,
+            ready: false,
+            circuit: CircuitState::Closed,
+            last_error: None,
+            lag: 0,
+            oldest_unsettled_us: None,
+            outcomes: OutcomeCounts::default(),
+            lines: Vec::new(),
+            obeyed: Vec::new(),
+            dead_letters: DeadLetters::default(),
+            paused: Vec::new(),
+        }
+    }
+}
+
 /// Progress on one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineReport {

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use schemas::api::{InvalidationFacts, Progress};
 use schemas::{
-    Abilities, AgentName, Audience, CacheName, CacheReport, CircuitState, DeadLetters, LaneReport,
-    LineId, LineReport, Number, NumberRange, Outcome, OutcomeCounts, Place, Priority,
-    PublisherName, Recipients, Region, Report, SelectorKind, Site, SiteName, Sites,
+    Abilities, AgentName, Audience, CacheName, CacheReport, LaneReport, LineId, LineReport, Number,
+    NumberRange, Outcome, Place, Priority, PublisherName, Recipients, Region, Report, SelectorKind,
+    Site, SiteName, Sites,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -156,20 +156,7 @@ impl LaneTold {
     }
 
     fn row(&self, at: Timestamp) -> LaneRow {
-        let report = LaneReport {
-            priority: self.priority,
-            life: self.life,
-            ready: self.ready,
-            circuit: CircuitState::Closed,
-            last_error: None,
-            lag: 0,
-            oldest_unsettled_us: None,
-            outcomes: OutcomeCounts::default(),
-            lines: Vec::new(),
-            obeyed: Vec::new(),
-            dead_letters: DeadLetters::default(),
-            paused: Vec::new(),
-        };
+        let report = LaneReport { ready: self.ready, ..LaneReport::new(self.priority, self.life) };
         let cache = CacheReport {
             cache: self.cache.clone(),
             driver: self.driver.clone(),

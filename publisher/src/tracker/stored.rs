@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemas::{
-    AgentName, CacheName, CacheReport, DeadLetters, Incarnation, LaneReport, LineId, LineReport,
-    Number, NumberRange, Orders, Priority, PublisherName, Report, Retirement,
+    AgentName, CacheName, CacheReport, Incarnation, LaneReport, LineId, LineReport, Number,
+    NumberRange, Orders, Priority, PublisherName, Report, Retirement,
 };
 
 use super::lane::Lane;
@@ -244,18 +244,13 @@ fn lane_row(registered: &Registered<'_>) -> LaneRow {
     let Registered { agent_name, agent, cache_name, cache, priority, lane } = *registered;
     let (instance, life) = lane.life;
     let lane_report = LaneReport {
-        priority,
-        life,
         ready: lane.ready,
         circuit: lane.circuit,
         last_error: lane.last_error.clone(),
         lag: lane.lag,
         oldest_unsettled_us: lane.oldest_unsettled_us,
         outcomes: lane.outcomes,
-        lines: Vec::new(),
-        obeyed: Vec::new(),
-        dead_letters: DeadLetters::default(),
-        paused: Vec::new(),
+        ..LaneReport::new(priority, life)
     };
     LaneRow {
         key: LaneKey { agent: agent_name.clone(), cache: cache_name.clone(), priority },
