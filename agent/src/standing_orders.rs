@@ -125,7 +125,8 @@ impl StandingOrders {
         self.changed.subscribe()
     }
 
-    /// What is to be done by `addressee`, when its own clock shows `time`. A pause ends by the clock of its publisher.
+    /// What is to be done by `addressee`, when its own clock shows `time`. A pause ends by the clock of its publisher,
+    /// and is told on, as one of which nothing is left: clocks go back.
     pub(crate) fn of(
         &self,
         addressee: &Addressee,
@@ -195,7 +196,7 @@ impl Addressee {
         let span = |from| Duration::try_from(expires_at.duration_since(from)).unwrap_or_default();
         let (left, whole) = (span(time), span(at));
         let what = Bidden::Pause { site, span: Span { left: left.min(whole), whole } };
-        (!left.is_zero()).then_some(Bidding { id, expires_at, what })
+        Some(Bidding { id, expires_at, what })
     }
 
     fn flush(&self, cache: Option<&CacheName>, mode: Mode) -> Option<Bidden> {
@@ -323,18 +324,18 @@ mod tests {
         let orders = || [("p1", vec![pause(1, Paused::Agent("edge-1".parse().expect("a name")))])];
         let strangers = Clocks::default();
         assert_eq!(paused(&orders(), &strangers, 40), [(1, 60)]);
-        assert_eq!(paused(&orders(), &strangers, 100), []);
+        assert_eq!(paused(&orders(), &strangers, 100), [(1, 0)]);
         // The agent's clock is half an hour ahead.
         let ahead = Clocks::default();
         let said = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
         ahead.hear(&name, said, said + Duration::from_mins(30));
         assert_eq!(paused(&orders(), &ahead, 1_840), [(1, 60)]);
-        assert_eq!(paused(&orders(), &ahead, 1_900), []);
+        assert_eq!(paused(&orders(), &ahead, 1_900), [(1, 0)]);
         // Or half an hour behind: it lasts no longer than it was to last.
         let behind = Clocks::default();
         let said = said + Duration::from_mins(30);
         behind.hear(&name, said, Timestamp::UNIX_EPOCH + Duration::from_secs(1));
-        assert_eq!(paused(&orders(), &behind, 40), []);
+        assert_eq!(paused(&orders(), &behind, 40), [(1, 0)]);
         assert_eq!(paused(&orders(), &strangers, 0), [(1, 100)]);
     }
 }

@@ -27,8 +27,11 @@ impl Machine {
         }
     }
 
-    /// Leaves what was heard and not begun.
-    fn leave_what_waits(&mut self) {
+    /// Leaves what was heard and not begun; what has failed counts as not begun.
+    pub(super) fn leave_what_waits(&mut self) {
+        if self.cancelled.is_empty() {
+            return;
+        }
         for place in self.held.withdraw(&self.cancelled) {
             self.cancel(place);
         }

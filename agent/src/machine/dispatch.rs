@@ -125,6 +125,7 @@ impl Machine {
     /// A job has come back.
     pub(crate) fn done(&mut self, id: u64, result: Result<Fetches, Failure>, now: Moment) {
         let Some(Flight { entries, begun }) = self.flights.remove(&id) else { return };
+        let failed = result.is_err();
         match result {
             Ok(fetches) => {
                 self.retry.succeeded();
@@ -155,6 +156,9 @@ impl Machine {
                 self.last_error = Some(error);
                 self.queue.split(entries);
             }
+        }
+        if failed {
+            self.leave_what_waits();
         }
     }
 

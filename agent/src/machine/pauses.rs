@@ -11,7 +11,8 @@ use super::Machine;
 use crate::Moment;
 use crate::standing_orders::{Bidden, Bidding, Span};
 
-/// The pauses in force, as of the last look.
+/// The pauses that are ordered. One that is over stays known as long as it is: whatever clocks say later, it does not
+/// begin anew.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     known: BTreeMap<Uuid, Pause>,
@@ -26,6 +27,8 @@ struct Pause {
     until: Moment,
     /// Whatever clocks say, it ends then.
     at_most: Moment,
+    /// As of the last look.
+    over: bool,
 }
 
 impl Pauses {
@@ -36,32 +39,40 @@ impl Pauses {
             let known = before.remove(&id);
             let at_most = known.map_or_else(|| now + whole.min(PAUSE_MAX), |known| known.at_most);
             let until = at_most.min(now.saturating_add(left));
-            self.known.insert(id, Pause { site, expires_at, until, at_most });
+            self.known.insert(id, Pause { site, expires_at, until, at_most, over: false });
         }
+    }
+
+    fn in_force(&self) -> impl Iterator<Item = (&Uuid, &Pause)> {
+        self.known.iter().filter(|(_, pause)| !pause.over)
     }
 
     /// Whether nothing goes out.
     pub(super) fn all(&self) -> bool {
-        self.unheard.is_some() || self.known.values().any(|pause| pause.site.is_none())
+        self.unheard.is_some() || self.of_all_sites()
+    }
+
+    fn of_all_sites(&self) -> bool {
+        self.in_force().any(|(_, pause)| pause.site.is_none())
     }
 
     fn sites(&self) -> BTreeSet<SiteName> {
-        self.known.values().filter_map(|pause| pause.site.clone()).collect()
+        self.in_force().filter_map(|(_, pause)| pause.site.clone()).collect()
     }
 
     fn end(&mut self, now: Moment) {
-        self.known.retain(|_, pause| pause.until > now);
+        self.known.values_mut().for_each(|pause| pause.over = pause.until <= now);
         self.unheard.take_if(|until| *until <= now);
     }
 
     /// When the next one ends.
     pub(super) fn next_end(&self) -> Option<Moment> {
-        self.known.values().map(|pause| pause.until).chain(self.unheard).min()
+        self.in_force().map(|(_, pause)| pause.until).chain(self.unheard).min()
     }
 
     /// For the report.
     pub(super) fn tell(&self) -> Vec<LanePause> {
-        let pauses = self.known.iter().take(LANE_PAUSES_MAX);
+        let pauses = self.in_force().take(LANE_PAUSES_MAX);
         pauses
             .map(|(id, Pause { site, expires_at, .. })| LanePause {
                 id: *id,
@@ -123,7 +134,7 @@ impl Machine {
 
     /// Whether no purge goes out because a human says so.
     pub(crate) fn is_paused(&self) -> bool {
-        self.pauses.known.values().any(|pause| pause.site.is_none())
+        self.pauses.of_all_sites()
     }
 }
 

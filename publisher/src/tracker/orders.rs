@@ -149,7 +149,7 @@ impl Tracker {
     fn carried_out(&self, order: &Order) -> bool {
         match order.what {
             Ordered::Pause { .. } => return self.standing_orders.resumed().contains(&order.id),
-            // As long as the pause would be.
+            // For longer than the pause would be.
             Ordered::Resume { .. } => return false,
             _ => {}
         }

@@ -166,7 +166,9 @@ impl TrackerHandle {
     ) -> Result<(), OrderError> {
         if pause.publisher != self.0.tracker.lock().name {
             let what = Ordered::Resume { pause: pause.id, by };
-            return self.order_until(id, what, pause.until).await.map(drop);
+            // The pause ends by the clock of its publisher, what ends it by ours: it must not come back in between.
+            let until = pause.until.checked_add(PAUSE_MAX).unwrap_or(pause.until);
+            return self.order_until(id, what, until).await.map(drop);
         }
         self.withdraw(pause.id).await
     }

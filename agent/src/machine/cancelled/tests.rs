@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::{LineId, NumberRange, Priority, Selector};
+use schemas::{ChosenLetters, LineId, NumberRange, Priority, Selector};
 use uuid::Uuid;
 
-use super::super::{Job, samples};
+use super::super::{Failure, Job, samples};
 use super::*;
 use crate::Moment;
 use crate::config::LaneConfig;
@@ -63,6 +63,10 @@ const fn only(number: u64) -> NumberRange {
     NumberRange { first: number, last: number }
 }
 
+fn down() -> Failure {
+    Failure::Unavailable { after: None, error: "down".into() }
+}
+
 /// The first is on its way, so that what comes after it waits.
 fn busy() -> (Machine, Moment, [Job; 2]) {
     let (mut lane, now) = lane();
@@ -112,7 +116,6 @@ fn what_would_have_ridden_on_a_cancelled_number_goes_by_itself() {
     hear(&mut lane, 3, vec![Selector::Everything], now);
     hear(&mut lane, 4, vec![tag("c")], now);
     cancel(&mut lane, &[3], now);
-    let down = || crate::machine::Failure::Unavailable { after: None, error: "down".into() };
     for id in [1, 2] {
         lane.done(id, Err(down()), now);
     }
@@ -162,4 +165,49 @@ fn the_next_life_tells_what_an_earlier_one_has_left() {
     let purpose = lane.purpose.clone();
     let mut next = Machine::new(purpose, Some(&cursor), None, fastrand::Rng::with_seed(2), now);
     assert_eq!(cancelled(&mut next, now), (vec![only(1), only(3)], 1, 1));
+}
+
+#[test]
+fn what_was_on_its_way_and_failed_is_left_too_unless_a_part_of_it_was_purged() {
+    let (mut lane, now, [one, two]) = busy();
+    cancel(&mut lane, &[1, 2], now);
+    assert_eq!(cancelled(&mut lane, now).0, []);
+    lane.done(two.id, Err(down()), now);
+    assert_eq!(cancelled(&mut lane, now), (vec![only(2)], 0, 0));
+    lane.done(one.id, Ok(Fetches::Unfenced), now);
+    assert_eq!(cancelled(&mut lane, now), (vec![only(2)], 2, 0));
+    assert_eq!(lane.take(now + 60 * SECOND), None);
+}
+
+#[test]
+fn what_was_refused_in_part_and_cancelled_for_the_rest_was_not_purged_once_its_letter_is() {
+    let (mut lane, now) = lane();
+    hear(&mut lane, 1, vec![tag("bad")], now);
+    let first = lane.take(now).expect("a batch");
+    hear(&mut lane, 2, vec![tag("bad"), tag("good")], now);
+    let refused = || Err(Failure::Refused { error: "no".into(), exchange: None });
+    lane.done(first.id, refused(), now);
+    // Refused once more, and then in halves.
+    for _ in 0..2 {
+        let job = lane.take(now).expect("a batch");
+        lane.done(job.id, refused(), now);
+    }
+    let good = lane.take(now).expect("the other half");
+    assert_eq!(sent(&good), [tag("good")]);
+    cancel(&mut lane, &[2], now);
+    lane.done(good.id, Err(down()), now);
+    assert_eq!(cancelled(&mut lane, now), (vec![only(2)], 2, 2));
+    let retry = Bidden::Retry { letters: ChosenLetters::default() };
+    lane.heed(vec![Bidding { id: Uuid::nil(), expires_at: Timestamp::MAX, what: retry }], now);
+    let mut now = now + 60 * SECOND;
+    for _ in 0..2 {
+        lane.tick(now);
+        let again = lane.take(now).expect("the letter, and its later pass");
+        assert_eq!(sent(&again), [tag("bad")]);
+        lane.done(again.id, Ok(Fetches::Unfenced), now);
+        now += 2 * SECOND;
+    }
+    assert_eq!(lane.sizes().dead_letters, 0);
+    let told = lane.report(now).lines.remove(0).exceptions;
+    assert_eq!(told, [(only(2), Outcome::Cancelled)]);
 }

@@ -140,9 +140,44 @@ fn a_pause_ends_by_itself_within_its_length_and_an_hour_whatever_clocks_say() {
             assert_eq!(purged(&mut lane, now), 0, "{now:?}");
             now += 30 * SECOND;
         }
-        lane.heed(vec![pause(7, None, whole, whole)], now);
-        assert_eq!(purged(&mut lane, now), 1);
+        for (number, after) in [(2, Moment::ZERO), (3, SECOND), (4, MINUTE)] {
+            lane.heed(vec![pause(7, None, whole, whole)], now + after);
+            hear(&mut lane, number, "main", now + after);
+            assert!(purged(&mut lane, now + after) > 0, "it does not begin anew");
+            assert!(lane.report(now + after).paused.is_empty() && !lane.is_paused());
+        }
     }
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_back_makes_no_pause_longer() {
+    let (mut lane, begun) = lane();
+    lane.heed(vec![pause(7, None, MINUTE, MINUTE)], begun);
+    hear(&mut lane, 1, "main", begun);
+    let ahead = begun + 10 * SECOND;
+    lane.heed(vec![pause(7, None, Moment::ZERO, MINUTE)], ahead);
+    assert_eq!(purged(&mut lane, ahead), 1, "it is over, for all that is known");
+    let back = begun + 20 * SECOND;
+    lane.heed(vec![pause(7, None, MINUTE, MINUTE)], back);
+    hear(&mut lane, 2, "main", back);
+    assert_eq!((purged(&mut lane, back), lane.deadline(back)), (0, Some(begun + MINUTE)));
+    assert!(purged(&mut lane, begun + MINUTE) > 0);
+}
+
+#[test]
+fn of_two_pauses_that_are_ordered_at_once_each_holds_until_its_own_end() {
+    let (mut lane, now) = lane();
+    let (one, other) = (pause(7, None, MINUTE, HOUR), pause(8, None, 2 * MINUTE, HOUR));
+    let of_shop = pause(9, Some("shop"), HOUR, HOUR);
+    lane.heed(vec![one, other.clone(), of_shop.clone()], now);
+    hear(&mut lane, 1, "main", now);
+    hear(&mut lane, 2, "shop", now);
+    lane.heed(vec![other, of_shop], now);
+    assert_eq!(purged(&mut lane, now + MINUTE), 0, "one was resumed, the other was not");
+    assert_eq!(purged(&mut lane, now + 2 * MINUTE), 1);
+    assert!(!lane.is_paused());
+    lane.heed(Vec::new(), now + 2 * MINUTE);
+    assert_eq!(purged(&mut lane, now + 2 * MINUTE + SECOND), 2, "and a later pass");
 }
 
 #[test]

@@ -128,8 +128,10 @@ async fn a_pause_of_another_publisher_holds_here_and_may_be_ended_here() {
     assert!(api.pauses("ops").await.is_empty());
     let heard = api.orders_of("p1").await;
     let resumes =
-        |order: &Order| matches!(order.what, Ordered::Resume { pause, .. } if pause == id);
-    assert!(heard.orders.iter().any(resumes), "agents are told: {heard:?}");
+        |order: &&Order| matches!(order.what, Ordered::Resume { pause, .. } if pause == id);
+    let resume = heard.orders.iter().find(resumes).expect("agents are told");
+    let outlived = resume.expires_at.duration_since(order.expires_at);
+    assert!(outlived >= SignedDuration::from_hours(1), "by no clock it ends first: {outlived:?}");
     api.end().await;
 }
 
