@@ -62,12 +62,15 @@ async fn say(
     broker.publish(LOG, Partition(partition), messages).await
 }
 
-/// Publishes until the broker takes it.
-async fn insist(broker: &Kafka, partition: u32, number: u32) {
+/// Publishes until the broker takes it. Answers how often: what seemed to fail may have landed.
+async fn insist(broker: &Kafka, partition: u32, number: u32) -> usize {
     let deadline = Instant::now() + PATIENCE;
+    let mut tries = 1;
     while let Err(error) = say(broker, partition, [number]).await {
         assert!(Instant::now() < deadline, "never taken: {}", causes(&error));
+        tries += 1;
     }
+    tries
 }
 
 /// Reads so many numbers.
@@ -78,6 +81,15 @@ async fn hear(subscription: &mut dyn Subscription, count: usize) -> Vec<u32> {
         let deliveries = read.unwrap_or_else(|_| panic!("{heard:?}, then nothing")).unwrap();
         let number = |body: &[u8]| std::str::from_utf8(body).unwrap().parse::<u32>().unwrap();
         heard.extend(deliveries.iter().map(|delivery| number(&delivery.body)));
+    }
+    heard
+}
+
+/// Reads up to the first `last`.
+async fn hear_until(subscription: &mut dyn Subscription, last: u32) -> Vec<u32> {
+    let mut heard = Vec::new();
+    while heard.last() != Some(&last) {
+        heard.extend(hear(subscription, 1).await);
     }
     heard
 }
