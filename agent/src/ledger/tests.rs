@@ -1,8 +1,10 @@
 //! The books against a plain account of the same events.
 
 use proptest::prelude::*;
+use schemas::Number;
 
 use super::*;
+use crate::stretch::Stretches;
 
 const LINES: u64 = 2;
 

@@ -111,7 +111,9 @@ proptest! {
         all in prop::collection::vec(note(), 0..40), most in 1usize..12
     ) {
         let mut notes = Notes::default();
-        all.into_iter().for_each(|(numbers, outcome)| notes.note(numbers, outcome));
+        for (numbers, outcome) in all {
+            notes.note(numbers, outcome);
+        }
         let all: Vec<_> = notes.all().collect();
         let few = in_few(all.clone(), most);
         prop_assert!(few.len() <= most);

@@ -16,8 +16,8 @@ pub(crate) use self::cursors::cursor;
 use self::cursors::{
     cursor_behind, cursor_of_flushed_cache, cursor_of_obeyed, cursor_with_exceptions,
 };
+pub(crate) use self::frames::frame;
 use self::frames::replayed_frame;
-pub(crate) use self::frames::{frame, invalidation};
 use self::letters::{letter, letter_with_exchange, letter_with_status};
 pub(crate) use self::lines::lost;
 use self::lines::{
