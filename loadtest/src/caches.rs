@@ -21,6 +21,7 @@ use crate::measure::{Round, Rounds, ratio};
 use crate::raw::Reading;
 use crate::record::{self, Named};
 use crate::replay::replay;
+use crate::terms::Terms;
 use crate::usage::Cpu;
 
 /// Invalidations in each frame of the log.
@@ -133,13 +134,16 @@ impl Kind {
 }
 
 /// Measures one of the three scenarios.
-pub(crate) async fn run(kind: Kind, options: &Options) -> anyhow::Result<Value> {
+pub(crate) async fn run(kind: Kind, options: &Options, terms: &Terms) -> anyhow::Result<Value> {
     let cache = Cache::start(kind, options).await?;
     let log = log(options.count, kind.named()).await?;
     let (mut ours, mut raw, mut tool) = (Rounds::default(), Rounds::default(), Rounds::default());
-    let mut stale = 0;
+    let (mut stale, measuring) = (0, Instant::now());
     // The first warms up and does not count.
     for round in 0..=options.rounds {
+        if round > 1 && terms.are_over(measuring) {
+            break;
+        }
         cache.fill().await?;
         let baseline = measured(async {
             let began = Instant::now();

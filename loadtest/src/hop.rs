@@ -14,6 +14,7 @@ use crate::log::Kind;
 use crate::measure::{Latencies, ratio};
 use crate::raw::Listener;
 use crate::record;
+use crate::terms::Terms;
 
 /// Names of the run's streams and topics begin so.
 const PREFIX: &str = "purgebus";
@@ -36,7 +37,7 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    pub(crate) async fn run(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         let log = self.broker.start().await;
         let raw = log.raw().await?;
         let place = raw.make("baseline").await?;
@@ -46,7 +47,7 @@ impl Hop {
         let frame = record::frame(LineId::from_bytes([1; 16]), 1, 1);
         let body = wire::encode_log(&LogMessage::Frame(frame));
         let mut next = Instant::now();
-        for sample in 0..WARM_UP + self.count {
+        for sample in 0..WARM_UP + terms.count(EVERY * 2, self.count) {
             let counts = sample >= WARM_UP;
             sleep_until(next).await;
             baseline.record_if(counts, theirs.hop(&body).await?.duration_since(next));

@@ -2,7 +2,6 @@
 //! publish and pull where there is a broker, PURGE; and the same with what tells the publisher of it, one more publish
 //! and pull.
 
-use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,17 +11,20 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tests::bus::Bus;
-use tests::serve::{Serve, Settings};
-use tests::servers::origin::Origin;
-use tests::servers::varnish::{Varnish, shipped_vcl};
+use tests::serve::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use crate::log::{Kind, Log};
 use crate::measure::{Latencies, ratio};
+use crate::ours::Ours;
+use crate::pages::Pages;
 use crate::raw::Listener;
+use crate::record::HOST;
+use crate::terms::Terms;
+use crate::usage::Cpu;
 
 /// Bytes of the baseline's record: about those of a frame of one URL.
 const RECORD_BYTES: usize = 512;
@@ -44,21 +46,23 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    pub(crate) async fn run(&self) -> anyhow::Result<Value> {
-        let origin = Origin::start().await;
-        let include = format!("include \"{}\";\n", fs::canonicalize(shipped_vcl())?.display());
-        let varnish = Varnish::start(origin.address(), &include).await;
-        let cache = Settings::default().varnish(varnish.address(), "rebounds = []");
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
+        let pages = Pages::start().await?;
+        let cache = Settings::default().varnish(pages.varnish(), "rebounds = []");
         let log = match self.broker {
             Some(kind) => Some(kind.start().await),
             None => None,
         };
         let ours = Ours::start(log.as_ref(), cache).await;
-        let mut parts = Parts::open(varnish.address(), log.as_ref()).await?;
+        let mut parts = Parts::open(pages.varnish(), log.as_ref()).await?;
         let (mut applied, mut raw, mut told) =
             (Latencies::new()?, Latencies::new()?, Latencies::new()?);
-        let mut next = Instant::now();
-        for sample in 0..WARM_UP + self.count {
+        let samples = WARM_UP + terms.count(EVERY * 2, self.count);
+        let paths: Vec<_> = (0..samples).map(|sample| format!("/page/{sample}")).collect();
+        pages.age(&paths).await?;
+        let (mut published, mut next) = (Vec::new(), Instant::now());
+        let before = Cpu::now()?;
+        for (sample, path) in (0..).zip(paths) {
             let counts = sample >= WARM_UP;
             sleep_until(next).await;
             let Times { purged, reported } = parts.once().await?;
@@ -66,9 +70,13 @@ impl Idle {
             told.record_if(counts, reported);
             next += EVERY;
             sleep_until(next).await;
-            applied.record_if(counts, ours.once().await?);
+            let (id, took) = once(&ours, &path).await?;
+            applied.record_if(counts, took);
+            published.push((id, path));
             next += EVERY;
         }
+        let cpu = Cpu::now()?.since(&before).microseconds_each(samples.into());
+        let found = pages.look_through(ours.api(), published).await;
         let (ours, raw, told) = (applied.percentiles(), raw.percentiles(), told.percentiles());
         Ok(json!({
             "scenario": "idle",
@@ -80,46 +88,27 @@ impl Idle {
             "baseline_reported": told,
             "ratio_reported": ratio(ours.p50_us, told.p50_us),
             "ratio_reported_p99": ratio(ours.p99_us, told.p99_us),
+            "cpu_us_each": cpu,
+            "lost": found.lost,
+            "stale_after_final": found.stale,
+            "never_final": found.unfinished,
             "notes": [
                 "ours: accepted to report received, on the publisher's clock: with a broker, the report travels over it too",
                 "ours syncs once, as the baseline does; `serve` stores the report on its own log too, with two more syncs",
                 "baseline: one fdatasync of 512 bytes, then, where there is a broker, one publish until a waiting consumer has it, then one PURGE by key on a kept connection",
+                "lost: pages that were in the cache before, and that it still served old when all was over; cpu_us_each: of ours and the baseline together, waiting included",
                 "baseline_reported: the same, and then, where there is a broker, one more publish until a waiting consumer has it",
             ],
         }))
     }
 }
 
-/// The bus: one process, or two with a broker between them.
-enum Ours {
-    Serve(Box<Serve>),
-    Apart(Box<Bus>),
-}
-
-impl Ours {
-    async fn start(log: Option<&Log>, cache: Settings) -> Self {
-        let Some(log) = log else {
-            return Self::Serve(Box::new(Serve::start_ready(cache).await));
-        };
-        let mut bus = Bus::on(log.wire());
-        bus.start_publisher("publisher-1", "").await;
-        bus.start_agent("edge-1", "local", cache).await;
-        bus.registered().await;
-        Self::Apart(Box::new(bus))
-    }
-
-    /// Publishes one URL through the API; its time from accepted to applied.
-    async fn once(&self) -> anyhow::Result<Duration> {
-        let api = match self {
-            Self::Serve(serve) => serve.api(),
-            Self::Apart(bus) => bus.publishers[0].api(),
-        };
-        let page = fastrand::u32(..);
-        let body = json!({"urls": [format!("https://www.example.com/page/{page}")]});
-        let progress = api.publish_until("applied", &body).await;
-        let applied = progress.applied_ms.context("it was applied, without a time")?;
-        Ok(Duration::from_secs_f64(applied / 1_000.0))
-    }
+/// Purges one page through the API; its id, and its time from accepted to applied.
+async fn once(ours: &Ours, path: &str) -> anyhow::Result<(Uuid, Duration)> {
+    let body = json!({"urls": [format!("https://{HOST}{path}")]});
+    let progress = ours.api().publish_until("applied", &body).await;
+    let applied = progress.applied_ms.context("it was applied, without a time")?;
+    Ok((progress.facts.id, Duration::from_secs_f64(applied / 1_000.0)))
 }
 
 /// How long the raw parts took.

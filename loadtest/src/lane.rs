@@ -4,10 +4,12 @@ mod bench;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::log::Way;
 use crate::measure::{Round, Rounds, ratio};
 use crate::raw::{self, Reading};
+use crate::terms::Terms;
 use crate::usage::Cpu;
 use bench::Bench;
 
@@ -32,12 +34,16 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) async fn run(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         let bench = Bench::start(self.broker, self.count, self.framed).await?;
         let (mut ours, mut raw) = (Rounds::default(), Rounds::default());
         let (mut same, mut decoded) = (Rounds::default(), Rounds::default());
+        let began = Instant::now();
         // The first warms up and does not count.
         for round in 0..=self.rounds {
+            if round > 1 && terms.are_over(began) {
+                break;
+            }
             let single = measured(bench.read_single(raw::counted)).await?;
             let lane = measured(bench.lane()).await?;
             let mut again = measured(bench.read_same(raw::counted)).await?;

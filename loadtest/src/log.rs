@@ -69,6 +69,15 @@ impl Kind {
 }
 
 impl Way {
+    /// Starts the broker, where there is one.
+    pub(crate) async fn start(self) -> Option<Log> {
+        match self {
+            Self::Embedded => None,
+            Self::Nats => Some(Kind::Nats.start().await),
+            Self::Kafka => Some(Kind::Kafka.start().await),
+        }
+    }
+
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         match self {

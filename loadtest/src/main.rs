@@ -2,27 +2,56 @@
 
 mod audit;
 mod backlog;
+mod beat;
 mod caches;
+mod catch_up;
 mod child;
+mod document;
+mod flood;
 mod hop;
 mod http;
 mod idle;
+mod kept;
 mod lane;
+mod lanes;
 mod log;
 mod measure;
 mod memory;
 mod noop;
+mod ours;
 mod outage;
+mod pages;
 mod passes;
+mod plot;
 mod publish;
 mod raw;
 mod record;
 mod replay;
+mod slow_neighbour;
+mod soak;
+mod terms;
 mod usage;
 mod verify;
 mod watched;
 
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
 use clap::{Parser, Subcommand};
+use daemon::{Stop, stop_on_signals};
+use serde_json::Value;
+use tokio::time::interval;
+
+use document::Document;
+use terms::Terms;
+use usage::Peaks;
+
+/// How often it is looked for processes, whose peaks the kernel keeps.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What whoever is interrupted answers.
+const INTERRUPTED: i32 = 130;
 
 /// What Purgebus costs next to the raw parts it is built on
 #[derive(Debug, Parser)]
@@ -43,8 +72,18 @@ Examples:
   cargo run --release -p loadtest -- passes --broker nats
   cargo run --release -p loadtest -- outage --broker nats --count 86400000
   cargo run --release -p loadtest -- backlog --count 1000000
-  cargo run --release -p loadtest -- verify")]
+  cargo run --release -p loadtest -- flood --svg flood.svg
+  cargo run --release -p loadtest -- flood --broker nats --seconds 60 --json
+  cargo run --release -p loadtest -- catch-up --distinct 10
+  cargo run --release -p loadtest -- slow-neighbour
+  cargo run --release -p loadtest -- lanes --lanes 10,100,1000
+  cargo run --release -p loadtest -- soak --seconds 3600
+  cargo run --release -p loadtest -- verify
+
+Exit: 0 all arrived, and nothing was stale after final; 1 not so, or the run failed; 130 interrupted.")]
 struct Command {
+    #[command(flatten)]
+    terms: Terms,
     #[command(subcommand)]
     scenario: Scenario,
 }
@@ -57,6 +96,16 @@ enum Scenario {
     Hop(hop::Hop),
     /// Many clients of the API, against the broker's own client that publishes single messages, or a bare store
     Publish(publish::Publish),
+    /// Critical purges while a flood of normal ones goes on, against critical ones alone
+    Flood(flood::Flood),
+    /// A backlog with repetitions, against records that each name another page
+    CatchUp(catch_up::CatchUp),
+    /// One cache beside another that hangs, against beside one that answers
+    SlowNeighbour(slow_neighbour::SlowNeighbour),
+    /// Many agents on one publisher: its CPU time, theirs and the broker's, memory, and reports
+    Lanes(lanes::Lanes),
+    /// Mixed load for long with restarts: nothing lost, memory and disk as they were
+    Soak(soak::Soak),
     /// From the log to a cache that does nothing, against the broker's own consumer, or a bare store
     Lane(lane::Lane),
     /// URLs through a lane into Varnish without our VCL, against raw PURGE requests
@@ -80,23 +129,64 @@ enum Scenario {
     Serving(child::Serving),
 }
 
+impl Scenario {
+    async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
+        match self {
+            Self::Idle(idle) => idle.run(terms).await,
+            Self::Hop(hop) => hop.run(terms).await,
+            Self::Publish(publish) => publish.run(terms).await,
+            Self::Flood(flood) => flood.run(terms).await,
+            Self::CatchUp(catch_up) => catch_up.run(terms).await,
+            Self::SlowNeighbour(slow) => slow.run(terms).await,
+            Self::Lanes(lanes) => lanes.run(terms).await,
+            Self::Soak(soak) => soak.run(terms).await,
+            Self::Lane(lane) => lane.run(terms).await,
+            Self::Varnish(options) => caches::run(caches::Kind::Urls, options, terms).await,
+            Self::Keys(options) => caches::run(caches::Kind::Tags, options, terms).await,
+            Self::Redis(options) => caches::run(caches::Kind::Keys, options, terms).await,
+            Self::Memory(memory) => memory.run(terms).await,
+            Self::Passes(passes) => passes.run(terms).await,
+            Self::Outage(outage) => outage.run(terms).await,
+            Self::Backlog(backlog) => backlog.run(terms).await,
+            Self::Verify(verify) => verify.run(terms).await,
+            Self::Serving(_) => bail!("this has no figures of its own"),
+        }
+    }
+
+    /// Its figures, and the most memory that its processes had.
+    async fn measure(&self, terms: &Terms) -> anyhow::Result<Document> {
+        let (mut peaks, mut looks) = (Peaks::default(), interval(LOOK_EVERY));
+        let mut running = pin!(self.run(terms));
+        loop {
+            tokio::select! {
+                figures = &mut running => return Document::new(figures?, &peaks),
+                _ = looks.tick() => peaks.look()?,
+            }
+        }
+    }
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let document = match Command::parse().scenario {
-        Scenario::Idle(idle) => idle.run().await?,
-        Scenario::Hop(hop) => hop.run().await?,
-        Scenario::Publish(publish) => publish.run().await?,
-        Scenario::Lane(lane) => lane.run().await?,
-        Scenario::Varnish(options) => caches::run(caches::Kind::Urls, &options).await?,
-        Scenario::Keys(options) => caches::run(caches::Kind::Tags, &options).await?,
-        Scenario::Redis(options) => caches::run(caches::Kind::Keys, &options).await?,
-        Scenario::Memory(memory) => memory.run().await?,
-        Scenario::Passes(passes) => passes.run().await?,
-        Scenario::Outage(outage) => outage.run().await?,
-        Scenario::Backlog(backlog) => backlog.run().await?,
-        Scenario::Verify(verify) => verify.run().await?,
-        Scenario::Serving(serving) => return serving.run().await,
+async fn main() -> anyhow::Result<ExitCode> {
+    let Command { terms, scenario } = Command::parse();
+    if let Scenario::Serving(serving) = scenario {
+        serving.run().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stop = Stop::new();
+    let impatient = stop_on_signals(stop.clone())?;
+    let document = tokio::select! {
+        document = Box::pin(scenario.measure(&terms)) => document?,
+        // By now all that it started is dead: what it held has been dropped.
+        () = stop.requested() => std::process::exit(INTERRUPTED),
+        _ = impatient => std::process::exit(INTERRUPTED),
     };
-    println!("{document}");
-    Ok(())
+    if let Some(file) = &terms.svg {
+        plot::draw(document.figures(), file)?;
+    }
+    if !terms.json {
+        println!("{}", document.table());
+    }
+    println!("{}", document.figures());
+    Ok(if document.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

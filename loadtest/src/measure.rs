@@ -1,5 +1,7 @@
 //! Figures: percentiles of latencies, medians of rounds, and how ours compares.
 
+mod rounds;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,20 +11,27 @@ use serde_json::{Value, json};
 
 use crate::usage::Cpu;
 
+pub(crate) use rounds::Interleaved;
+
 /// Longest time recorded; a longer one counts as this.
 const LONGEST: Duration = Duration::from_mins(10);
 
+/// Of which percentiles a curve is made.
+const CURVE: [f64; 12] = [10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99, 100.0];
+
 /// Latencies in microseconds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 /// Their percentiles.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Percentiles {
     count: u64,
     pub(crate) p50_us: u64,
     pub(crate) p99_us: u64,
     max_us: u64,
+    /// Percent, and microseconds that so many stay within.
+    by_percentile_us: Vec<(f64, u64)>,
 }
 
 impl Latencies {
@@ -32,19 +41,36 @@ impl Latencies {
         Ok(Self(Histogram::new_with_bounds(1, longest, 3)?))
     }
 
+    /// One more.
+    pub(crate) fn record(&mut self, latency: Duration) {
+        self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
+    }
+
     /// One more, where it counts.
     pub(crate) fn record_if(&mut self, counts: bool, latency: Duration) {
         if counts {
-            self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
+            self.record(latency);
         }
+    }
+
+    /// And these.
+    fn add(&mut self, others: &Self) -> anyhow::Result<()> {
+        Ok(self.0.add(&others.0)?)
+    }
+
+    /// What such a part of them stays within, in microseconds.
+    fn at(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
     }
 
     /// What they come to.
     pub(crate) fn percentiles(&self) -> Percentiles {
+        let at = |percent: f64| (percent, self.at(percent / 100.0));
         Percentiles {
+            by_percentile_us: CURVE.map(at).to_vec(),
             count: self.0.len(),
-            p50_us: self.0.value_at_quantile(0.5),
-            p99_us: self.0.value_at_quantile(0.99),
+            p50_us: self.at(0.5),
+            p99_us: self.at(0.99),
             max_us: self.0.max(),
         }
     }
@@ -101,6 +127,7 @@ impl Rounds {
             "slowest": sorted.first().map(|round| round.rate()),
             "fastest": sorted.last().map(|round| round.rate()),
             "rounds": sorted.len(),
+            "per_second_by_round": self.0.iter().map(Round::rate).collect::<Vec<_>>(),
             "cpu_us_each": middle.cpu.microseconds_each(middle.count),
         }))
     }

@@ -12,9 +12,10 @@ use tests::servers::free_port;
 use tests::servers::redis::Redis;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::kept::key;
 use crate::log::Kind;
 use crate::measure::{Latencies, ratio};
-use crate::record::HOST;
+use crate::terms::Terms;
 use crate::watched::Watched;
 
 /// Time between two numbers whose way to the other cache is measured.
@@ -48,18 +49,18 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    pub(crate) async fn run(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         let (redis, keys) = (Redis::start().await, "rebounds = []");
-        let mut connection = redis.connect().await;
+        let (mut connection, samples) = (redis.connect().await, terms.count(EVERY * 2, SAMPLES));
         let alone = Settings::default().redis(redis.address(), PAGES, keys);
-        let mut control = Watched::start(self.broker, alone).await?;
-        let undisturbed = latencies(&mut control, &mut connection).await?;
+        let mut control = Watched::start(self.broker, alone, terms).await?;
+        let undisturbed = latencies(&mut control, &mut connection, samples).await?;
         drop(control);
 
         // Nobody listens there.
         let down = ([127, 0, 0, 1], free_port().await).into();
         let both = Settings::default().redis(redis.address(), PAGES, keys).varnish(down, "");
-        let mut agent = Watched::start(self.broker, both).await?;
+        let mut agent = Watched::start(self.broker, both, terms).await?;
         let mut costs = vec![cost(&agent, 0).await?];
         for part in 1..=PARTS {
             let mut left = self.count / PARTS;
@@ -71,7 +72,7 @@ impl Outage {
             }
             costs.push(cost(&agent, part * (self.count / PARTS)).await?);
         }
-        let beside = latencies(&mut agent, &mut connection).await?;
+        let beside = latencies(&mut agent, &mut connection, samples).await?;
         let settled = agent.admin().count("purgebus_settled_total", &["cache=\"varnish\""]).await;
         ensure!(settled == 0, "the cache was not down");
         let (ours, control) = (beside.percentiles(), undisturbed.percentiles());
@@ -83,9 +84,12 @@ impl Outage {
             "baseline": control,
             "ratio": ratio(ours.p50_us, control.p50_us),
             "ratio_p99": ratio(ours.p99_us, control.p99_us),
+            "lost": 0,
+            "stale_after_final": 0,
             "notes": [
                 "ours: from the log to the healthy cache of an agent whose other cache owes the whole backlog, at 1,000 a second",
                 "baseline: the same of an agent that has the healthy cache alone",
+                "lost, stale_after_final: every sample was in Redis before and was seen to leave it, or the run had failed",
                 "costs: memory and state folder of the agent as the backlog grows; nothing of it was purged of the cache that is down",
             ],
         }))
@@ -125,12 +129,13 @@ async fn caught_up(agent: &Watched) -> anyhow::Result<()> {
 async fn latencies(
     agent: &mut Watched,
     redis: &mut MultiplexedConnection,
+    samples: u32,
 ) -> anyhow::Result<Latencies> {
     let mut latencies = Latencies::new()?;
     let mut next = Instant::now();
-    for sample in 0..SAMPLES {
+    for sample in 0..samples {
         agent.publish(BETWEEN, 1).await?;
-        let key = format!("page:{HOST}/page/{}", agent.last + 1);
+        let key = key(agent.last + 1);
         redis.set::<_, _, ()>(&key, "page").await.context("Redis takes a page")?;
         next = (next + EVERY).max(Instant::now());
         sleep_until(next).await;
@@ -139,7 +144,7 @@ async fn latencies(
             ensure!(next.elapsed() < PATIENCE, "{key} is not purged");
             sleep(LOOK_EVERY).await;
         }
-        latencies.record_if(sample > SAMPLES / 10, next.elapsed());
+        latencies.record_if(sample > samples / 10, next.elapsed());
     }
     Ok(latencies)
 }

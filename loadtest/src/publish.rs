@@ -13,7 +13,13 @@ use uuid::Uuid;
 use crate::http::Clients;
 use crate::log::{Kind, Way};
 use crate::measure::Round;
+use crate::terms::Terms;
 use crate::usage::Cpu;
+
+/// Length of a round.
+const EACH: Duration = Duration::from_secs(3);
+/// Two baselines, and ours.
+const KINDS: u32 = 3;
 
 /// Invalidations a second through the API.
 #[derive(Debug, Args)]
@@ -21,9 +27,6 @@ pub(crate) struct Publish {
     /// The broker
     #[arg(long)]
     broker: Way,
-    /// Length of a round
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
     /// Rounds of each baseline and of ours, in turn
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -43,20 +46,25 @@ struct Acknowledged {
 }
 
 impl Publish {
-    pub(crate) async fn run(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
+        // The first warms up and does not count.
+        let each = terms.each((self.rounds + 1) * KINDS, EACH);
         match self.broker {
-            Way::Embedded => self.run_embedded().await,
-            Way::Nats => self.run_remote(Kind::Nats).await,
-            Way::Kafka => self.run_remote(Kind::Kafka).await,
+            Way::Embedded => self.run_embedded(each).await,
+            Way::Nats => self.run_remote(Kind::Nats, each).await,
+            Way::Kafka => self.run_remote(Kind::Kafka, each).await,
         }
     }
 
     /// One round of many clients, and what they were told.
-    async fn round(&self, api: SocketAddr) -> anyhow::Result<(Round, Acknowledged)> {
+    async fn round(
+        &self,
+        api: SocketAddr,
+        time: Duration,
+    ) -> anyhow::Result<(Round, Acknowledged)> {
         let clients = Clients::connect(api, self.clients.into()).await?;
         let before = Cpu::now()?;
-        let published =
-            clients.publish_for(Duration::from_secs(self.seconds), self.per_request).await?;
+        let published = clients.publish_for(time, self.per_request).await?;
         let cpu = Cpu::now()?.since(&before);
         let count = published.ids.len() as u64 * self.per_request;
         let round = Round { count, took: published.took, cpu };

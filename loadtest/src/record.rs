@@ -23,7 +23,16 @@ pub(crate) fn frame(line: LineId, first: Number, count: u64) -> Frame {
     frame_of(line, first, count, page)
 }
 
-fn frame_of(line: LineId, first: Number, count: u64, named: Named) -> Frame {
+/// The same where each number names what it is told to.
+///
+/// # Panics
+/// Never: the words are valid.
+pub(crate) fn frame_of(
+    line: LineId,
+    first: Number,
+    count: u64,
+    named: impl Fn(Number) -> Selector,
+) -> Frame {
     Frame {
         publisher: PUBLISHER.parse().expect("a name"),
         line,

@@ -8,9 +8,16 @@ use anyhow::Context;
 /// The kernel's books count in hundredths of a second, whatever its own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// The one program that plays several parts, which its first argument names.
+const BINARY: &str = "purgebus";
+
 /// CPU time so far, by the name of the process.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Cpu(BTreeMap<String, f64>);
+
+/// The most resident memory that processes have had, by their names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peaks(BTreeMap<String, u64>);
 
 /// One line of `/proc/PID/stat`.
 #[derive(Debug, PartialEq)]
@@ -20,39 +27,64 @@ struct Stat {
     seconds: f64,
 }
 
+/// This process and its descendants.
+fn family() -> anyhow::Result<Vec<(u32, Stat)>> {
+    let mut known = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // One that has just ended has no line any more.
+        let line = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        known.extend(Stat::parse(&line).map(|stat| (process, stat)));
+    }
+    let mut family = family_of(known, std::process::id());
+    for (process, stat) in family.iter_mut().filter(|(_, stat)| stat.name == BINARY) {
+        let line = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        if let Some(verb) = line.split('\0').nth(1) {
+            stat.name = format!("{BINARY} {verb}");
+        }
+    }
+    Ok(family)
+}
+
+fn family_of(known: BTreeMap<u32, Stat>, root: u32) -> Vec<(u32, Stat)> {
+    let parents: BTreeMap<u32, u32> =
+        known.iter().map(|(process, stat)| (*process, stat.parent)).collect();
+    let belongs = |process: u32| {
+        let ancestors =
+            std::iter::successors(Some(process), |process| parents.get(process).copied());
+        ancestors.take(parents.len() + 1).any(|ancestor| ancestor == root)
+    };
+    known.into_iter().filter(|(process, _)| belongs(*process)).collect()
+}
+
 impl Cpu {
     /// What this process and its descendants have used by now.
     pub(crate) fn now() -> anyhow::Result<Self> {
-        let mut known = BTreeMap::new();
-        for entry in fs::read_dir("/proc")? {
-            let name = entry?.file_name();
-            let Some(process) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
-                continue;
-            };
-            // One that has just ended has no line any more.
-            let line = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            known.extend(Stat::parse(&line).map(|stat| (process, stat)));
-        }
-        Ok(Self::of_family(&known, std::process::id()))
+        Ok(Self::of(family()?))
     }
 
-    fn of_family(known: &BTreeMap<u32, Stat>, root: u32) -> Self {
+    fn of(family: Vec<(u32, Stat)>) -> Self {
         let mut used = BTreeMap::new();
-        for (process, stat) in known {
-            let ancestors = std::iter::successors(Some(*process), |process| {
-                known.get(process).map(|stat| stat.parent)
-            });
-            if ancestors.take(known.len() + 1).any(|ancestor| ancestor == root) {
-                *used.entry(stat.name.clone()).or_default() += stat.seconds;
-            }
+        for (_, stat) in family {
+            *used.entry(stat.name).or_default() += stat.seconds;
         }
         Self(used)
+    }
+
+    /// Seconds of the processes of that name.
+    pub(crate) fn seconds(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or_default()
     }
 
     /// What was used since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let before = |name: &String| earlier.0.get(name).copied().unwrap_or(0.0);
-        Self(self.0.iter().map(|(name, now)| (name.clone(), now - before(name))).collect())
+        // Of those that have ended since, nothing is known any more.
+        let used = |name: &String, now: f64| (now - before(name)).max(0.0);
+        Self(self.0.iter().map(|(name, now)| (name.clone(), used(name, *now))).collect())
     }
 
     /// Microseconds for each of `count`, by process, without those that used none.
@@ -76,12 +108,35 @@ impl Stat {
     }
 }
 
+impl Peaks {
+    /// Looks at every process that there is now. The kernel keeps the peak of each for as long as it lives.
+    pub(crate) fn look(&mut self) -> anyhow::Result<()> {
+        for (process, stat) in family()? {
+            // One that has just ended has no memory any more.
+            if let Ok(peak) = memory(process, "VmHWM:") {
+                let most = self.0.entry(stat.name).or_default();
+                *most = peak.max(*most);
+            }
+        }
+        Ok(())
+    }
+
+    /// In bytes, by the name of the process; of namesakes the largest.
+    pub(crate) fn bytes(&self) -> &BTreeMap<String, u64> {
+        &self.0
+    }
+}
+
 /// Resident memory of a process in bytes.
 pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
+    memory(process, "VmRSS:")
+}
+
+fn memory(process: u32, line: &str) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse::<u64>()?;
-    Ok(kibibytes * 1024)
+    let found = status.lines().find_map(|found| found.strip_prefix(line));
+    let kibibytes = found.with_context(|| format!("no {line}"))?.trim();
+    Ok(kibibytes.trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 #[cfg(test)]
@@ -107,9 +162,25 @@ mod tests {
         let known = [line(1, "init", 0), line(5, "root", 1), line(6, "broker", 5)];
         let grandchild = [line(7, "broker", 6), line(8, "stranger", 1)];
         let known = known.into_iter().chain(grandchild).collect();
-        let used = Cpu::of_family(&known, 5).microseconds_each(1_000_000);
+        let used = Cpu::of(family_of(known, 5)).microseconds_each(1_000_000);
         let expected = [("root".to_owned(), 1.0), ("broker".to_owned(), 2.0)];
         assert_eq!(used, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn what_has_ended_has_used_nothing_since() {
+        let at = |seconds| Cpu(BTreeMap::from([("broker".to_owned(), seconds)]));
+        assert!(at(1.0).since(&at(3.0)).microseconds_each(1).is_empty());
+        assert!((at(3.0).since(&at(1.0)).seconds("broker") - 2.0).abs() < 1e-9);
+        assert!(at(3.0).seconds("nobody").abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_peak_is_no_less_than_what_is_there() {
+        let mut peaks = Peaks::default();
+        peaks.look().expect("the kernel's books");
+        let most = peaks.bytes().values().max().copied().expect("this process at least");
+        assert!(most >= resident(std::process::id()).expect("memory") / 2);
     }
 
     #[test]

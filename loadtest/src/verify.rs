@@ -13,11 +13,17 @@ use tokio::time::Instant;
 
 use crate::measure::{Round, Rounds, ratio};
 use crate::record;
+use crate::terms::Terms;
 use crate::usage::Cpu;
 
 const HERE: Spot<'_> = Spot { topic: "normal", partition: 0 };
 /// Different messages, so that no cache of the processor holds all of them.
 const MESSAGES: u64 = 512;
+
+/// Length of a round.
+const EACH: Duration = Duration::from_secs(2);
+/// Ours and the baseline, of single invalidations and of full frames.
+const KINDS: u32 = 4;
 
 /// Signed messages through the check and the decoder of an agent, against the decoder alone.
 #[derive(Debug, Args)]
@@ -25,14 +31,11 @@ pub(crate) struct Verify {
     /// Rounds of the baseline and of ours, in turn, after one that warms up
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// Seconds of each
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: u64,
 }
 
 impl Verify {
-    pub(crate) async fn run(&self) -> anyhow::Result<Value> {
-        let (rounds, time) = (self.rounds, Duration::from_secs(self.seconds));
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
+        let (rounds, time) = (self.rounds, terms.each((self.rounds + 1) * KINDS, EACH));
         // One thread: the figures are those of one core.
         tokio::task::spawn_blocking(move || measure(rounds, time)).await?
     }

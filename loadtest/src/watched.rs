@@ -14,10 +14,13 @@ use tokio::time::sleep;
 use crate::log::{Kind, Log};
 use crate::raw::{Place, Raw};
 use crate::record;
+use crate::terms::Terms;
 use crate::usage::resident;
 
 /// Time to settle before memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_secs(5);
+
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The agent and its log.
 pub(crate) struct Watched {
@@ -34,7 +37,11 @@ pub(crate) struct Watched {
 
 impl Watched {
     /// An agent before these caches, which has settled a number.
-    pub(crate) async fn start(broker: Kind, caches: Settings) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        broker: Kind,
+        caches: Settings,
+        terms: &Terms,
+    ) -> anyhow::Result<Self> {
         let log = broker.start().await;
         let raw = log.raw().await?;
         let mut bus = Bus::on(log.wire()).unsigned();
@@ -47,23 +54,59 @@ impl Watched {
         // What comes before a lane has joined it does not owe.
         while watched.settled().await == 0 {
             watched.publish(1, 1).await?;
-            sleep(Duration::from_millis(100)).await;
+            sleep(LOOK_EVERY).await;
         }
-        sleep(SETTLE).await;
+        sleep(terms.pause(SETTLE)).await;
         Ok(watched)
     }
 
     /// So many more numbers in frames of `each`, and a heartbeat.
     pub(crate) async fn publish(&mut self, count: u64, each: u64) -> anyhow::Result<()> {
+        self.publish_of(count, each, |number| number).await
+    }
+
+    /// The same where a number names the page of another one.
+    pub(crate) async fn publish_of(
+        &mut self,
+        count: u64,
+        each: u64,
+        page: impl Fn(Number) -> Number + Clone + Send + 'static,
+    ) -> anyhow::Result<()> {
         let (line, first, last) = (self.line, self.last + 1, self.last + count);
         let step = usize::try_from(each)?;
         let frames = (first..=last).step_by(step).map(move |first| {
-            let frame = record::frame(line, first, each.min(last + 1 - first));
+            let page = page.clone();
+            let named = move |number| record::page(page(number));
+            let frame = record::frame_of(line, first, each.min(last + 1 - first), named);
             wire::encode_log(&LogMessage::Frame(frame))
         });
         self.raw.publish_all(&self.place, frames.chain([record::heartbeat(line, last)])).await?;
         self.last = last;
         Ok(())
+    }
+
+    /// Waits until its lane of normal priority, which is new, has flushed: from then on it has a cursor.
+    pub(crate) async fn flushed(&mut self) -> anyhow::Result<()> {
+        let lane = ["priority=\"normal\""];
+        while self.admin().count("purgebus_flushes_total", &lane).await == 0 {
+            sleep(LOOK_EVERY).await;
+        }
+        let settled = self.settled().await;
+        while self.settled().await <= settled {
+            self.publish(1, 1).await?;
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// It leaves, with its cursor stored.
+    pub(crate) async fn leave(&mut self) {
+        self.bus.agents[0].terminate().await;
+    }
+
+    /// It starts again where it was; it listens when this returns.
+    pub(crate) async fn come_back(&mut self) {
+        self.bus.agents[0].restart().await;
     }
 
     /// Messages that the log keeps.

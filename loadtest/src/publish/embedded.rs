@@ -1,6 +1,7 @@
 //! A publisher on an embedded log, against HTTP with one write to the same kind of store, and against HTTP alone.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use crate::child::{Child, Trade};
 use crate::measure::{Rounds, ratio};
 
 impl Publish {
-    pub(super) async fn run_embedded(&self) -> anyhow::Result<Value> {
+    pub(super) async fn run_embedded(&self, each: Duration) -> anyhow::Result<Value> {
         let store = Child::start(Trade::BareStore).await?;
         let http = Child::start(Trade::BareHttp).await?;
         let publisher = Child::start(Trade::Publisher).await?;
@@ -19,9 +20,9 @@ impl Publish {
         let mut acknowledged = Acknowledged::default();
         // The first warms up and does not count.
         for round in 0..=self.rounds {
-            let (theirs, _) = self.round(store.address()).await?;
-            let (alone, _) = self.round(http.address()).await?;
-            let (own, told) = self.round(publisher.address()).await?;
+            let (theirs, _) = self.round(store.address(), each).await?;
+            let (alone, _) = self.round(http.address(), each).await?;
+            let (own, told) = self.round(publisher.address(), each).await?;
             acknowledged.extend(told);
             if round > 0 {
                 stored.push(theirs);

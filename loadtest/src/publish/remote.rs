@@ -25,16 +25,16 @@ struct Bench {
 }
 
 impl Publish {
-    pub(super) async fn run_remote(&self, kind: Kind) -> anyhow::Result<Value> {
+    pub(super) async fn run_remote(&self, kind: Kind, each: Duration) -> anyhow::Result<Value> {
         let bench = Bench::start(kind).await?;
         let (mut ours, mut raw, mut http) =
             (Rounds::default(), Rounds::default(), Rounds::default());
         let mut acknowledged = Acknowledged::default();
         // The first warms up and does not count.
         for round in 0..=self.rounds {
-            let theirs = bench.baseline(self).await?;
-            let (bare, _) = self.round(bench.http.address()).await?;
-            let (own, told) = self.round(bench.bus.publishers[0].api().address()).await?;
+            let theirs = bench.baseline(each).await?;
+            let (bare, _) = self.round(bench.http.address(), each).await?;
+            let (own, told) = self.round(bench.bus.publishers[0].api().address(), each).await?;
             acknowledged.extend(told);
             if round > 0 {
                 raw.push(theirs);
@@ -83,11 +83,10 @@ impl Bench {
         Ok(Self { log, raw, place, bus, http: Child::start(Trade::BareHttp).await? })
     }
 
-    async fn baseline(&self, publish: &Publish) -> anyhow::Result<Round> {
+    async fn baseline(&self, time: Duration) -> anyhow::Result<Round> {
         let frame = record::frame(LineId::from_bytes([1; 16]), 1, 1);
         let body = wire::encode_log(&LogMessage::Frame(frame));
         let before = Cpu::now()?;
-        let time = Duration::from_secs(publish.seconds);
         let published = self.raw.publish_for(&self.place, &body, time).await?;
         let cpu = Cpu::now()?.since(&before);
         Ok(Round { count: published.messages, took: published.took, cpu })

@@ -1,0 +1,179 @@
+//! A publisher, a broker, and a fleet of agents in a few processes.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use tests::bus::{Bus, Wire};
+use tests::serve::Api;
+use tests::servers::nats::Nats;
+use tokio::time::{Instant, sleep};
+
+use crate::beat::Beat;
+use crate::child::{Child, Fleet};
+use crate::http::{Clients, Request};
+use crate::usage::{Cpu, resident};
+
+/// What the processes are called in the kernel's books.
+const PUBLISHER: &str = "purgebus publisher";
+const BROKER: &str = "nats-server";
+const AGENTS: &str = "fleet";
+/// Longest time until all agents are there, and until all have purged.
+const PATIENCE: Duration = Duration::from_mins(5);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Lanes settle down so long before anything is measured.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// They run, and are dead when dropped.
+pub(super) struct Bench {
+    lanes: u32,
+    fleets: Vec<Child>,
+    bus: Bus,
+    nats: Nats,
+    /// Pages that were published.
+    published: u64,
+}
+
+/// Where the books stood at the beginning of a part.
+struct Books {
+    cpu: Cpu,
+    reports: u64,
+    at: Instant,
+}
+
+impl Bench {
+    /// So many agents, of which the publisher knows all.
+    pub(super) async fn start(lanes: u32, together: u32) -> anyhow::Result<Self> {
+        let nats = Nats::start().await;
+        let mut bus = Bus::on(Wire::nats([nats.url()])).unsigned();
+        bus.start_publisher("publisher-1", "").await;
+        bus.registered().await;
+        let (mut fleets, mut first) = (Vec::new(), 0);
+        while first < lanes {
+            let agents = together.min(lanes - first);
+            let (url, prefix) = (nats.url(), bus.wire.prefix().to_owned());
+            fleets.push(Child::start_fleet(&Fleet { url, prefix, agents, first }).await?);
+            first += agents;
+        }
+        let bench = Self { lanes, fleets, bus, nats, published: 0 };
+        let deadline = Instant::now() + PATIENCE;
+        while bench.known().await != (lanes, true) {
+            let known = bench.known().await;
+            ensure!(Instant::now() < deadline, "the publisher knows {known:?} of {lanes} agents");
+            sleep(LOOK_EVERY).await;
+        }
+        sleep(SETTLE).await;
+        Ok(bench)
+    }
+
+    fn api(&self) -> &Api {
+        self.bus.publishers[0].api()
+    }
+
+    /// How many agents the publisher knows, and whether all are ready.
+    async fn known(&self) -> (u32, bool) {
+        let regions = self.api().regions().await;
+        let agents = regions.iter().map(|region| region.agents).sum::<usize>();
+        (u32::try_from(agents).unwrap_or(u32::MAX), regions.iter().all(|region| region.ready))
+    }
+
+    async fn books(&self) -> anyhow::Result<Books> {
+        let context = self.nats.admin().await;
+        let stream = context.get_stream(self.bus.wire.stream("reports")).await?;
+        let reports = stream.get_info().await?.state.last_sequence;
+        Ok(Books { cpu: Cpu::now()?, reports, at: Instant::now() })
+    }
+
+    /// Nothing comes for that long.
+    pub(super) async fn idle(&self, time: Duration) -> anyhow::Result<Value> {
+        let before = self.books().await?;
+        sleep(time).await;
+        self.since(&before, 0).await
+    }
+
+    /// So many a second from so many clients, until every agent has purged all of them.
+    pub(super) async fn publish(
+        &mut self,
+        rate: u64,
+        clients: usize,
+        time: Duration,
+    ) -> anyhow::Result<Value> {
+        let clients = Clients::connect(self.api().address(), clients).await?;
+        let (before, first) = (self.books().await?, self.published);
+        let page = |number| format!("/page/{}", first + number);
+        let request = |number| Request::of_pages([page(number)].into_iter());
+        let beat = Beat::new(rate, time);
+        clients.keep_time(&beat, request).await?;
+        self.published += beat.count();
+        let deadline = Instant::now() + PATIENCE;
+        while self.api().regions().await.iter().any(|region| region.lag_numbers > 0) {
+            ensure!(Instant::now() < deadline, "the agents do not catch up");
+            sleep(LOOK_EVERY).await;
+        }
+        self.since(&before, beat.count()).await
+    }
+
+    async fn since(&self, before: &Books, published: u64) -> anyhow::Result<Value> {
+        let now = self.books().await?;
+        let (cpu, took) = (now.cpu.since(&before.cpu), now.at.duration_since(before.at));
+        let seconds = took.as_secs_f64();
+        let each = |name: &str| {
+            let shares = f64::from(self.lanes) * as_float(published.max(1));
+            whole(cpu.seconds(name) * 1e9 / shares)
+        };
+        let per_lane = |name: &str| {
+            let share = cpu.seconds(name) * 1e6 / seconds / f64::from(self.lanes);
+            (share * 10.0).round() / 10.0
+        };
+        let mut figures = json!({
+            "published": published,
+            "seconds": (seconds * 10.0).round() / 10.0,
+            "reports_per_second": whole(as_float(now.reports - before.reports) / seconds),
+            "publisher_us_per_second_and_lane": per_lane(PUBLISHER),
+            "broker_us_per_second_and_lane": per_lane(BROKER),
+            "agents_us_per_second_and_lane": per_lane(AGENTS),
+        });
+        if published > 0 {
+            figures["publisher_ns_each_and_lane"] = json!(each(PUBLISHER));
+            figures["broker_ns_each_and_lane"] = json!(each(BROKER));
+            figures["agents_ns_each_and_lane"] = json!(each(AGENTS));
+        }
+        Ok(figures)
+    }
+
+    /// Resident memory, and what of it falls to each lane.
+    pub(super) fn memory(&self) -> anyhow::Result<Value> {
+        let publisher = resident(self.bus.publishers[0].process())?;
+        let agents = self.fleets.iter().map(Child::resident).sum::<anyhow::Result<u64>>()?;
+        let lanes = u64::from(self.lanes);
+        Ok(json!({
+            "publisher_bytes": publisher,
+            "publisher_bytes_per_lane": publisher / lanes,
+            "agents_bytes": agents,
+            "agent_bytes_per_lane": agents / lanes,
+        }))
+    }
+
+    /// Ends the agents; answers how many purges their caches were not told of.
+    pub(super) async fn end(self) -> anyhow::Result<u64> {
+        let mut purged = 0;
+        for fleet in self.fleets {
+            purged += fleet.purged().await?;
+        }
+        Ok((self.published * u64::from(self.lanes)).saturating_sub(purged))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people, none below zero"
+)]
+fn whole(figure: f64) -> u64 {
+    figure.round() as u64
+}
