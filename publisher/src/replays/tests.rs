@@ -142,7 +142,8 @@ async fn a_publisher_that_crashes_or_stops_goes_on_and_leaves_nothing_out() {
     };
     let mut life = begin().await;
     let mut firsts = BTreeSet::new();
-    for number in 0..120 {
+    // So few that the log's end comes with the first that are read.
+    for number in 0..60 {
         firsts.insert(life.accept(&format!("t{number}")).await);
     }
     let id = life.replay("1h", 10).await.unwrap().id;

@@ -2,7 +2,7 @@
 //!
 //! A cursor says where it is to the invalidation, so that whoever goes on after a crash leaves nothing out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(super) struct Walk {
     since: Timestamp,
     cursor: Cursor,
     reading: Option<(Priority, Box<dyn Subscription>)>,
+    /// What lies behind their end was read: they are over once all that came with it is done.
+    ending: BTreeSet<Stream>,
 }
 
 impl Place {
@@ -108,6 +110,13 @@ impl Cursor {
     /// The message at this position is done.
     pub(super) fn pass(&mut self, stream: Stream, position: Position) {
         self.pass_to(stream, position.0, position.0.saturating_add(1), 0);
+    }
+
+    /// Everything up to its end is done.
+    fn pass_all(&mut self, stream: Stream) {
+        if let Some(&Place { end, .. }) = self.0.get(&stream) {
+            self.pass_to(stream, end, end, 0);
+        }
     }
 
     fn pass_to(&mut self, stream: Stream, position: u64, next: u64, within: u32) {
@@ -161,7 +170,7 @@ impl Cursor {
 impl Walk {
     /// Of what was accepted since then, on from the cursor.
     pub(super) fn new(broker: Arc<dyn Broker>, since: Timestamp, cursor: Cursor) -> Self {
-        Self { broker, since, cursor, reading: None }
+        Self { broker, since, cursor, reading: None, ending: BTreeSet::new() }
     }
 
     pub(super) fn cursor(&self) -> &Cursor {
@@ -172,8 +181,12 @@ impl Walk {
         &mut self.cursor
     }
 
-    /// The next messages, and of which priority; `None` at the end. After an error it goes on at its cursor.
+    /// The next messages, and of which priority; `None` at the end. Whoever asks has done all that came before. After
+    /// an error it goes on at its cursor.
     pub(super) async fn next(&mut self) -> Result<Option<(Priority, Vec<Delivery>)>, WalkError> {
+        for stream in std::mem::take(&mut self.ending) {
+            self.cursor.pass_all(stream);
+        }
         let mut unread = Priority::ALL.into_iter();
         let unread = unread.find(|priority| self.cursor.open(*priority).next().is_some());
         let Some(priority) = unread else { return Ok(None) };
@@ -187,14 +200,15 @@ impl Walk {
         Ok(Some((priority, self.wanted(priority, deliveries))))
     }
 
-    /// Those that are not done yet, and from before the end; what comes after it ends its partition.
+    /// Those that are not done yet, and from before the end; what comes after it ends its partition, and not before
+    /// these are done.
     fn wanted(&mut self, priority: Priority, deliveries: Vec<Delivery>) -> Vec<Delivery> {
         let mut wanted = Vec::new();
         for delivery in deliveries {
             let stream = Stream { priority, partition: delivery.partition };
             let Some(place) = self.cursor.0.get(&stream).copied() else { continue };
             if delivery.position.0 >= place.end {
-                self.cursor.pass_to(stream, place.end, place.end, 0);
+                self.ending.insert(stream);
             } else if place.begun.is_none_or(|(_, next)| delivery.position.0 >= next) {
                 wanted.push(delivery);
             }
@@ -223,6 +237,9 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
+    use broker_adapter::{Embedded, EmbeddedConfig, Message};
+    use bytes::Bytes;
+
     use super::*;
 
     const NORMAL: Stream = Stream { priority: Priority::Normal, partition: Partition(3) };
@@ -258,5 +275,40 @@ mod tests {
             assert_eq!(Cursor::from_bytes(&bytes[..length]), None, "{length}");
         }
         assert_eq!(Cursor::from_bytes(&[2]), None);
+    }
+
+    /// A walk on from there, and the positions that it reads first.
+    async fn read_on(log: &Embedded, cursor: Cursor) -> (Walk, Vec<u64>) {
+        let mut walk = Walk::new(Arc::new(log.clone()), Timestamp::UNIX_EPOCH, cursor);
+        let (_, read) = walk.next().await.unwrap().unwrap();
+        let read = read.iter().map(|delivery| delivery.position.0).collect();
+        (walk, read)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_stops_among_messages_that_came_with_the_end_goes_on_among_them() {
+        let config = EmbeddedConfig::default();
+        let log = Embedded::in_memory(config, || Timestamp::UNIX_EPOCH).unwrap();
+        let stream = Stream { priority: Priority::Normal, partition: Partition(0) };
+        let publish = async |count| {
+            let message = Message { key: None, id: None, body: Bytes::from_static(b"x") };
+            log.publish(stream.topic(), stream.partition, vec![message; count]).await.unwrap();
+        };
+        publish(4).await;
+        let cursor = Cursor::begin(&log).await.unwrap();
+        publish(2).await;
+        let (mut walk, all) = read_on(&log, cursor).await;
+        assert_eq!(all.len(), 4, "what came later is none of it");
+        let half_done = Position(all[1]);
+        walk.cursor_mut().pass(stream, Position(all[0]));
+        walk.cursor_mut().pass_within(stream, half_done, 7);
+
+        let stored = Cursor::from_bytes(&walk.cursor().to_bytes()).unwrap();
+        let (mut walk, left) = read_on(&log, stored).await;
+        assert_eq!((left.as_slice(), walk.cursor().done_of(stream, half_done)), (&all[1..], 7));
+        for position in left {
+            walk.cursor_mut().pass(stream, Position(position));
+        }
+        assert_eq!((walk.next().await.unwrap(), walk.cursor().progress()), (None, (4, 4)));
     }
 }
