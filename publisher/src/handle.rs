@@ -169,7 +169,7 @@ impl PublisherHandle {
         key: Option<&str>,
     ) -> Result<Accepted, AcceptError> {
         let wanted = self.check(caller, request)?;
-        self.paused(caller).map_or(Ok(()), |paused| Err(AcceptError::Paused(Box::new(paused))))?;
+        self.unless_paused(caller).map_err(AcceptError::Paused)?;
         let cost = budget::cost(&wanted.selectors);
         let spent = self.0.budgets.spend(caller.budget(), &wanted.site, cost);
         spent.map_err(AcceptError::Overdrawn)?;
@@ -256,9 +256,9 @@ impl PublisherHandle {
         &self.0.sites
     }
 
-    /// The pause of the caller's token.
-    fn paused(&self, caller: &Caller) -> Option<TokenPaused> {
-        let pause = self.0.tracker.pause_of_token(caller.name())?;
+    /// Whether the caller's token may publish now.
+    fn unless_paused(&self, caller: &Caller) -> Result<(), Box<TokenPaused>> {
+        let Some(pause) = self.0.tracker.pause_of_token(caller.name()) else { return Ok(()) };
         let wait = pause.until.duration_since(self.now()).try_into().unwrap_or_default();
         let reason = pause.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let detail = format!(
@@ -268,7 +268,7 @@ impl PublisherHandle {
             pause.by,
             pause.id,
         );
-        Some(TokenPaused { detail, wait })
+        Err(Box::new(TokenPaused { detail, wait }))
     }
 
     /// What is wanted, if the caller may want it.

@@ -20,7 +20,7 @@ impl PublisherHandle {
         request: &ReplayRequest,
         key: Option<&str>,
     ) -> Result<Replay, NotReplayed> {
-        self.check_not_paused(caller)?;
+        self.unless_paused(caller).map_err(NotReplayed::Paused)?;
         let repeatable = key.map(|key| Repeatable { caller: caller.name(), key });
         let id = self.order_id(repeatable, request);
         self.0.replays.begin(caller, request, id).await
@@ -32,12 +32,7 @@ impl PublisherHandle {
         caller: &Caller,
         id: Uuid,
     ) -> Result<Replay, NotReplayed> {
-        self.check_not_paused(caller)?;
+        self.unless_paused(caller).map_err(NotReplayed::Paused)?;
         self.0.replays.resume(caller, id).await
-    }
-
-    fn check_not_paused(&self, caller: &Caller) -> Result<(), NotReplayed> {
-        let paused = self.paused(caller);
-        paused.map_or(Ok(()), |paused| Err(NotReplayed::Paused(Box::new(paused))))
     }
 }
