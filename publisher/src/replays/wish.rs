@@ -8,6 +8,7 @@ use schemas::api::{AgentSummary, Mistake, ReplayFilter, ReplayRequest};
 use schemas::{AgentName, CacheName, Region, SiteName, Sites, Url};
 
 use crate::intake::{Mistakes, moment};
+use crate::tokens::listed;
 
 /// So many a second where none is named, and at most.
 const RATE: u32 = 200;
@@ -103,8 +104,8 @@ impl<'k> Known<'k> {
         let Some(text) = &request.site else { return owner.or(self.only_site).cloned() };
         let site: SiteName = mistakes.take("/site", text.parse())?;
         if self.sites.get(&site).is_none() {
-            let names: Vec<&str> = self.sites.iter().map(|site| site.name.as_str()).collect();
-            mistakes.add("/site", format!("there is no site {site}; there are {}", listed(&names)));
+            let there_are = listed(self.sites.iter().map(|site| &site.name));
+            mistakes.add("/site", format!("there is no site {site}; there are {there_are}"));
         } else if let Some(owner) = owner.filter(|owner| **owner != site) {
             mistakes.add("/url_prefix", format!("is of site {owner}, and not of {site}"));
         }
@@ -143,8 +144,7 @@ impl<'k> Known<'k> {
     ) -> Option<Region> {
         let region: Region = mistakes.take(pointer, text?.parse())?;
         if !self.regions.contains(&region) {
-            let names: Vec<&str> = self.regions.iter().map(Region::as_str).collect();
-            let there_are = listed(&names);
+            let there_are = listed(self.regions);
             mistakes.add(pointer, format!("there is no region {region}; there are {there_are}"));
             return None;
         }
@@ -161,8 +161,7 @@ impl<'k> Known<'k> {
         let name: AgentName = mistakes.take("/agent", text.parse())?;
         let there = self.agents.iter().filter(|agent| agent.region.is_some());
         let Some(agent) = there.clone().find(|agent| agent.agent == name) else {
-            let names: Vec<&str> = there.map(|agent| agent.agent.as_str()).collect();
-            let there_are = listed(&names);
+            let there_are = listed(there.map(|agent| &agent.agent));
             mistakes.add("/agent", format!("there is no agent {name}; there are {there_are}"));
             return None;
         };
@@ -190,18 +189,12 @@ impl<'k> Known<'k> {
         let names: BTreeSet<&str> =
             meant.flat_map(|agent| &agent.caches).map(|cache| cache.cache.as_str()).collect();
         if !names.contains(name.as_str()) {
-            let names: Vec<&str> = names.into_iter().collect();
-            let there_are = listed(&names);
+            let there_are = listed(names);
             mistakes
                 .add("/cache", format!("there is no cache {name} there; there are {there_are}"));
         }
         Some(name)
     }
-}
-
-/// Some names, for a message.
-fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

@@ -226,5 +226,6 @@ impl Scope {
 
 /// The names, for a message.
 pub(crate) fn listed(names: impl IntoIterator<Item = impl Display>) -> String {
-    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
