@@ -48,8 +48,8 @@ impl Installation {
         let log = broker::open(&broker, journal, &surroundings).await?;
         let mut publisher = match publisher {
             Some(part) => {
-                let key = signatures.key;
-                Some(parts::publisher(part, key, &broker, &log, &surroundings).await?)
+                let (key, trust) = (signatures.key, signatures.replayed);
+                Some(parts::publisher(part, key, trust, &broker, &log, &surroundings).await?)
             }
             None => None,
         };

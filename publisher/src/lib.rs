@@ -33,7 +33,6 @@ pub use handle::{AcceptError, PublisherHandle, StatusError};
 pub use journal::{JournalError, JournalStore};
 pub use outlet::Outlet;
 pub use publisher::{Publisher, PublisherError, PublisherSetup};
-pub use replays::TrustError;
 pub use tokens::{Act, Everything, TokenBook, TokenEntry, Tokens, TokensError};
 pub use tracker::Until;
 

@@ -15,7 +15,7 @@ use daemon::{
 };
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use schemas::{PublisherName, Sites};
+use schemas::{PublisherName, Sites, Trust};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -30,7 +30,7 @@ use crate::journal::{Journal, JournalError, JournalSetup, JournalStore, Limits, 
 use crate::metrics::Metrics;
 use crate::outlet::Outlet;
 use crate::repair::Repairer;
-use crate::replays::{Replayer, ReplaysSetup, TrustError, trust};
+use crate::replays::{Replayer, ReplaysSetup};
 use crate::routes::Api;
 use crate::search::Searcher;
 use crate::tokens::{TokenBook, Tokens, TokensError};
@@ -54,6 +54,8 @@ pub struct PublisherSetup {
     pub store: JournalStore,
     /// Where the journal's frames go.
     pub outlet: Outlet,
+    /// Whose invalidations it may publish again, and so sign.
+    pub trust: Trust,
     /// How many partitions every topic of the log has; the embedded log has one.
     pub partitions: u32,
     /// How long the broker keeps a message; the journal keeps it as long for repairs.
@@ -81,9 +83,6 @@ pub enum PublisherError {
     /// The tokens file.
     #[error("the tokens file is not usable")]
     Tokens(#[from] TokensError),
-    /// The keys of those whose invalidations may be replayed.
-    #[error("a file of keys is not usable")]
-    Keys(#[from] TrustError),
     /// What replays keep.
     #[error("the books of replays are not usable")]
     Replays(#[source] BoxError),
@@ -133,7 +132,6 @@ impl Publisher {
             None => return Err(PublisherError::Exposed(config.listen)),
         };
         let tls = config.tls.clone().map(|tls| TlsBook::open(tls, clock)).transpose()?;
-        let trust = trust(&config, &outlet)?;
         let database = store.database();
         let audited = Audited { config: &config, name: &name, store: &store, clock };
         let (trail, auditor) = audited.open(&setup.health, &setup.metrics).await?;
@@ -189,7 +187,7 @@ impl Publisher {
             clock,
             metrics: metrics.clone(),
             trail: trail.clone(),
-            trust,
+            trust: setup.trust,
         };
         let opened = replays.open().map_err(|error| PublisherError::Replays(error.into()));
         let (replays, replayer) = opened?;

@@ -20,7 +20,6 @@ mod sieve;
 mod store;
 #[cfg(test)]
 mod tests;
-mod trust;
 mod walk;
 mod wish;
 
@@ -55,8 +54,6 @@ use self::walk::Cursor;
 use self::wish::Wish;
 
 pub(crate) use self::store::StoreError;
-pub use self::trust::TrustError;
-pub(crate) use self::trust::trust;
 
 /// Most dry runs at once; others wait their turn, within their time.
 const DRY_RUNS_MAX: usize = 2;

@@ -24,6 +24,8 @@ pub(crate) struct Signatures {
     pub(crate) key: Option<SigningKey>,
     /// Whom an agent believes.
     pub(crate) trust: Trust,
+    /// Whose invalidations a publisher publishes again: as it signs them, none may be a stranger's.
+    pub(crate) replayed: Trust,
 }
 
 impl Signatures {
@@ -36,17 +38,13 @@ impl Signatures {
     ) -> Self {
         let key = draft.publisher.as_ref().and_then(|config| key(reader, config, role));
         let others = draft.publisher.as_ref().and_then(|config| config.trusted_keys_file.as_ref());
-        if let Some(file) = others {
-            // Read again where it is needed.
-            let field = Field::top("publisher").key(TRUSTED_KEYS_FILE);
-            drop(load(reader, &field, file, keys::trusted_keys));
-        }
+        let replayed = replayed(reader, others, key.as_ref());
         let trust = draft.agent.as_ref().map(|agent| trust(reader, &agent.config, role));
         let trust = trust.unwrap_or_default();
         they_fit(reader, document, key.as_ref(), &trust, role);
         match draft.broker {
             Some(BrokerConfig::Embedded(_)) => Self::default(),
-            _ => Self { key, trust },
+            _ => Self { key, trust, replayed },
         }
     }
 }
@@ -87,6 +85,23 @@ fn trust(reader: &mut Reader<'_, '_>, config: &AgentConfig, role: Role) -> Trust
         }
         (None, _) => Trust::Anyone,
     }
+}
+
+/// The keys that it is told of, else its own alone; where it signs nothing, anyone.
+fn replayed(
+    reader: &mut Reader<'_, '_>,
+    others: Option<&PathBuf>,
+    key: Option<&SigningKey>,
+) -> Trust {
+    let field = Field::top("publisher").key(TRUSTED_KEYS_FILE);
+    let own = |key: &SigningKey| {
+        key.public().to_string().parse().expect("a public key is a line of such a file")
+    };
+    let keys = match others {
+        Some(file) => load(reader, &field, file, keys::trusted_keys),
+        None => key.map(own),
+    };
+    keys.map_or(Trust::Anyone, Trust::Keys)
 }
 
 fn load<T>(
@@ -186,7 +201,7 @@ mod tests {
     fn parts_that_run_apart_sign_and_believe_unless_they_are_told_not_to() {
         let files = Files::write();
         let is_fine = |publisher, agent, role| match files.told(publisher, agent, role) {
-            Ok(Config { signatures: Signatures { key, trust }, .. }) => (key.is_some(), trust),
+            Ok(Config { signatures: Signatures { key, trust, .. }, .. }) => (key.is_some(), trust),
             Err(told) => panic!("{role}: {told:#?}"),
         };
         assert!(is_fine(KEY, "", Role::Publisher).0);
@@ -198,6 +213,22 @@ mod tests {
         assert!(matches!(is_fine("", unsigned, Role::Agent).1, Trust::Anyone));
         assert!(matches!(is_fine("", "", Role::Serve), (false, Trust::Anyone)));
         assert!(matches!(is_fine(KEY, OURS, Role::Serve), (true, Trust::Keys(_))));
+    }
+
+    #[test]
+    fn a_publisher_publishes_again_what_it_has_signed_or_whoever_it_is_told_of() {
+        let files = Files::write();
+        let replayed = |publisher: &str| match files.told(publisher, "", Role::Publisher) {
+            Ok(Config { signatures, .. }) => match signatures.replayed {
+                Trust::Keys(keys) => Some((keys.len(), keys.contains(&files.public))),
+                _ => None,
+            },
+            Err(told) => panic!("{told:#?}"),
+        };
+        assert_eq!(replayed(KEY), Some((1, true)));
+        assert_eq!(replayed(&format!("{KEY}\n{OURS}")), Some((2, true)));
+        assert_eq!(replayed(&format!("{KEY}\n{OTHERS}")), Some((1, false)));
+        assert_eq!(replayed("unsigned = true"), None);
     }
 
     #[test]
@@ -236,7 +267,8 @@ mod tests {
              [agent]\ntrusted_keys_file = \"{folder}/ours.pub\"\n{CACHE}"
         );
         let config = Config::parse(&text, &environment(&[]), None).expect("no mistakes");
-        let Signatures { key, trust } = config.signatures;
-        assert!(key.is_none() && matches!(trust, Trust::Anyone));
+        let Signatures { key, trust, replayed } = config.signatures;
+        assert!(key.is_none());
+        assert!(matches!((trust, replayed), (Trust::Anyone, Trust::Anyone)));
     }
 }

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use publisher::{
     JournalStore, Outlet, Publisher, PublisherConfig, PublisherHandle, PublisherSetup,
 };
-use schemas::{Audience, Site, Sites};
+use schemas::{Audience, Site, Sites, Trust};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -63,6 +63,7 @@ impl Bus {
             sites: sites.clone(),
             store,
             outlet: Outlet::Shared(log.clone()),
+            trust: Trust::Anyone,
             partitions: 1,
             retention: EmbeddedConfig::default().retention,
             clock,

@@ -8,7 +8,7 @@ use daemon::{Clock, Health};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{Publisher, PublisherError, PublisherSetup};
-use schemas::{SigningKey, Sites};
+use schemas::{SigningKey, Sites, Trust};
 
 use super::broker::Log;
 use crate::config::{AgentPart, BrokerConfig, PublisherPart};
@@ -27,6 +27,7 @@ pub(super) struct Surroundings {
 pub(super) async fn publisher(
     part: PublisherPart,
     key: Option<SigningKey>,
+    trust: Trust,
     broker: &BrokerConfig,
     log: &Log,
     surroundings: &Surroundings,
@@ -41,6 +42,7 @@ pub(super) async fn publisher(
             Some(key) => log.outlet.clone().signed(key),
             None => log.outlet.clone(),
         },
+        trust,
         partitions: broker.partitions(),
         retention: broker.retention(),
         clock: surroundings.clock,

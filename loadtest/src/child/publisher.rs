@@ -10,7 +10,7 @@ use daemon::{Clock, Crew, Health};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Outlet, Publisher, PublisherConfig, PublisherSetup};
-use schemas::{Audience, Invalidation, LogMessage, Priority, Site, Sites, wire};
+use schemas::{Audience, Invalidation, LogMessage, Priority, Site, Sites, Trust, wire};
 
 use crate::record::HOST;
 
@@ -29,6 +29,7 @@ pub(super) async fn spawn(crew: &mut Crew, folder: &Path) -> anyhow::Result<Sock
         sites: Arc::new(sites()?),
         store,
         outlet: Outlet::Shared(log),
+        trust: Trust::Anyone,
         partitions: 1,
         retention: RETENTION,
         clock: Clock::system(),

@@ -80,6 +80,7 @@ impl Running {
             sites: Arc::new(Sites::new([site])),
             store,
             outlet,
+            trust: Trust::Anyone,
             partitions,
             retention: Duration::from_hours(1),
             clock,

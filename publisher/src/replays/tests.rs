@@ -31,23 +31,19 @@ struct Life {
 }
 
 impl Life {
-    async fn begin(
-        clock: Clock,
-        store: &JournalStore,
-        outlet: Outlet,
-        config: PublisherConfig,
-    ) -> Self {
+    async fn begin(clock: Clock, store: &JournalStore, outlet: Outlet, trust: Trust) -> Self {
         let site = Site {
             name: "main".parse().unwrap(),
             hosts: ["www.example.com".parse().unwrap()].into(),
             regions: Audience::All,
         };
         let publisher = Publisher::open(PublisherSetup {
-            config,
+            config: PublisherConfig::default(),
             name: "p1".parse().unwrap(),
             sites: Arc::new(Sites::new([site])),
             store: store.clone(),
             outlet,
+            trust,
             partitions: 1,
             retention: Duration::from_hours(1),
             clock,
@@ -138,7 +134,7 @@ async fn a_publisher_that_crashes_or_stops_goes_on_and_leaves_nothing_out() {
     let log = shared_log(clock, &store, EmbeddedConfig::default());
     let begin = || {
         let outlet = Outlet::Shared(log.clone());
-        Life::begin(clock, &store, outlet, PublisherConfig::default())
+        Life::begin(clock, &store, outlet, Trust::Anyone)
     };
     let mut life = begin().await;
     let mut firsts = BTreeSet::new();
@@ -172,7 +168,7 @@ async fn what_the_log_has_let_go_of_is_refused_with_the_time_since_when_it_holds
     let config = EmbeddedConfig { retention: Duration::from_mins(10), ..EmbeddedConfig::default() };
     let log = shared_log(clock, &store, config);
     let outlet = Outlet::Shared(log.clone());
-    let life = Life::begin(clock, &store, outlet, PublisherConfig::default()).await;
+    let life = Life::begin(clock, &store, outlet, Trust::Anyone).await;
     life.accept("old").await;
     let whole = life.replay("1h", 100).await.unwrap();
     assert_eq!(life.done(whole.id).await.published, 1, "before its beginning nothing is missing");
@@ -200,7 +196,7 @@ async fn one_that_the_log_overtakes_fails_with_a_word_of_it() {
     let log = shared_log(clock, &store, config);
     let begin = || {
         let outlet = Outlet::Shared(log.clone());
-        Life::begin(clock, &store, outlet, PublisherConfig::default())
+        Life::begin(clock, &store, outlet, Trust::Anyone)
     };
     let life = begin().await;
     for number in 0..20 {
@@ -222,11 +218,9 @@ async fn one_that_the_log_overtakes_fails_with_a_word_of_it() {
 #[tokio::test(start_paused = true)]
 async fn what_a_stranger_has_put_on_the_log_is_counted_and_not_published_again() {
     let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
-    let folder = tempfile::tempdir().unwrap();
     let [ours, other, stranger] = [(); 3].map(|()| SigningKey::generate().unwrap());
-    let (signing, trusted) = (folder.path().join("key"), folder.path().join("pub"));
-    std::fs::write(&signing, ours.to_pem().unwrap()).unwrap();
-    std::fs::write(&trusted, format!("{}\n{}\n", ours.public(), other.public())).unwrap();
+    let own = ours.public().to_string();
+    let both = format!("{own}\n{}\n", other.public());
     let log = Embedded::in_memory(EmbeddedConfig::default(), move || clock.now()).unwrap();
     let put = async |key: Option<&SigningKey>, tag: &str| {
         let tag = Selector::Tag(tag.parse().unwrap());
@@ -249,16 +243,12 @@ async fn what_a_stranger_has_put_on_the_log_is_counted_and_not_published_again()
     put(None, "unsigned").await;
     put(Some(&stranger), "stranger").await;
     put(Some(&other), "other").await;
-    for (trusted_keys_file, believed, not) in [(Some(trusted), 2, 4), (None, 1, 6)] {
-        let config = PublisherConfig {
-            signing_key_file: Some(signing.clone()),
-            trusted_keys_file,
-            ..PublisherConfig::default()
-        };
+    for (trusted, believed, not) in [(both, 2, 4), (own, 1, 6)] {
+        let trust = Trust::Keys(trusted.parse().unwrap());
         let outlet = Outlet::Remote(Arc::new(log.clone()))
             .signed(SigningKey::from_pem(&ours.to_pem().unwrap()).unwrap());
         let store = if believed == 2 { store.clone() } else { JournalStore::in_memory().unwrap() };
-        let life = Life::begin(clock, &store, outlet, config).await;
+        let life = Life::begin(clock, &store, outlet, trust).await;
         if believed == 2 {
             life.accept("own").await;
         }

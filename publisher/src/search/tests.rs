@@ -11,7 +11,7 @@ use daemon::{Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use schemas::api::{Accepted, InvalidationRequest, Progress};
-use schemas::{BoardMessage, ClockReading, LineReport, NumberRange, Report, Site, Sites};
+use schemas::{BoardMessage, ClockReading, LineReport, NumberRange, Report, Site, Sites, Trust};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -59,6 +59,7 @@ impl Running {
             sites: Arc::new(Sites::new([site])),
             store,
             outlet: Outlet::Remote(broker),
+            trust: Trust::Anyone,
             partitions: 1,
             retention: Duration::from_hours(1),
             clock,

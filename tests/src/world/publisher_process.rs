@@ -10,8 +10,8 @@ use prometheus_client::registry::Registry;
 use publisher::{
     AcceptError, JournalStore, Outlet, Publisher, PublisherConfig, PublisherHandle, PublisherSetup,
 };
-use schemas::Sites;
 use schemas::api::{CacheSummary, InvalidationRequest, Progress};
+use schemas::{Sites, Trust};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -121,6 +121,7 @@ impl PublisherProcess {
             sites: self.sites.clone(),
             store: self.store.clone(),
             outlet: self.outlet.clone(),
+            trust: Trust::Anyone,
             partitions: self.partitions,
             retention: RETENTION,
             clock: self.clock,

@@ -14,7 +14,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Outlet, Publisher, PublisherConfig, PublisherSetup};
-use schemas::{Audience, Site, Sites};
+use schemas::{Audience, Site, Sites, Trust};
 use tempfile::TempDir;
 use tests::eventually;
 use tests::process::Admin;
@@ -94,6 +94,7 @@ impl Here {
             sites: self.sites.clone(),
             store: JournalStore::in_memory().expect("a journal in memory"),
             outlet: Outlet::Remote(self.link(speaking())),
+            trust: Trust::Anyone,
             partitions: 1,
             retention: RETENTION,
             clock: Clock::system(),

@@ -8,7 +8,7 @@ use broker_adapter::{Broker, Embedded, EmbeddedConfig, Start, Topic};
 use daemon::{Clock, Health, Stop};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use schemas::{Audience, Invalidation, LogMessage, Priority, Site, Sites, wire};
+use schemas::{Audience, Invalidation, LogMessage, Priority, Site, Sites, Trust, wire};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,6 +95,7 @@ impl Api {
             sites: Arc::new(sites()),
             store,
             outlet: Outlet::Shared(log.clone()),
+            trust: Trust::Anyone,
             partitions: 1,
             retention: std::time::Duration::from_hours(1),
             clock,

@@ -106,6 +106,7 @@ async fn a_port_beyond_loopback_needs_tokens() {
         sites: Arc::default(),
         store,
         outlet: Outlet::Remote(Arc::new(log.unwrap())),
+        trust: schemas::Trust::Anyone,
         partitions: 1,
         retention: std::time::Duration::from_hours(1),
         clock,
