@@ -1,6 +1,8 @@
-//! What agents report in tests: one cache that can do everything, behind one lane of normal priority.
+//! What agents report in tests, one cache that can do everything, behind one lane of normal priority; and what replays
+//! are about.
 
 use jiff::Timestamp;
+use schemas::api::ReplayFilter;
 use schemas::{
     Abilities, Ability, CacheReport, CircuitState, DeadLetters, LaneReport, LineReport,
     OutcomeCounts, Priority, Report,
@@ -48,4 +50,20 @@ pub(crate) fn report(agent: &str, region: &str, lane: LaneReport) -> Report {
 /// Everything can be purged.
 pub(crate) fn all_supported() -> Abilities {
     Abilities { key: Ability::Supported, soft: true, ..Abilities::of_pages(100, "all") }
+}
+
+/// All of a time.
+pub(crate) fn replay_filter(since: Timestamp, until: Timestamp) -> ReplayFilter {
+    ReplayFilter {
+        since,
+        until,
+        site: None,
+        tag: None,
+        url_prefix: None,
+        region: None,
+        agent: None,
+        cache: None,
+        missed: false,
+        late_ms: None,
+    }
 }

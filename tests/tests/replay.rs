@@ -6,3 +6,5 @@ mod command;
 mod crashes;
 #[path = "replay/missed.rs"]
 mod missed;
+#[path = "replay/two_regions.rs"]
+mod two_regions;

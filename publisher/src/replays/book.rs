@@ -118,24 +118,14 @@ mod tests {
     use schemas::api::ReplayCounts;
 
     use super::*;
+    use crate::samples::replay_filter;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
     fn filter(since: i64, until: i64) -> ReplayFilter {
-        ReplayFilter {
-            since: at(since),
-            until: at(until),
-            site: None,
-            tag: None,
-            url_prefix: None,
-            region: None,
-            agent: None,
-            cache: None,
-            missed: false,
-            late_ms: None,
-        }
+        replay_filter(at(since), at(until))
     }
 
     fn entry(id: u128, filter: ReplayFilter, ended_at: Option<Timestamp>) -> Entry {

@@ -136,6 +136,7 @@ mod tests {
     use schemas::{Recipients, Site};
 
     use super::*;
+    use crate::samples::replay_filter;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -172,18 +173,7 @@ mod tests {
 
     /// All of 10 to 100.
     fn filter() -> ReplayFilter {
-        ReplayFilter {
-            since: at(10),
-            until: at(100),
-            site: None,
-            tag: None,
-            url_prefix: None,
-            region: None,
-            agent: None,
-            cache: None,
-            missed: false,
-            late_ms: None,
-        }
+        replay_filter(at(10), at(100))
     }
 
     fn judged(filter: ReplayFilter, invalidation: &Invalidation) -> Verdict {

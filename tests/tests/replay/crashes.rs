@@ -1,7 +1,7 @@
 //! A replay into one of two regions, while its publisher, or the command that began it, is killed.
 
 use serde_json::Value;
-use tests::bus::{Bus, QUICK, Wire};
+use tests::bus::{QUICK, Wire};
 use tests::eventually;
 use tests::serve::{Api, DATA, Serve, Settings};
 use tests::servers::kafka::Kafka;
@@ -9,6 +9,7 @@ use tests::servers::nats::Nats;
 use tests::servers::redis::Redis;
 
 use crate::command::{Running, held, publish, replay, restore};
+use crate::two_regions::TwoRegions;
 
 /// So many that a replay of them takes some seconds.
 const COUNT: usize = 60;
@@ -44,18 +45,10 @@ async fn it_goes_through_kafka_over_crashes_of_either_side() {
 }
 
 async fn goes_over_crashes_of_either_side(wire: Wire) {
-    let (europe, america) = (Redis::start().await, Redis::start().await);
-    let mut bus = Bus::on(wire);
-    bus.start_publisher("publisher-1", "").await;
-    for (agent, region, redis) in [("edge-1", "eu-west", &europe), ("edge-2", "us-east", &america)]
-    {
-        let settings = Settings::default().redis(redis.address(), DATA, QUICK);
-        bus.start_agent(agent, region, settings).await;
-    }
-    bus.registered().await;
-    let api = bus.publishers[0].api().clone();
+    let mut regions = TwoRegions::start(wire).await;
+    let api = regions.api();
     publish(&api, 0..COUNT, true).await;
-    for redis in [&europe, &america] {
+    for redis in [&regions.europe, &regions.america] {
         restore(redis, 0..COUNT).await;
     }
     let shown = replay(&api, &["--since", "1h", "--region", "eu-west", "--dry-run"]).await;
@@ -66,8 +59,8 @@ async fn goes_over_crashes_of_either_side(wire: Wire) {
     let running = Running::start(&api, &["--since", "1h", "--region", "eu-west", "--rate", RATE]);
     let path = the_one_that_runs(&api).await;
     has_published(&api, &path, 10).await;
-    bus.publishers[0].kill();
-    bus.publishers[0].restart().await;
+    regions.bus.publishers[0].kill();
+    regions.bus.publishers[0].restart().await;
     // Then whoever watches is interrupted, and goes on.
     has_published(&api, &path, 30).await;
     running.interrupt();
@@ -80,8 +73,8 @@ async fn goes_over_crashes_of_either_side(wire: Wire) {
     assert_eq!((told.code, &told.json()["state"]), (Some(0), &"done".into()), "{told:?}");
     assert_eq!(told.matched(), COUNT as u64, "{told:?}");
 
-    eventually("nothing stale is left in eu-west", async || held(&europe).await == 0).await;
-    assert_eq!(held(&america).await, COUNT, "us-east was not asked");
+    eventually("nothing stale is left in eu-west", async || held(&regions.europe).await == 0).await;
+    assert_eq!(held(&regions.america).await, COUNT, "us-east was not asked");
     let replayed = replay(&api, &["--since", "1h", "--dry-run"]).await;
     let replays = replayed.json()["counts"]["left_out"]["replays"].as_u64().expect("a count");
     let repeated = replays.checked_sub(COUNT as u64).expect("none is left out");
