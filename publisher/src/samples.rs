@@ -2,7 +2,7 @@
 //! are about.
 
 use jiff::Timestamp;
-use schemas::api::ReplayFilter;
+use schemas::api::{Replay, ReplayCounts, ReplayFilter, ReplayState};
 use schemas::{
     Abilities, Ability, CacheReport, CircuitState, DeadLetters, LaneReport, LineReport,
     OutcomeCounts, Priority, Report,
@@ -65,5 +65,24 @@ pub(crate) fn replay_filter(since: Timestamp, until: Timestamp) -> ReplayFilter 
         cache: None,
         missed: false,
         late_ms: None,
+    }
+}
+
+/// A replay that has just begun.
+pub(crate) fn replay(id: u128, filter: ReplayFilter) -> Replay {
+    Replay {
+        id: Uuid::from_u128(id),
+        state: ReplayState::Running,
+        by: String::new(),
+        started_at: filter.until,
+        filter,
+        rate: 1,
+        counts: ReplayCounts::default(),
+        published: 0,
+        read: 0,
+        to_read: 0,
+        ended_at: None,
+        waits: None,
+        error: None,
     }
 }

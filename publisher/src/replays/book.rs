@@ -115,10 +115,8 @@ fn overlap(one: &ReplayFilter, other: &ReplayFilter) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use schemas::api::ReplayCounts;
-
     use super::*;
-    use crate::samples::replay_filter;
+    use crate::samples::{replay, replay_filter};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
@@ -130,21 +128,7 @@ mod tests {
 
     fn entry(id: u128, filter: ReplayFilter, ended_at: Option<Timestamp>) -> Entry {
         let state = if ended_at.is_some() { ReplayState::Done } else { ReplayState::Running };
-        let replay = Replay {
-            id: Uuid::from_u128(id),
-            state,
-            by: String::new(),
-            filter,
-            rate: 1,
-            counts: ReplayCounts::default(),
-            published: 0,
-            read: 0,
-            to_read: 0,
-            started_at: at(0),
-            ended_at,
-            waits: None,
-            error: None,
-        };
+        let replay = Replay { state, ended_at, ..replay(id, filter) };
         Entry::new(replay, Cursor::default())
     }
 

@@ -232,6 +232,9 @@ mod tests {
         let replay = |origin| Invalidation { origin: Some(id(origin)), ..first() };
         assert_eq!(judged(filter(), &replay(20)), Verdict::Replay);
         assert_eq!(judged(filter(), &replay(5)), Verdict::Fits);
+        let since = at(20) + Duration::from_micros(300);
+        let later = ReplayFilter { since, ..filter() };
+        assert_eq!(judged(later, &replay(20)), Verdict::Replay, "ids tell the millisecond alone");
         let again = Choice::new(filter()).again(&replay(5), id(200), at(200));
         assert_eq!(again.origin.and_then(time_of), Some(at(5)), "it names the first");
     }

@@ -106,3 +106,29 @@ fn save(database: &Database, changes: &[Change], durable: Durable) -> Result<(),
     write.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::samples::{replay, replay_filter};
+
+    #[tokio::test]
+    async fn what_is_put_comes_back_as_it_was_last_and_what_is_removed_does_not() {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+        let database = Arc::new(database);
+        let (store, kept) = Store::open(Arc::clone(&database)).unwrap();
+        assert_eq!(kept, []);
+        let filter = replay_filter(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let stood = |id, published| Replay { published, ..replay(id, filter.clone()) };
+        let put = |id, published| Change::Put(Box::new(stood(id, published)), Cursor::default());
+        store.change(vec![put(1, 10), put(2, 20), put(3, 30)], Durable::Now).await.unwrap();
+        let remove = Change::Remove(Uuid::from_u128(1));
+        store.change(vec![put(2, 21), remove], Durable::Soon).await.unwrap();
+        let (_, kept) = Store::open(database).unwrap();
+        let expected = [stood(2, 21), stood(3, 30)].map(|replay| (replay, Cursor::default()));
+        assert_eq!(kept, expected);
+    }
+}

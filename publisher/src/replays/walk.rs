@@ -239,11 +239,13 @@ impl Walk {
 mod tests {
     use broker_adapter::{Embedded, EmbeddedConfig, Message};
     use bytes::Bytes;
+    use daemon::Clock;
 
     use super::*;
 
     const NORMAL: Stream = Stream { priority: Priority::Normal, partition: Partition(3) };
     const CRITICAL: Stream = Stream { priority: Priority::Critical, partition: Partition(0) };
+    const ONLY: Stream = Stream { priority: Priority::Normal, partition: Partition(0) };
 
     fn cursor() -> Cursor {
         let place = |end| Place { begun: None, within: 0, end };
@@ -277,6 +279,11 @@ mod tests {
         assert_eq!(Cursor::from_bytes(&[2]), None);
     }
 
+    async fn publish(log: &Embedded, count: usize) {
+        let message = Message { key: None, id: None, body: Bytes::from_static(b"x") };
+        log.publish(ONLY.topic(), ONLY.partition, vec![message; count]).await.unwrap();
+    }
+
     /// A walk on from there, and the positions that it reads first.
     async fn read_on(log: &Embedded, cursor: Cursor) -> (Walk, Vec<u64>) {
         let mut walk = Walk::new(Arc::new(log.clone()), Timestamp::UNIX_EPOCH, cursor);
@@ -289,26 +296,34 @@ mod tests {
     async fn whoever_stops_among_messages_that_came_with_the_end_goes_on_among_them() {
         let config = EmbeddedConfig::default();
         let log = Embedded::in_memory(config, || Timestamp::UNIX_EPOCH).unwrap();
-        let stream = Stream { priority: Priority::Normal, partition: Partition(0) };
-        let publish = async |count| {
-            let message = Message { key: None, id: None, body: Bytes::from_static(b"x") };
-            log.publish(stream.topic(), stream.partition, vec![message; count]).await.unwrap();
-        };
-        publish(4).await;
+        publish(&log, 4).await;
         let cursor = Cursor::begin(&log).await.unwrap();
-        publish(2).await;
+        publish(&log, 2).await;
         let (mut walk, all) = read_on(&log, cursor).await;
         assert_eq!(all.len(), 4, "what came later is none of it");
         let half_done = Position(all[1]);
-        walk.cursor_mut().pass(stream, Position(all[0]));
-        walk.cursor_mut().pass_within(stream, half_done, 7);
+        walk.cursor_mut().pass(ONLY, Position(all[0]));
+        walk.cursor_mut().pass_within(ONLY, half_done, 7);
 
         let stored = Cursor::from_bytes(&walk.cursor().to_bytes()).unwrap();
         let (mut walk, left) = read_on(&log, stored).await;
-        assert_eq!((left.as_slice(), walk.cursor().done_of(stream, half_done)), (&all[1..], 7));
+        assert_eq!((left.as_slice(), walk.cursor().done_of(ONLY, half_done)), (&all[1..], 7));
         for position in left {
-            walk.cursor_mut().pass(stream, Position(position));
+            walk.cursor_mut().pass(ONLY, Position(position));
         }
         assert_eq!((walk.next().await.unwrap(), walk.cursor().progress()), (None, (4, 4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nothing_is_of_its_time_what_comes_later_ends_it() {
+        let clock = Clock::following(Timestamp::UNIX_EPOCH + Duration::from_hours(1));
+        let log = Embedded::in_memory(EmbeddedConfig::default(), move || clock.now()).unwrap();
+        publish(&log, 1).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let cursor = Cursor::begin(&log).await.unwrap();
+        publish(&log, 1).await;
+        let mut walk = Walk::new(Arc::new(log), clock.now(), cursor);
+        assert_eq!(walk.next().await.unwrap(), Some((Priority::Normal, Vec::new())));
+        assert_eq!(walk.next().await.unwrap(), None);
     }
 }
