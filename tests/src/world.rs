@@ -148,6 +148,17 @@ impl World {
         cache.behave(behaviour);
     }
 
+    /// When purges of a page reached that cache, `region/agent/cache`, in order: since the world began.
+    ///
+    /// # Panics
+    /// When there is none at that place.
+    pub fn purges_at(&self, place: &str, path: &str) -> Vec<Duration> {
+        let cache = self.caches().find(|cache| cache.place() == place);
+        let cache = cache.expect("a cache at that place");
+        let page = self.origin.pages().iter().find(|page| page.path() == path).expect("a page");
+        cache.purges(page)
+    }
+
     /// Kills an agent; its caches serve on.
     pub async fn kill_agent(&mut self, name: &str) {
         self.agent(name).kill().await;

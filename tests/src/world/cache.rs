@@ -44,7 +44,7 @@ pub(super) struct Cache {
     upstream: Upstream,
     origin: Arc<Origin>,
     stored: Mutex<HashMap<Page, Version>>,
-    purged: Mutex<HashMap<Page, Duration>>,
+    purged: Mutex<HashMap<Page, Vec<Duration>>>,
     behaviour: Mutex<Behaviour>,
 }
 
@@ -85,13 +85,18 @@ impl Cache {
         let now = self.origin.now();
         for page in self.origin.pages().iter().filter(|page| page.is_named_by(selector)) {
             self.stored.lock().remove(page);
-            self.purged.lock().insert(page.clone(), now);
+            self.purged.lock().entry(page.clone()).or_default().push(now);
         }
     }
 
     /// Whether it was purged of `page` at `since` or later.
     pub(super) fn purged_since(&self, page: &Page, since: Duration) -> bool {
-        self.purged.lock().get(page).is_some_and(|at| *at >= since)
+        self.purges(page).last().is_some_and(|at| *at >= since)
+    }
+
+    /// When it was purged of `page`, in order.
+    pub(super) fn purges(&self, page: &Page) -> Vec<Duration> {
+        self.purged.lock().get(page).cloned().unwrap_or_default()
     }
 
     pub(super) fn behave(&self, behaviour: Behaviour) {
