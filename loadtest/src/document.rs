@@ -3,9 +3,9 @@
 use anyhow::{Context as _, ensure};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::usage::Peaks;
+use crate::usage::Spent;
 
 /// A field, and what is right for it.
 type Field = (&'static str, fn(&Value) -> bool);
@@ -26,16 +26,17 @@ const FIELDS: [Field; 7] = [
 pub(crate) struct Document(Value);
 
 impl Document {
-    /// Of these figures, and of the most memory that the run's processes had.
+    /// Of these figures, and of the memory and the CPU time that the run's processes had.
     ///
     /// # Errors
     /// When something that belongs to every document is not there.
-    pub(crate) fn new(mut figures: Value, peaks: &Peaks) -> anyhow::Result<Self> {
+    pub(crate) fn new(mut figures: Value, spent: &Spent) -> anyhow::Result<Self> {
         for (field, is_right) in FIELDS {
             let value = figures.get(field).with_context(|| format!("figures without {field}"))?;
             ensure!(is_right(value), "{field} must not be {value}");
         }
-        figures["peak_rss_bytes"] = serde_json::json!(peaks.bytes());
+        figures["peak_rss_bytes"] = json!(spent.peaks());
+        figures["cpu_seconds"] = json!(spent.seconds());
         Ok(Self(figures))
     }
 
@@ -107,8 +108,6 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn figures() -> Value {
@@ -120,14 +119,14 @@ mod tests {
 
     #[test]
     fn every_field_must_be_there_and_be_what_it_is() {
-        assert!(Document::new(figures(), &Peaks::default()).expect("whole").is_sound());
+        assert!(Document::new(figures(), &Spent::default()).expect("whole").is_sound());
         for (field, _) in FIELDS {
             let mut without = figures();
             without.as_object_mut().expect("an object").remove(field);
-            assert!(Document::new(without, &Peaks::default()).is_err(), "{field}");
+            assert!(Document::new(without, &Spent::default()).is_err(), "{field}");
             let mut wrong = figures();
             wrong[field] = Value::Null;
-            assert!(Document::new(wrong, &Peaks::default()).is_err(), "{field}");
+            assert!(Document::new(wrong, &Spent::default()).is_err(), "{field}");
         }
     }
 
@@ -136,13 +135,13 @@ mod tests {
         for field in ["lost", "stale_after_final"] {
             let mut bad = figures();
             bad[field] = json!(1);
-            assert!(!Document::new(bad, &Peaks::default()).expect("whole").is_sound());
+            assert!(!Document::new(bad, &Spent::default()).expect("whole").is_sound());
         }
     }
 
     #[test]
     fn ours_and_baseline_stand_side_by_side() {
-        let table = Document::new(figures(), &Peaks::default()).expect("whole").table();
+        let table = Document::new(figures(), &Spent::default()).expect("whole").table();
         let row = |name: &str| {
             let row = table.lines().find(|row| row.split_whitespace().next() == Some(name));
             row.map(|row| row.split_whitespace().skip(1).collect::<Vec<_>>())

@@ -46,9 +46,9 @@ use tokio::time::interval;
 
 use document::Document;
 use terms::Terms;
-use usage::Peaks;
+use usage::Spent;
 
-/// How often it is looked for processes, whose peaks the kernel keeps.
+/// How often it is looked for processes, whose books the kernel keeps.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What whoever is interrupted answers.
 const INTERRUPTED: i32 = 130;
@@ -153,14 +153,14 @@ impl Scenario {
         }
     }
 
-    /// Its figures, and the most memory that its processes had.
+    /// Its figures, and what its processes had of memory and CPU time.
     async fn measure(&self, terms: &Terms) -> anyhow::Result<Document> {
-        let (mut peaks, mut looks) = (Peaks::default(), interval(LOOK_EVERY));
+        let (mut spent, mut looks) = (Spent::default(), interval(LOOK_EVERY));
         let mut running = pin!(self.run(terms));
         loop {
             tokio::select! {
-                figures = &mut running => return Document::new(figures?, &peaks),
-                _ = looks.tick() => peaks.look()?,
+                figures = &mut running => return Document::new(figures?, &spent),
+                _ = looks.tick() => spent.look()?,
             }
         }
     }

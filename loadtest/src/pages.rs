@@ -17,6 +17,9 @@ use schemas::api::ProgressState;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+/// The VCL of a user who has none of ours: a request for each page.
+pub(crate) const PLAIN_VCL: &str =
+    "sub vcl_recv { if (req.method == \"PURGE\") { return (purge); } }";
 /// Where reads are counted.
 const PLACE: &str = "varnish";
 /// The version of a page that has changed once.
@@ -52,10 +55,15 @@ pub(crate) struct Verdict {
 impl Pages {
     /// Starts all of it, with the VCL that we ship.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        let shipped = fs::canonicalize(shipped_vcl())?;
+        Self::start_with(&format!("include \"{}\";\n", shipped.display())).await
+    }
+
+    /// Starts all of it, with a VCL of its own.
+    pub(crate) async fn start_with(vcl: &str) -> anyhow::Result<Self> {
         let (desk, rng) = (Desk::open(), Rng::new());
         let shop = Shop::open(desk.clone(), "shop", rng, Duration::ZERO).await;
-        let include = format!("include \"{}\";\n", fs::canonicalize(shipped_vcl())?.display());
-        let varnish = Varnish::start(shop.address(), &include).await;
+        let varnish = Varnish::start(shop.address(), vcl).await;
         let reader = Reader::at(varnish.address());
         Ok(Self { desk, varnish, reader, _shop: shop })
     }

@@ -15,9 +15,12 @@ const BINARY: &str = "purgebus";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Cpu(BTreeMap<String, f64>);
 
-/// The most resident memory that processes have had, by their names.
+/// The most resident memory that processes have had, and their CPU time, whether or not they still live.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Peaks(BTreeMap<String, u64>);
+pub(crate) struct Spent {
+    peaks: BTreeMap<String, u64>,
+    seconds: BTreeMap<(u32, String), f64>,
+}
 
 /// One line of `/proc/PID/stat`.
 #[derive(Debug, PartialEq)]
@@ -108,22 +111,33 @@ impl Stat {
     }
 }
 
-impl Peaks {
-    /// Looks at every process that there is now. The kernel keeps the peak of each for as long as it lives.
+impl Spent {
+    /// Looks at every process that there is now. The kernel keeps the books of each for as long as it lives.
     pub(crate) fn look(&mut self) -> anyhow::Result<()> {
         for (process, stat) in family()? {
             // One that has just ended has no memory any more.
             if let Ok(peak) = memory(process, "VmHWM:") {
-                let most = self.0.entry(stat.name).or_default();
+                let most = self.peaks.entry(stat.name.clone()).or_default();
                 *most = peak.max(*most);
             }
+            self.seconds.insert((process, stat.name), stat.seconds);
         }
         Ok(())
     }
 
-    /// In bytes, by the name of the process; of namesakes the largest.
-    pub(crate) fn bytes(&self) -> &BTreeMap<String, u64> {
-        &self.0
+    /// Memory in bytes, by the name of the process; of namesakes the largest.
+    pub(crate) fn peaks(&self) -> &BTreeMap<String, u64> {
+        &self.peaks
+    }
+
+    /// CPU time in seconds, by the name of the process; that of namesakes added up.
+    pub(crate) fn seconds(&self) -> BTreeMap<&str, f64> {
+        let mut all: BTreeMap<&str, f64> = BTreeMap::new();
+        for ((_, name), seconds) in &self.seconds {
+            let sum = all.entry(name).or_default();
+            *sum = ((*sum + seconds) * TICKS_PER_SECOND).round() / TICKS_PER_SECOND;
+        }
+        all
     }
 }
 
@@ -177,10 +191,18 @@ mod tests {
 
     #[test]
     fn a_peak_is_no_less_than_what_is_there() {
-        let mut peaks = Peaks::default();
-        peaks.look().expect("the kernel's books");
-        let most = peaks.bytes().values().max().copied().expect("this process at least");
+        let mut spent = Spent::default();
+        spent.look().expect("the kernel's books");
+        let most = spent.peaks().values().max().copied().expect("this process at least");
         assert!(most >= resident(std::process::id()).expect("memory") / 2);
+    }
+
+    #[test]
+    fn the_dead_have_spent_what_they_had_and_namesakes_add_up() {
+        let of = |process: u32, seconds: f64| ((process, "broker".to_owned()), seconds);
+        let seconds = BTreeMap::from([of(1, 1.25), of(2, 2.5)]);
+        let spent = Spent { seconds, ..Spent::default() };
+        assert_eq!(spent.seconds(), BTreeMap::from([("broker", 3.75)]));
     }
 
     #[test]

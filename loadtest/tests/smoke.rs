@@ -70,7 +70,13 @@ async fn every_scenario_ends_in_the_one_shape_with_nothing_lost() {
         let document: Value = serde_json::from_str(&said).expect("a document");
         assert_eq!(words.split(' ').next(), document["scenario"].as_str(), "{said}");
         let figures = |name: &str| document[name].as_object().is_some_and(|it| !it.is_empty());
-        assert!(figures("ours") && figures("baseline") && figures("peak_rss_bytes"), "{said}");
+        assert!(
+            figures("ours")
+                && figures("baseline")
+                && figures("peak_rss_bytes")
+                && figures("cpu_seconds"),
+            "{said}"
+        );
         assert!(document["ratio"].is_number() && document["notes"].is_array(), "{said}");
         assert_eq!((&document["lost"], &document["stale_after_final"]), (&0.into(), &0.into()));
         assert!(is_clean, "{words}: something of it is left");

@@ -12,14 +12,13 @@ use tests::servers::origin::{Origin, Page, VERSION};
 use tests::servers::varnish::{Varnish, shipped_vcl};
 
 use super::{Kind, Options, pipe};
+use crate::pages::PLAIN_VCL;
 use crate::record::HOST;
 
 /// As many as a lane has batches under way.
 const CONNECTIONS: u64 = 2;
 /// Pages that are in the cache before a round, and asked for after it.
 const PAGES: u64 = 500;
-/// The VCL of a user who has none of ours.
-const PLAIN: &str = "sub vcl_recv { if (req.method == \"PURGE\") { return (purge); } }";
 /// What every good answer begins with.
 const GOOD: &str = "HTTP/1.1 200 ";
 
@@ -39,7 +38,7 @@ impl Stage {
         // The driver's own object must be one that can be stored.
         origin.publish_others(Page::default());
         let vcl = match kind {
-            Kind::Urls | Kind::Keys => PLAIN.to_owned(),
+            Kind::Urls | Kind::Keys => PLAIN_VCL.to_owned(),
             Kind::Tags => format!("include \"{}\";\n", fs::canonicalize(shipped_vcl())?.display()),
         };
         let varnish = Varnish::start(origin.address(), &vcl).await;
