@@ -35,14 +35,14 @@ async fn a_pause_outlives_a_crash_and_ends_by_itself() {
     })
     .await;
     let purged = stage.witness.sightings("t:www.example.com/waits")[0] - begun;
-    assert!((19.5..40.0).contains(&purged), "purged after {purged} s");
+    assert!(purged >= 19.5, "purged after {purged} s");
     assert_eq!(ask(serve.api(), &["status"]).await["pauses"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_backlog_what_is_cancelled_is_left_and_what_is_done_cannot_be() {
     let stage = Stage::start().await;
-    let serve = Serve::start_ready(stage.settings()).await;
+    let mut serve = Serve::start_ready(stage.settings()).await;
     let api = serve.api();
     let done = api.publish_until("applied", &tag("done")).await;
     let nothing = ask(api, &["cancel", &done.facts.id.to_string()]).await;
@@ -77,4 +77,11 @@ async fn of_a_backlog_what_is_cancelled_is_left_and_what_is_done_cannot_be() {
     assert!(code == Some(4) && said.contains("404"), "{said}");
     let (code, said) = try_ask(api, &["pause", "--site", "main", "--agent", "edge-1"]).await;
     assert!(code == Some(2), "{said}");
+
+    serve.kill();
+    serve.restart().await;
+    serve.ready().await;
+    serve.api().publish_until("applied", &tag("next")).await;
+    let told = outcome(&serve.api().status(ids[0]).await);
+    assert_eq!(told, Some(Outcome::Cancelled), "the agent's next life tells it too");
 }
