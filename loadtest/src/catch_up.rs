@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::log::Kind;
 use crate::measure::{Round, Rounds, ratio};
-use crate::pages::{PLAIN_VCL, Pages, Verdict};
+use crate::pages::{Pages, Verdict};
 use crate::terms::Terms;
 use crate::usage::Cpu;
 use crate::watched::Watched;
@@ -42,9 +42,6 @@ pub(crate) struct CatchUp {
     /// Percent of the records that name another page than those before
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
     distinct: u64,
-    /// Before a Varnish without our VCL, which takes a request for each page
-    #[arg(long)]
-    plain: bool,
     /// Rounds: live, a backlog whose repetitions lie near, one whose repetitions lie anywhere
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -74,7 +71,7 @@ struct Bench {
 
 impl CatchUp {
     pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
-        let mut bench = Bench::start(self, terms).await?;
+        let mut bench = Bench::start(self.broker, terms).await?;
         let (mut live, mut near, mut anywhere) =
             (Rounds::default(), Rounds::default(), Rounds::default());
         let began = Instant::now();
@@ -93,7 +90,6 @@ impl CatchUp {
             "broker": self.broker.name(),
             "records": self.count,
             "distinct_percent": self.distinct,
-            "plain_vcl": self.plain,
             "ours": ours,
             "baseline": live.document()?,
             "ratio": ratio(near.median()?, live.median()?),
@@ -112,11 +108,10 @@ impl CatchUp {
 }
 
 impl Bench {
-    async fn start(asked: &CatchUp, terms: &Terms) -> anyhow::Result<Self> {
-        let pages =
-            if asked.plain { Pages::start_with(PLAIN_VCL).await? } else { Pages::start().await? };
+    async fn start(broker: Kind, terms: &Terms) -> anyhow::Result<Self> {
+        let pages = Pages::start().await?;
         let cache = Settings::default().varnish(pages.varnish(), "rebounds = []");
-        let mut agent = Watched::start(asked.broker, cache, terms).await?;
+        let mut agent = Watched::start(broker, cache, terms).await?;
         agent.flushed().await?;
         Ok(Self { pages, agent, next: 1 << 40, found: Verdict::default() })
     }

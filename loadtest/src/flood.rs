@@ -38,6 +38,9 @@ pub(crate) struct Flood {
     /// URLs of each normal request
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     per_request: u64,
+    /// Before a Varnish without our VCL, which takes a request for each page: that saturates an agent soonest
+    #[arg(long)]
+    plain: bool,
     /// Clients of the flood, each with one request under way
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=800))]
     clients: u16,
@@ -65,6 +68,7 @@ impl Flood {
         document["ours"]["cpu_us_each_by_process"] = json!(cpu.get(cpu.len() / 2));
         document["scenario"] = json!("flood");
         document["broker"] = json!(self.broker.name());
+        document["plain_vcl"] = json!(self.plain);
         document["lost"] = json!(verdict.lost);
         document["stale_after_final"] = json!(verdict.stale);
         document["pages_checked"] = json!(verdict.checked);

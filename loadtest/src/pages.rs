@@ -59,8 +59,12 @@ impl Pages {
         Self::start_with(&format!("include \"{}\";\n", shipped.display())).await
     }
 
-    /// Starts all of it, with a VCL of its own.
-    pub(crate) async fn start_with(vcl: &str) -> anyhow::Result<Self> {
+    /// Starts all of it, with the VCL that we ship, or with a plain one.
+    pub(crate) async fn start_as(plain: bool) -> anyhow::Result<Self> {
+        if plain { Self::start_with(PLAIN_VCL).await } else { Self::start().await }
+    }
+
+    async fn start_with(vcl: &str) -> anyhow::Result<Self> {
         let (desk, rng) = (Desk::open(), Rng::new());
         let shop = Shop::open(desk.clone(), "shop", rng, Duration::ZERO).await;
         let varnish = Varnish::start(shop.address(), vcl).await;

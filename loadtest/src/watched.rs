@@ -4,12 +4,13 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
 use broker_adapter::{Broker, Topic};
 use schemas::{LineId, LogMessage, Number, Priority, wire};
 use tests::bus::Bus;
 use tests::process::Admin;
 use tests::serve::Settings;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::log::{Kind, Log};
 use crate::raw::{Place, Raw};
@@ -21,6 +22,8 @@ use crate::usage::resident;
 pub(crate) const SETTLE: Duration = Duration::from_secs(5);
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Longest time for a lane to join.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The agent and its log.
 pub(crate) struct Watched {
@@ -52,7 +55,9 @@ impl Watched {
         let line = LineId::random();
         let mut watched = Self { raw, bus, line, place, topic, last: 0, broker, _log: log };
         // What comes before a lane has joined it does not owe.
+        let deadline = Instant::now() + PATIENCE;
         while watched.settled().await == 0 {
+            ensure!(Instant::now() < deadline, "the agent settles nothing");
             watched.publish(1, 1).await?;
             sleep(LOOK_EVERY).await;
         }
@@ -88,11 +93,14 @@ impl Watched {
     /// Waits until its lane of normal priority, which is new, has flushed: from then on it has a cursor.
     pub(crate) async fn flushed(&mut self) -> anyhow::Result<()> {
         let lane = ["priority=\"normal\""];
+        let deadline = Instant::now() + PATIENCE;
         while self.admin().count("purgebus_flushes_total", &lane).await == 0 {
+            ensure!(Instant::now() < deadline, "the new lane does not flush");
             sleep(LOOK_EVERY).await;
         }
         let settled = self.settled().await;
         while self.settled().await <= settled {
+            ensure!(Instant::now() < deadline, "the lane does not go on after its flush");
             self.publish(1, 1).await?;
             sleep(LOOK_EVERY).await;
         }

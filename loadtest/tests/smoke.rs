@@ -20,7 +20,7 @@ const SHORTEST: [&str; 19] = [
     "lanes --seconds 1 --lanes 2,4 --together 2 --framed 100",
     "slow-neighbour --seconds 1 --rounds 1",
     "flood --seconds 1 --rounds 1 --requests 100",
-    "flood --seconds 1 --rounds 1 --requests 100 --broker nats",
+    "flood --seconds 1 --rounds 1 --requests 100 --plain --broker nats",
     "memory --broker nats --seconds 1 --count 1000",
     "backlog --seconds 1 --count 200",
     "publish --broker embedded --seconds 1 --rounds 1 --clients 8",

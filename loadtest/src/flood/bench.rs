@@ -44,8 +44,10 @@ pub(super) struct Flooded {
 
 impl Bench {
     pub(super) async fn start(flood: &Flood) -> anyhow::Result<Self> {
-        let pages = Pages::start().await?;
-        let caches = Settings::default().varnish(pages.varnish(), "rebounds = []");
+        let pages = Pages::start_as(flood.plain).await?;
+        // Without our VCL nothing can be flushed; and nothing is there yet.
+        let empty = if flood.plain { "starts_empty = true\n" } else { "" };
+        let caches = Settings::default().varnish(pages.varnish(), &format!("{empty}rebounds = []"));
         let log = flood.broker.start().await;
         let ours = Ours::start(log.as_ref(), caches).await;
         Ok(Self {
