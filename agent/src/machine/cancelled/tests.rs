@@ -168,7 +168,7 @@ fn the_next_life_tells_what_an_earlier_one_has_left() {
 }
 
 #[test]
-fn what_was_on_its_way_and_failed_is_left_too_unless_a_part_of_it_was_purged() {
+fn what_was_on_its_way_and_failed_is_left_too() {
     let (mut lane, now, [one, two]) = busy();
     cancel(&mut lane, &[1, 2], now);
     assert_eq!(cancelled(&mut lane, now).0, []);
