@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::measure::{Round, Rounds, ratio};
+use crate::purge_all::purge_all;
 use crate::raw::Reading;
 use crate::record::{self, Named};
-use crate::replay::replay;
 use crate::terms::Terms;
 use crate::usage::Cpu;
 
@@ -210,7 +210,7 @@ async fn through_a_lane(
     let state = tempfile::tempdir()?;
     let selectors = usize::try_from(options.batch)?;
     let batch = BatchConfig { selectors, wait: Duration::from_millis(50) };
-    replay(log, state.path(), options.count, batch, cache.open()?).await
+    purge_all(log, state.path(), options.count, batch, cache.open()?).await
 }
 
 async fn measured(reading: impl Future<Output = anyhow::Result<Reading>>) -> anyhow::Result<Round> {

@@ -24,6 +24,7 @@ mod pages;
 mod passes;
 mod plot;
 mod publish;
+mod purge_all;
 mod raw;
 mod record;
 mod replay;
@@ -78,6 +79,7 @@ Examples:
   cargo run --release -p loadtest -- slow-neighbour
   cargo run --release -p loadtest -- lanes --lanes 10,100,1000
   cargo run --release -p loadtest -- soak --seconds 3600
+  cargo run --release -p loadtest -- replay --count 1000000
   cargo run --release -p loadtest -- verify
 
 Exit: 0 all arrived, and nothing was stale after final; 1 not so, or the run failed; 130 interrupted.")]
@@ -122,6 +124,8 @@ enum Scenario {
     Outage(outage::Outage),
     /// Memory of `serve`, idle and with a backlog for a cache that is down
     Backlog(backlog::Backlog),
+    /// A replay of all of a long log, its rate and memory; and critical purges beside one, against critical ones alone
+    Replay(replay::Replay),
     /// Signed messages through the check and the decoder of an agent, against the decoder alone
     Verify(verify::Verify),
     /// What other scenarios measure in a process of its own
@@ -148,6 +152,7 @@ impl Scenario {
             Self::Passes(passes) => passes.run(terms).await,
             Self::Outage(outage) => outage.run(terms).await,
             Self::Backlog(backlog) => backlog.run(terms).await,
+            Self::Replay(replay) => replay.run(terms).await,
             Self::Verify(verify) => verify.run(terms).await,
             Self::Serving(_) => bail!("this has no figures of its own"),
         }

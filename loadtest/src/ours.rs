@@ -42,4 +42,12 @@ impl Ours {
             Self::Apart(bus) => bus.agents[0].admin(),
         }
     }
+
+    /// The process that its publisher is in.
+    pub(crate) fn publisher(&self) -> u32 {
+        match self {
+            Self::Serve(serve) => serve.process(),
+            Self::Apart(bus) => bus.publishers[0].process(),
+        }
+    }
 }

@@ -1,217 +1,141 @@
-//! An agent in this process that replays a log into one cache, and what it has purged of it.
+//! `replay`: a replay of all that a long log holds, how fast and in how much memory, and what critical purges that are
+//! published meanwhile notice of one, against critical ones alone, in an open loop.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+mod filled;
+
 use std::time::Duration;
 
-use agent::driver::{Batch, CursorShelf, Driver, Fetches, PurgeError};
-use agent::{Agent, AgentConfig, AgentSetup, BatchConfig, Cache, Drivers, LaneConfig, OpenDriver};
-use anyhow::{Context as _, ensure};
-use async_trait::async_trait;
-use broker_adapter::Broker;
-use daemon::{Clock, Health, Stop};
-use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
-use schemas::{Abilities, Audience, Site, Sites};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use anyhow::ensure;
+use clap::Args;
+use serde_json::{Value, json};
+use tests::serve::{PAGES, Settings};
+use tests::servers::redis::Redis;
+use tokio::time::{Instant, sleep};
 
-use crate::raw::Reading;
-use crate::record::{self, HOST};
+use crate::beat::Beat;
+use crate::http::{Clients, Request};
+use crate::kept::Kept;
+use crate::log::Way;
+use crate::measure::{Interleaved, Latencies};
+use crate::ours::Ours;
+use crate::terms::Terms;
+use crate::usage::resident;
+use filled::Filled;
 
-/// Longest time between two batches.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the broker keeps everything.
-const RETENTION: Duration = Duration::from_hours(24);
+/// Critical purges a second, and who waits for them.
+const CRITICAL: u64 = 50;
+const WAITING: usize = 64;
+/// Length of a part of a round.
+const EACH: Duration = Duration::from_secs(10);
+/// Parts of a round: alone, beside a replay, alone.
+const PARTS: u32 = 3;
+/// Length of the first one, which does not count.
+const WARM_UP: Duration = Duration::from_millis(300);
+/// The rate of the whole replay: the most that may be asked for.
+const RATE_MAX: u32 = 10_000;
+/// Pages that are in the cache again before the whole replay.
+const RESTORED: u64 = 1_000;
+/// How often the whole replay is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Slower than this a whole replay is given up.
+const PER_SECOND_MIN: u64 = 50;
 
-/// What was purged: each number once, or more often.
-#[derive(Debug)]
-pub(crate) struct Tally {
-    state: Mutex<State>,
-    moved: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    seen: Vec<bool>,
-    distinct: u64,
-    repeated: u64,
-    first: Option<(Instant, u64)>,
-    last: Option<Instant>,
-}
-
-impl Tally {
-    /// Expects the numbers 1 to `count`.
-    pub(crate) fn new(count: u64) -> Self {
-        let seen = vec![false; usize::try_from(count).unwrap_or(usize::MAX)];
-        let state = State { seen, distinct: 0, repeated: 0, first: None, last: None };
-        Self { state: Mutex::new(state), moved: Notify::new() }
-    }
-
-    fn note(&self, batch: &Batch) {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        for purge in &batch.purges {
-            let number = record::number(&purge.selector);
-            let place = number.and_then(|number| usize::try_from(number.checked_sub(1)?).ok());
-            match place.and_then(|place| state.seen.get_mut(place)) {
-                Some(seen) if !*seen => {
-                    *seen = true;
-                    state.distinct += 1;
-                }
-                _ => state.repeated += 1,
-            }
-        }
-        let distinct = state.distinct;
-        state.first.get_or_insert((now, distinct));
-        state.last = Some(now);
-        drop(state);
-        self.moved.notify_one();
-    }
-
-    /// Waits until every number was purged; answers what came after the first batch.
-    pub(crate) async fn all(&self) -> anyhow::Result<Reading> {
-        loop {
-            let moved = self.moved.notified();
-            if let Some(reading) = self.reading()? {
-                return Ok(reading);
-            }
-            timeout(PATIENCE, moved).await.with_context(|| format!("it hangs: {self:?}"))?;
-        }
-    }
-
-    fn reading(&self) -> anyhow::Result<Option<Reading>> {
-        let state = self.state.lock();
-        ensure!(state.repeated == 0, "{} numbers came twice, or are none", state.repeated);
-        let (Some((first, early)), Some(last)) = (state.first, state.last) else {
-            return Ok(None);
-        };
-        let whole = usize::try_from(state.distinct) == Ok(state.seen.len());
-        let messages = state.distinct - early;
-        Ok(whole.then(|| Reading { messages, took: last.duration_since(first) }))
-    }
-}
-
-/// A driver whose successes are noted.
-#[derive(Debug)]
-struct Tallied {
-    driver: Arc<dyn Driver>,
-    tally: Arc<Tally>,
-}
-
-#[async_trait]
-impl Driver for Tallied {
-    async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        self.driver.abilities().await
-    }
-
-    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
-        let fetches = self.driver.purge(batch).await?;
-        self.tally.note(batch);
-        Ok(fetches)
-    }
-
-    async fn probe(&self) -> Result<(), PurgeError> {
-        self.driver.probe().await
-    }
-
-    fn shelf(&self) -> Option<&dyn CursorShelf> {
-        self.driver.shelf()
-    }
-}
-
-/// Runs an agent that replays the log of `count` numbers from its oldest message into the cache that `open` leads
-/// to, until every number was purged. There are no later passes.
-pub(crate) async fn replay(
-    broker: Arc<dyn Broker>,
-    state: &Path,
+/// Rate, memory and company of a replay.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Where the log lies: `serve`, or publisher and agent apart
+    #[arg(long, default_value = "embedded")]
+    broker: Way,
+    /// Invalidations on the log
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     count: u64,
-    batch: BatchConfig,
-    open: OpenDriver,
-) -> anyhow::Result<Reading> {
-    let tally = Arc::new(Tally::new(count));
-    let metrics = Arc::new(Mutex::new(Registry::default()));
-    let told = tally.clone();
-    let agent = Agent::open(AgentSetup {
-        config: AgentConfig { state: state.to_owned(), ..AgentConfig::default() },
-        name: "edge-1".parse()?,
-        caches: vec![Cache {
-            name: "cache".parse()?,
-            // A shared cache is never flushed: what the log holds is purged again instead.
-            lane: LaneConfig { shared: true, batch, ..LaneConfig::default() },
-            kind: "any".to_owned(),
-            rebounds: Vec::new(),
-            templates: BTreeSet::new(),
-            drivers: Drivers::Made(Arc::new(move |surroundings| {
-                Arc::new(Tallied { driver: open(surroundings), tally: told.clone() })
-            })),
-        }],
-        sites: Arc::new(Sites::new([Site {
-            name: "main".parse()?,
-            hosts: [HOST.parse()?].into(),
-            regions: Audience::All,
-        }])),
-        broker,
-        retention: RETENTION,
-        clock: Clock::system(),
-        health: Health::default(),
-        metrics: metrics.clone(),
-    })?;
-    let stop = Stop::new();
-    let until_all = async {
-        let reading = tally.all().await;
-        stop.request();
-        reading
-    };
-    let (ended, reading) = tokio::join!(agent.run(stop.clone()), until_all);
-    ended?;
-    let settled = settled(&metrics.lock())?;
-    ensure!(settled == count, "{settled} of {count} numbers are settled as purged");
-    reading
+    /// Rounds, each alone, beside a replay and alone again
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// At most so many a second are replayed in the rounds; what `purgebus replay` does where none is named
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
+    rate: Option<u32>,
 }
 
-/// Numbers that the lanes say they have settled by purging.
-fn settled(metrics: &Registry) -> anyhow::Result<u64> {
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, metrics)?;
-    let settled = text.lines().filter(|line| line.starts_with("purgebus_settled_total{"));
-    let purged = settled.filter(|line| line.contains("outcome=\"purged\""));
-    Ok(purged.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
-}
-
-#[cfg(test)]
-mod tests {
-    use agent::driver::Purge;
-    use schemas::{LineId, Mode};
-
-    use super::*;
-
-    fn batch(first: u64, count: u64) -> Batch {
-        let frame = record::frame(LineId::from_bytes([1; 16]), first, count);
-        let selectors = frame.invalidations.into_iter().flat_map(|one| one.selectors);
-        let purge = |selector| Purge::new("main".parse().expect("a name"), selector, Mode::Hard);
-        Batch { purges: selectors.map(purge).collect() }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_is_all_and_the_first_batch_does_not_count() {
-        let tally = Tally::new(5);
-        tally.note(&batch(1, 2));
-        assert!(tally.reading().expect("none twice").is_none());
-        tokio::time::advance(Duration::from_secs(2)).await;
-        tally.note(&batch(3, 3));
-        let reading = tally.all().await.expect("all");
-        assert_eq!((reading.messages, reading.took), (3, Duration::from_secs(2)));
-    }
-
-    #[test]
-    fn a_number_that_comes_twice_or_was_never_published_is_an_error() {
-        for wrong in [batch(1, 1), batch(9, 1)] {
-            let tally = Tally::new(2);
-            tally.note(&batch(1, 1));
-            tally.note(&wrong);
-            assert!(tally.reading().is_err());
+impl Replay {
+    pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
+        let redis = Redis::start().await;
+        let caches = Settings::default().redis(redis.address(), PAGES, "rebounds = []");
+        let log = self.broker.start().await;
+        let ours = Ours::start(log.as_ref(), caches).await;
+        let idle = resident(ours.publisher())?;
+        let filled = Filled::fill(ours.api(), self.count).await?;
+        let each = terms.each(self.rounds * PARTS, EACH);
+        critical(&ours, terms.pause(WARM_UP)).await?;
+        let (mut latencies, mut rate) = (Interleaved::default(), 0);
+        for _ in 0..self.rounds {
+            latencies.before.push(critical(&ours, each).await?);
+            let replay = filled.begin(self.rate).await?;
+            rate = replay.rate;
+            latencies.disturbed.push(critical(&ours, each).await?);
+            filled.cancel(&replay).await?;
+            latencies.after.push(critical(&ours, each).await?);
         }
+        let mut kept = Kept::begin(&redis).await;
+        for page in (0..filled.count).step_by(usize::try_from(filled.count / RESTORED)?) {
+            kept.store(page).await?;
+        }
+        let whole = Self::whole(&filled, ours.publisher()).await?;
+        let left = kept.left().await?;
+        let mut document = latencies.document()?;
+        document["scenario"] = json!("replay");
+        document["broker"] = json!(self.broker.name());
+        document["rate"] = json!(rate);
+        document["whole"] = whole;
+        document["whole"]["idle_bytes"] = json!(idle);
+        document["lost"] = json!(left);
+        document["stale_after_final"] = json!(left);
+        document["notes"] = json!([
+            "ours: from when a critical request was meant to leave until its answer with wait=applied, beside a replay at `rate`; baseline: the same without one, before and after each",
+            "difference_ms: of the medians of the rounds' percentiles; control_noise_ms: how far alone-before and alone-after of a round differ, in the middle and at most",
+            "whole: all that the log held, replayed at 10,000 a second at most; memory of the process of the publisher, which on an embedded log is the agent's too",
+            "lost, stale_after_final: of 1,000 pages that were in Redis again before the whole replay, those that still are after it; there are no later passes. A replay that does not find everything fails the run",
+        ]);
+        Ok(document)
     }
+
+    /// Replays all of it, as fast as may be asked for: what that took.
+    async fn whole(filled: &Filled<'_>, publisher: u32) -> anyhow::Result<Value> {
+        let before = resident(publisher)?;
+        let (began, mut peak) = (Instant::now(), before);
+        let patience = Duration::from_mins(1) + Duration::from_secs(filled.count / PER_SECOND_MIN);
+        let mut replay = filled.begin(Some(RATE_MAX)).await?;
+        while Filled::is_running(&replay) {
+            ensure!(began.elapsed() < patience, "it does not end: {replay:?}");
+            sleep(LOOK_EVERY).await;
+            peak = peak.max(resident(publisher)?);
+            replay = filled.now(&replay).await?;
+        }
+        let milliseconds = u64::try_from(began.elapsed().as_millis())?.max(1);
+        ensure!(replay.error.is_none(), "it failed: {replay:?}");
+        filled.caught_up().await?;
+        ensure!(replay.counts.matched == filled.count, "it found another number: {replay:?}");
+        Ok(json!({
+            "published": replay.published,
+            "milliseconds": milliseconds,
+            "per_second": replay.published * 1_000 / milliseconds,
+            "before_bytes": before,
+            "peak_bytes": peak,
+            "above_before_bytes": peak - before,
+        }))
+    }
+}
+
+/// Critical ones for that long, at their times.
+async fn critical(ours: &Ours, time: Duration) -> anyhow::Result<Latencies> {
+    let clients = Clients::connect(ours.api().address(), WAITING).await?;
+    let request = |_| Request::of_pages([format!("/critical/{}", fastrand::u64(..))].into_iter());
+    let beat = Beat::new(CRITICAL, time);
+    let sent = clients.keep_time(&beat, |at| request(at).critical_until_applied()).await?;
+    let mut latencies = Latencies::new()?;
+    for sent in &sent {
+        ensure!(sent.reached, "a critical one was not applied within a minute");
+        latencies.record(sent.latency);
+    }
+    Ok(latencies)
 }

@@ -12,11 +12,12 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Each in words of the command line.
-const SHORTEST: [&str; 19] = [
+const SHORTEST: [&str; 20] = [
     "soak --seconds 1 --parts 1 --restart-every 1 --dead-for 0",
     "passes --broker nats --seconds 1 --rate 1000 --passes 1s",
     "outage --broker nats --seconds 1 --count 10000",
     "catch-up --seconds 1 --rounds 1 --count 20000",
+    "replay --seconds 1 --rounds 1 --count 2000 --rate 20",
     "lanes --seconds 1 --lanes 2,4 --together 2 --framed 100",
     "slow-neighbour --seconds 1 --rounds 1",
     "flood --seconds 1 --rounds 1 --requests 100",

@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use crate::log::{Kind, Log, Way};
 use crate::noop::NoOp;
+use crate::purge_all::purge_all;
 use crate::raw::store::Store;
 use crate::raw::{Look, Place, Raw, Reading};
 use crate::record;
-use crate::replay::replay;
 
 /// Names of the run's streams and topics begin so.
 const PREFIX: &str = "purgebus";
@@ -112,8 +112,14 @@ impl Bench {
     pub(super) async fn lane(&self) -> anyhow::Result<Reading> {
         let state = tempfile::tempdir()?;
         let batch = BatchConfig::default();
-        replay(self.broker.clone(), state.path(), self.count, batch, Arc::new(|_| Arc::new(NoOp)))
-            .await
+        purge_all(
+            self.broker.clone(),
+            state.path(),
+            self.count,
+            batch,
+            Arc::new(|_| Arc::new(NoOp)),
+        )
+        .await
     }
 }
 

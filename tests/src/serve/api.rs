@@ -146,6 +146,12 @@ impl Api {
         answer.error_for_status()?.json().await
     }
 
+    /// Posts `body` to any other path, such as `/v1/replays`; fails where the process does not answer, or not well.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> reqwest::Result<T> {
+        let request = self.http.post(format!("http://{}{path}", self.address)).json(body);
+        request.send().await?.error_for_status()?.json().await
+    }
+
     /// Deletes a path, such as `/v1/agents/edge-1`; fails where the process does not answer.
     pub async fn delete(&self, path: &str) -> reqwest::Result<StatusCode> {
         let answer = self.http.delete(format!("http://{}{path}", self.address)).send().await?;

@@ -1,0 +1,217 @@
+//! An agent in this process that purges one cache of all that a log names, and what it has purged.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::driver::{Batch, CursorShelf, Driver, Fetches, PurgeError};
+use agent::{Agent, AgentConfig, AgentSetup, BatchConfig, Cache, Drivers, LaneConfig, OpenDriver};
+use anyhow::{Context as _, ensure};
+use async_trait::async_trait;
+use broker_adapter::Broker;
+use daemon::{Clock, Health, Stop};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use schemas::{Abilities, Audience, Site, Sites};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::raw::Reading;
+use crate::record::{self, HOST};
+
+/// Longest time between two batches.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the broker keeps everything.
+const RETENTION: Duration = Duration::from_hours(24);
+
+/// What was purged: each number once, or more often.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    state: Mutex<State>,
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    seen: Vec<bool>,
+    distinct: u64,
+    repeated: u64,
+    first: Option<(Instant, u64)>,
+    last: Option<Instant>,
+}
+
+impl Tally {
+    /// Expects the numbers 1 to `count`.
+    pub(crate) fn new(count: u64) -> Self {
+        let seen = vec![false; usize::try_from(count).unwrap_or(usize::MAX)];
+        let state = State { seen, distinct: 0, repeated: 0, first: None, last: None };
+        Self { state: Mutex::new(state), moved: Notify::new() }
+    }
+
+    fn note(&self, batch: &Batch) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        for purge in &batch.purges {
+            let number = record::number(&purge.selector);
+            let place = number.and_then(|number| usize::try_from(number.checked_sub(1)?).ok());
+            match place.and_then(|place| state.seen.get_mut(place)) {
+                Some(seen) if !*seen => {
+                    *seen = true;
+                    state.distinct += 1;
+                }
+                _ => state.repeated += 1,
+            }
+        }
+        let distinct = state.distinct;
+        state.first.get_or_insert((now, distinct));
+        state.last = Some(now);
+        drop(state);
+        self.moved.notify_one();
+    }
+
+    /// Waits until every number was purged; answers what came after the first batch.
+    pub(crate) async fn all(&self) -> anyhow::Result<Reading> {
+        loop {
+            let moved = self.moved.notified();
+            if let Some(reading) = self.reading()? {
+                return Ok(reading);
+            }
+            timeout(PATIENCE, moved).await.with_context(|| format!("it hangs: {self:?}"))?;
+        }
+    }
+
+    fn reading(&self) -> anyhow::Result<Option<Reading>> {
+        let state = self.state.lock();
+        ensure!(state.repeated == 0, "{} numbers came twice, or are none", state.repeated);
+        let (Some((first, early)), Some(last)) = (state.first, state.last) else {
+            return Ok(None);
+        };
+        let whole = usize::try_from(state.distinct) == Ok(state.seen.len());
+        let messages = state.distinct - early;
+        Ok(whole.then(|| Reading { messages, took: last.duration_since(first) }))
+    }
+}
+
+/// A driver whose successes are noted.
+#[derive(Debug)]
+struct Tallied {
+    driver: Arc<dyn Driver>,
+    tally: Arc<Tally>,
+}
+
+#[async_trait]
+impl Driver for Tallied {
+    async fn abilities(&self) -> Result<Abilities, PurgeError> {
+        self.driver.abilities().await
+    }
+
+    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
+        let fetches = self.driver.purge(batch).await?;
+        self.tally.note(batch);
+        Ok(fetches)
+    }
+
+    async fn probe(&self) -> Result<(), PurgeError> {
+        self.driver.probe().await
+    }
+
+    fn shelf(&self) -> Option<&dyn CursorShelf> {
+        self.driver.shelf()
+    }
+}
+
+/// Runs an agent that purges the cache that `open` leads to of what a log of `count` numbers names, from its oldest
+/// message on, until every number was purged. There are no later passes.
+pub(crate) async fn purge_all(
+    broker: Arc<dyn Broker>,
+    state: &Path,
+    count: u64,
+    batch: BatchConfig,
+    open: OpenDriver,
+) -> anyhow::Result<Reading> {
+    let tally = Arc::new(Tally::new(count));
+    let metrics = Arc::new(Mutex::new(Registry::default()));
+    let told = tally.clone();
+    let agent = Agent::open(AgentSetup {
+        config: AgentConfig { state: state.to_owned(), ..AgentConfig::default() },
+        name: "edge-1".parse()?,
+        caches: vec![Cache {
+            name: "cache".parse()?,
+            // A shared cache is never flushed: what the log holds is purged again instead.
+            lane: LaneConfig { shared: true, batch, ..LaneConfig::default() },
+            kind: "any".to_owned(),
+            rebounds: Vec::new(),
+            templates: BTreeSet::new(),
+            drivers: Drivers::Made(Arc::new(move |surroundings| {
+                Arc::new(Tallied { driver: open(surroundings), tally: told.clone() })
+            })),
+        }],
+        sites: Arc::new(Sites::new([Site {
+            name: "main".parse()?,
+            hosts: [HOST.parse()?].into(),
+            regions: Audience::All,
+        }])),
+        broker,
+        retention: RETENTION,
+        clock: Clock::system(),
+        health: Health::default(),
+        metrics: metrics.clone(),
+    })?;
+    let stop = Stop::new();
+    let until_all = async {
+        let reading = tally.all().await;
+        stop.request();
+        reading
+    };
+    let (ended, reading) = tokio::join!(agent.run(stop.clone()), until_all);
+    ended?;
+    let settled = settled(&metrics.lock())?;
+    ensure!(settled == count, "{settled} of {count} numbers are settled as purged");
+    reading
+}
+
+/// Numbers that the lanes say they have settled by purging.
+fn settled(metrics: &Registry) -> anyhow::Result<u64> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, metrics)?;
+    let settled = text.lines().filter(|line| line.starts_with("purgebus_settled_total{"));
+    let purged = settled.filter(|line| line.contains("outcome=\"purged\""));
+    Ok(purged.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use agent::driver::Purge;
+    use schemas::{LineId, Mode};
+
+    use super::*;
+
+    fn batch(first: u64, count: u64) -> Batch {
+        let frame = record::frame(LineId::from_bytes([1; 16]), first, count);
+        let selectors = frame.invalidations.into_iter().flat_map(|one| one.selectors);
+        let purge = |selector| Purge::new("main".parse().expect("a name"), selector, Mode::Hard);
+        Batch { purges: selectors.map(purge).collect() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_is_all_and_the_first_batch_does_not_count() {
+        let tally = Tally::new(5);
+        tally.note(&batch(1, 2));
+        assert!(tally.reading().expect("none twice").is_none());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tally.note(&batch(3, 3));
+        let reading = tally.all().await.expect("all");
+        assert_eq!((reading.messages, reading.took), (3, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_number_that_comes_twice_or_was_never_published_is_an_error() {
+        for wrong in [batch(1, 1), batch(9, 1)] {
+            let tally = Tally::new(2);
+            tally.note(&batch(1, 1));
+            tally.note(&wrong);
+            assert!(tally.reading().is_err());
+        }
+    }
+}
