@@ -1,6 +1,7 @@
 //! The configuration of a process: one TOML file, overlaid by the environment, checked as a whole before
 //! anything starts. Of the file, a role reads what concerns it.
 
+mod audit;
 mod blame;
 mod broker;
 mod cache;
@@ -135,6 +136,10 @@ impl Config {
                 over(config.admin_tls.is_some()),
                 config.journal.display()
             ));
+            lines.push(match &config.audit_dir {
+                Some(folder) => format!("audit      trail in {}", folder.display()),
+                None => "audit      none: unaudited = true".to_owned(),
+            });
         }
         if let Some(AgentPart { config, name, .. }) = &self.agent {
             lines.push(format!(
@@ -181,7 +186,8 @@ impl Config {
         let draft = Draft::read(&mut reader, document.table(), role);
         checks::check(&mut reader, &document, &draft);
         let signatures = Signatures::read(&mut reader, &document, &draft, role);
-        let warnings = tls::check(&mut reader, &draft);
+        let mut warnings = tls::check(&mut reader, &draft);
+        warnings.extend(audit::check(&mut reader, &document, &draft));
         let parts = Parts::name(&mut reader, &draft);
         match (draft.broker, reader.into_mistakes()) {
             (Some(broker), none) if none.is_empty() => {
@@ -235,6 +241,7 @@ impl Parts {
         if let Some(dir) = dir {
             config.journal.clone_from(dir);
         }
+        config.audit_dir = audit::folder(&config, &config.journal);
         Some(PublisherPart { config, name: self.publisher.clone()? })
     }
 

@@ -48,13 +48,15 @@ pub struct PublisherConfig {
     pub signing_key_file: Option<PathBuf>,
     /// Public keys of the publishers whose invalidations it may publish again; its own alone if left out.
     pub trusted_keys_file: Option<PathBuf>,
-    /// The folder of the audit trail; without it, none is kept.
+    /// The folder of the audit trail; the command line's is beside the journal's where none is written.
     pub audit_dir: Option<PathBuf>,
     /// How long the audit trail is kept.
     #[serde(with = "humantime_serde")]
     pub audit_keep: Duration,
     /// Most bytes of the audit trail: beyond them its oldest day goes first.
     pub audit_bytes: ByteSize,
+    /// No audit trail is kept: nobody can tell who did what.
+    pub unaudited: bool,
     /// Nothing is signed: whoever can write to the broker can purge and flush every cache.
     pub unsigned: bool,
 }
@@ -80,6 +82,7 @@ impl Default for PublisherConfig {
             audit_dir: None,
             audit_keep: Duration::from_hours(180 * 24),
             audit_bytes: ByteSize::gib(16),
+            unaudited: false,
             unsigned: false,
         }
     }

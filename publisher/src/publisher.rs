@@ -78,7 +78,9 @@ pub enum PublisherError {
     #[error("the tracker's books are not usable")]
     Tracker(#[source] BoxError),
     /// The audit trail.
-    #[error("the audit trail is not usable")]
+    #[error(
+        "the audit trail is not usable; publisher.audit_dir names another folder, unaudited = true does without"
+    )]
     Audit(#[from] AuditError),
     /// The tokens file.
     #[error("the tokens file is not usable")]
@@ -333,7 +335,8 @@ impl Audited<'_> {
         metrics: &Mutex<Registry>,
     ) -> Result<(Trail, Option<AuditWriter>), AuditError> {
         let Self { config, name, store, clock } = self;
-        let Some(folder) = config.audit_dir.clone() else { return Ok((Trail::default(), None)) };
+        let folder = config.audit_dir.clone().filter(|_| !config.unaudited);
+        let Some(folder) = folder else { return Ok((Trail::default(), None)) };
         let setup = TrailSetup {
             folder,
             publisher: name.clone(),

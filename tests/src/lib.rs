@@ -8,6 +8,7 @@ pub mod process;
 pub mod serve;
 pub mod servers;
 pub mod shop;
+pub mod small_disk;
 pub mod terminal;
 pub mod town;
 pub mod witness;

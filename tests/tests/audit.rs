@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tests::eventually;
 use tests::process::purgebus;
 use tests::serve::{Serve, Settings};
 use tests::servers::origin::Origin;
+use tests::small_disk::SmallDisk;
 use tests::town::Edge;
 
 /// What `purgebus audit` prints with these flags, and how it ends.
@@ -18,6 +20,11 @@ fn audit(flags: &[&str]) -> (String, Option<i32>) {
 
 fn wish(tag: &str) -> Value {
     json!({"site": "main", "tags": [tag], "reason": "a request for erasure"})
+}
+
+/// Where the trail lies unless a folder is named.
+fn beside(journal: &Path) -> PathBuf {
+    journal.with_file_name("journal-audit")
 }
 
 /// The newest file of the trail.
@@ -36,11 +43,9 @@ async fn a_trail_outlives_a_kill_and_tells_what_was_done_to_it() {
     let origin = Origin::start().await;
     let edge = Edge::start(origin.address()).await;
     let lane = "rebounds = []\nstarts_empty = true\n";
-    let trail = tempfile::tempdir().expect("a fresh folder");
-    let folder = trail.path().join("audit");
+    let mut serve = Serve::start_ready(Settings::default().edge(edge.address(), lane)).await;
+    let folder = beside(&serve.home().journal());
     let dir = folder.to_str().expect("text").to_owned();
-    let settings = Settings::default().publisher(&format!("audit_dir = \"{dir}\""));
-    let mut serve = Serve::start_ready(settings.edge(edge.address(), lane)).await;
     let publisher = format!("http://{}", serve.api().address());
     let id = serve.api().publish_until("final", &wish("person-7")).await.facts.id.to_string();
 
@@ -111,4 +116,58 @@ async fn a_trail_outlives_a_kill_and_tells_what_was_done_to_it() {
     let (told, code) = audit(&["--verify", "-c", config]);
     assert!(code == Some(1) && told.contains("cut off"), "{told}");
     assert_eq!(audit(&["--verify", "--dir", "/nowhere"]).1, Some(1));
+}
+
+#[tokio::test]
+async fn without_a_trail_it_says_so_wherever_it_is_asked() {
+    let origin = Origin::start().await;
+    let edge = Edge::start(origin.address()).await;
+    let settings = Settings::default().publisher("unaudited = true");
+    let serve = Serve::start_ready(settings.edge(edge.address(), "starts_empty = true\n")).await;
+    serve.api().publish_until("applied", &wish("person-7")).await;
+    assert!(!beside(&serve.home().journal()).exists());
+    let publisher = format!("http://{}", serve.api().address());
+    let config = serve.home().folder.join("purgebus.toml");
+    let config = config.to_str().expect("text");
+    for (asked, code) in [(["--publisher", &publisher], 4), (["--config", config], 2)] {
+        let (told, ended) = audit(&asked);
+        assert!(ended == Some(code) && told.contains("unaudited = true"), "{told}");
+    }
+}
+
+/// A page that was to be erased and is still served is worse than a line that comes late.
+#[tokio::test]
+async fn a_full_disk_below_the_trail_stops_orders_and_no_purge_and_nothing_is_missing_afterwards() {
+    let folder = tempfile::tempdir().expect("a fresh folder");
+    let disk = folder.path().join("disk");
+    let (named, disk) = (disk.join("audit"), SmallDisk::mount(&disk));
+    let origin = Origin::start().await;
+    let edge = Edge::start(origin.address()).await;
+    let settings = Settings::default().publisher(&format!("audit_dir = \"{}\"", named.display()));
+    let lane = "rebounds = []\nstarts_empty = true\n";
+    let serve = Serve::start_ready(settings.edge(edge.address(), lane)).await;
+    serve.api().publish_until("final", &wish("person-7")).await;
+
+    disk.fill();
+    let unseen = serve.api().publish_until("final", &wish("person-8")).await.facts.id;
+    eventually("it says so", async || {
+        let said = serve.admin().details("audit").await;
+        said.iter().any(|said| said.contains("the audit trail cannot be written"))
+    })
+    .await;
+    assert!(serve.admin().count("purgebus_audit_failures_total", &[]).await > 0);
+    let publisher = format!("http://{}", serve.api().address());
+    let flush = async || {
+        let asked = reqwest::Client::new().post(format!("{publisher}/v1/flushes"));
+        asked.json(&json!({"region": "local"})).send().await.expect("an answer").status()
+    };
+    assert_eq!(flush().await, reqwest::StatusCode::SERVICE_UNAVAILABLE);
+
+    disk.free();
+    eventually("it is ready again", async || serve.admin().details("audit").await.is_empty()).await;
+    assert_eq!(flush().await, reqwest::StatusCode::ACCEPTED);
+    let (told, code) = audit(&["--publisher", &publisher, "--verify"]);
+    assert!(code == Some(0) && told.starts_with("intact"), "{told}");
+    let (told, _) = audit(&["--publisher", &publisher, "--json"]);
+    assert!(told.contains(&unseen.to_string()) && !told.contains("\"what\":\"gap\""), "{told}");
 }

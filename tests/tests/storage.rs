@@ -1,9 +1,6 @@
 //! What becomes of a real `purgebus serve` when its disk is full, or not what it was.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,58 +14,10 @@ use tests::eventually;
 use tests::process::purgebus;
 use tests::serve::{Serve, Settings};
 use tests::servers::origin::{Origin, Page};
+use tests::small_disk::SmallDisk;
 use tests::town::Edge;
 use tokio::time::timeout;
 use uuid::Uuid;
-
-/// A disk of its own, small enough to be filled.
-#[derive(Debug)]
-struct SmallDisk(PathBuf);
-
-/// More than the journal leaves alone.
-const DISK: &str = "size=80m";
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Self {
-        fs::create_dir_all(at).expect("a folder");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(at).status();
-        assert!(mounted.expect("mount").success(), "mounting takes root");
-        Self(at.to_owned())
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
-    }
-
-    /// To the last byte.
-    fn fill(&self) {
-        let mut ballast = File::create(self.ballast()).expect("a file");
-        let pieces = vec![1; 1 << 20];
-        let mut piece = pieces.as_slice();
-        while !piece.is_empty() {
-            if ballast.write_all(piece).is_err() {
-                piece = &piece[..piece.len() / 2];
-            }
-        }
-    }
-
-    /// To less than the journal leaves alone.
-    fn fill_mostly(&self, bytes: usize) {
-        fs::write(self.ballast(), vec![1; bytes]).expect("room");
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.ballast()).expect("the ballast");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
 
 /// A page behind an edge, and what purges it.
 struct House {

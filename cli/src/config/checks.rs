@@ -245,12 +245,8 @@ fn journal(
 }
 
 /// Tries it on the nearest folder that exists, and leaves nothing behind.
-fn folder_can_be_had(reader: &mut Reader<'_, '_>, field: &Field, folder: &Path) {
-    let existing = folder.ancestors().find(|ancestor| ancestor.exists());
-    let existing = match existing {
-        Some(existing) if !existing.as_os_str().is_empty() => existing,
-        _ => Path::new("."),
-    };
+pub(super) fn folder_can_be_had(reader: &mut Reader<'_, '_>, field: &Field, folder: &Path) {
+    let existing = nearest(folder);
     let tried = if existing.is_dir() {
         tempfile::tempfile_in(existing).map(drop)
     } else {
@@ -262,5 +258,13 @@ fn folder_can_be_had(reader: &mut Reader<'_, '_>, field: &Field, folder: &Path) 
             existing.display()
         );
         reader.object(field, problem);
+    }
+}
+
+/// A folder, or the nearest around it that exists.
+pub(super) fn nearest(folder: &Path) -> &Path {
+    match folder.ancestors().find(|ancestor| ancestor.exists()) {
+        Some(existing) if !existing.as_os_str().is_empty() => existing,
+        _ => Path::new("."),
     }
 }

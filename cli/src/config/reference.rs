@@ -28,11 +28,12 @@ fn rows(heading: &str) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Defaults that are told in words because no value could be written for them.
-const IN_WORDS: [&str; 7] = [
+const IN_WORDS: [&str; 8] = [
     "every region",
     "every site",
     "prefix and host name",
     "that of `publisher.journal`",
+    "that of the journal with `-audit` behind it",
     "the driver's",
     "the host's name",
     "the system's authorities",
@@ -120,7 +121,7 @@ fn of_kafka() -> Vec<&'static str> {
 #[test]
 fn the_examples_of_the_reference_have_no_mistakes() {
     let environment = [("STATE", "AGENT"), ("JOURNAL", "PUBLISHER")]
-        .map(|(key, table)| (format!("PURGEBUS__{table}__{key}"), "/tmp".to_owned()));
+        .map(|(key, table)| (format!("PURGEBUS__{table}__{key}"), "/tmp/folder".to_owned()));
     let files = tempfile::tempdir().expect("a folder");
     let key = schemas::SigningKey::generate().expect("random bits");
     let ours = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");

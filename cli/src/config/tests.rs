@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SMALLEST: &str = r#"
+pub(super) const SMALLEST: &str = r#"
 [[site]]
 hosts = ["www.example.com"]
 
@@ -12,9 +12,10 @@ driver = "edge"
 url = "http://127.0.0.1:6081"
 "#;
 
-/// The smallest configuration with folders that exist on every machine.
+/// The smallest configuration with folders that can be had on every machine.
 pub(super) fn environment(extra: &[(&str, &str)]) -> Vec<(String, String)> {
-    let folders = [("PURGEBUS__AGENT__STATE", "/tmp"), ("PURGEBUS__PUBLISHER__JOURNAL", "/tmp")];
+    let folders =
+        [("PURGEBUS__AGENT__STATE", "/tmp"), ("PURGEBUS__PUBLISHER__JOURNAL", "/tmp/journal")];
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     folders.iter().chain(extra).map(own).collect()
 }
@@ -27,7 +28,7 @@ fn publisher_of(config: &Config) -> &PublisherConfig {
     &config.publisher.as_ref().expect("a publisher").config
 }
 
-fn mistakes(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+pub(super) fn mistakes(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
     match Config::parse(text, &environment(variables), None) {
         Ok(_) => Vec::new(),
         Err(mistakes) => {

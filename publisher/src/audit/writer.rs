@@ -125,7 +125,8 @@ impl AuditWriter {
         }
         self.shared.metrics.lines.inc_by(lines);
         self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.works().await
+        // A short line may find room on a disk that is full: whether it works again, the next tick knows.
+        if self.shared.works.load(Ordering::Relaxed) { self.works().await } else { Ok(()) }
     }
 
     fn fails(&mut self, error: &std::io::Error) {

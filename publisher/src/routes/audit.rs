@@ -115,7 +115,7 @@ fn place_of(cursor: &[u8]) -> Option<(u64, u64)> {
 }
 
 fn no_trail() -> Refused {
-    Refused::new(Kind::NotFound, "this publisher keeps no audit trail; set publisher.audit_dir")
+    Refused::new(Kind::NotFound, "this publisher keeps no audit trail: unaudited = true")
 }
 
 impl From<CertificateError> for Refused {

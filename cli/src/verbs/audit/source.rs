@@ -182,7 +182,7 @@ fn configured(file: &Path) -> Result<AuditFolder, Failure> {
     let folder = publisher.config.audit_dir.ok_or_else(|| {
         Failure::message(
             Exit::WrongUsage,
-            "this configuration has no publisher.audit_dir: it keeps no trail",
+            "this configuration has publisher.unaudited = true: it keeps no trail",
         )
     })?;
     let mut folder = AuditFolder::new(folder);
