@@ -36,6 +36,8 @@ pub(crate) enum Trade {
     BareStore,
     /// It is a publisher on an embedded log, without an agent
     Publisher,
+    /// The same without an audit trail
+    Unaudited,
     /// It is many agents
     Fleet,
 }
@@ -64,7 +66,8 @@ impl Serving {
             }
             Trade::BareHttp => bare::spawn(&mut crew, None).await?,
             Trade::BareStore => bare::spawn(&mut crew, Some(&self.folder)).await?,
-            Trade::Publisher => publisher::spawn(&mut crew, &self.folder).await?,
+            Trade::Publisher => publisher::spawn(&mut crew, &self.folder, true).await?,
+            Trade::Unaudited => publisher::spawn(&mut crew, &self.folder, false).await?,
         };
         println!("{listens}");
         let stop = crew.stop();

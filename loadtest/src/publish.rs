@@ -36,6 +36,9 @@ pub(crate) struct Publish {
     /// URLs of each request, of which each counts
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     per_request: u64,
+    /// In turn with ours, the same publisher without an audit trail, on the embedded log
+    #[arg(long)]
+    audit_cost: bool,
 }
 
 /// What clients were told.
@@ -48,7 +51,8 @@ struct Acknowledged {
 impl Publish {
     pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         // The first warms up and does not count.
-        let each = terms.each((self.rounds + 1) * KINDS, EACH);
+        let kinds = KINDS + u32::from(self.audit_cost);
+        let each = terms.each((self.rounds + 1) * kinds, EACH);
         match self.broker {
             Way::Embedded => self.run_embedded(each).await,
             Way::Nats => self.run_remote(Kind::Nats, each).await,

@@ -24,7 +24,7 @@ const SHORTEST: [&str; 20] = [
     "flood --seconds 1 --rounds 1 --requests 100 --plain --broker nats",
     "memory --broker nats --seconds 1 --count 1000",
     "backlog --seconds 1 --count 200",
-    "publish --broker embedded --seconds 1 --rounds 1 --clients 8",
+    "publish --broker embedded --seconds 1 --rounds 1 --clients 8 --audit-cost",
     "publish --broker nats --seconds 1 --rounds 1 --clients 8",
     "idle --seconds 1",
     "hop --broker nats --seconds 1",

@@ -18,11 +18,16 @@ const RETENTION: Duration = Duration::from_hours(7 * 24);
 /// Most messages read at once.
 const READ_MAX: usize = 1_000;
 
-pub(super) async fn spawn(crew: &mut Crew, folder: &Path) -> anyhow::Result<SocketAddr> {
+pub(super) async fn spawn(
+    crew: &mut Crew,
+    folder: &Path,
+    audited: bool,
+) -> anyhow::Result<SocketAddr> {
     let (store, log) = open(folder)?;
     let mut publisher = Publisher::open(PublisherSetup {
         config: PublisherConfig {
             listen: ([127, 0, 0, 1], 0).into(),
+            audit_dir: audited.then(|| folder.join("audit")),
             ..PublisherConfig::default()
         },
         name: "publisher-1".parse()?,

@@ -15,8 +15,10 @@ impl Publish {
         let store = Child::start(Trade::BareStore).await?;
         let http = Child::start(Trade::BareHttp).await?;
         let publisher = Child::start(Trade::Publisher).await?;
-        let (mut ours, mut stored, mut bare) =
-            (Rounds::default(), Rounds::default(), Rounds::default());
+        let unaudited =
+            if self.audit_cost { Some(Child::start(Trade::Unaudited).await?) } else { None };
+        let (mut ours, mut stored, mut bare, mut silent) =
+            (Rounds::default(), Rounds::default(), Rounds::default(), Rounds::default());
         let mut acknowledged = Acknowledged::default();
         // The first warms up and does not count.
         for round in 0..=self.rounds {
@@ -24,6 +26,12 @@ impl Publish {
             let (alone, _) = self.round(http.address(), each).await?;
             let (own, told) = self.round(publisher.address(), each).await?;
             acknowledged.extend(told);
+            if let Some(unaudited) = &unaudited {
+                let (without, _) = self.round(unaudited.address(), each).await?;
+                if round > 0 {
+                    silent.push(without);
+                }
+            }
             if round > 0 {
                 stored.push(theirs);
                 bare.push(alone);
@@ -35,7 +43,7 @@ impl Publish {
             *on_log.entry(invalidation.id).or_default() += 1;
         }
         let lost = acknowledged.ids.iter().filter(|id| on_log.get(*id) != Some(&1)).count();
-        Ok(json!({
+        let mut document = json!({
             "scenario": "publish",
             "broker": "embedded",
             "ours": ours.document()?,
@@ -57,6 +65,11 @@ impl Publish {
                 "lost: acknowledged ids that the log does not hold exactly once, read after the process has ended",
                 "there is no cache in this run, so nothing could be stale",
             ],
-        }))
+        });
+        if unaudited.is_some() {
+            document["unaudited"] = silent.document()?;
+            document["ratio_unaudited"] = json!(ratio(ours.median()?, silent.median()?));
+        }
+        Ok(document)
     }
 }
