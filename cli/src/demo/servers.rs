@@ -24,8 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const PORTS_TRIED: usize = 5;
 /// How much of its log an error shows.
 const LOG_BYTES_SHOWN: usize = 2_000;
-/// Kills the process group `$1` when nobody holds the other end of its standard input any more.
-const GUARD: &str = "read -r _; kill -KILL \"-$1\"";
+/// Kills its process group when nobody holds the other end of its standard input any more.
+const GUARD: &str = "read -r _; kill -KILL 0";
 /// Where servers lie that are not on every user's PATH.
 const SERVER_FOLDERS: [&str; 2] = ["/usr/local/sbin", "/usr/sbin"];
 
@@ -54,11 +54,11 @@ impl Program {
     }
 }
 
-/// A running server; a process group of its own, so that a Ctrl-C reaches us first.
+/// A running server; with its guard a process group of its own, so that a Ctrl-C reaches us first.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// Ends the server where we cannot: when we are killed without warning.
+    /// Ends the server where we cannot: when we are killed without warning. It is there before the server is.
     guard: Child,
     address: SocketAddr,
 }
@@ -84,16 +84,17 @@ impl Server {
 
     fn spawn(file: &Path, folder: &Path, port: u16, arguments: &[String]) -> anyhow::Result<Self> {
         let log = File::create(log_file(folder))?;
-        let mut child = Command::new(file)
+        let mut guard = guard()?;
+        let child = Command::new(file)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
+            .process_group(Pid::from_child(&guard).as_raw_nonzero().get())
             .spawn()
-            .with_context(|| format!("cannot run {}", file.display()))?;
-        let guard = guard(&child).inspect_err(|_| end(&mut child))?;
+            .with_context(|| format!("cannot run {}", file.display()))
+            .inspect_err(|_| end(&mut guard))?;
         Ok(Self { child, guard, address: (Ipv4Addr::LOCALHOST, port).into() })
     }
 
@@ -122,16 +123,16 @@ impl Drop for Server {
     }
 }
 
-/// Kills a process with its children; an error says that they are dead already.
+/// Kills a process, and all that are in its group if it leads one; an error says that they are dead already.
 fn end(child: &mut Child) {
     kill_process_group(Pid::from_child(child), Signal::KILL).ok();
     child.kill().ok();
     child.wait().ok();
 }
 
-fn guard(child: &Child) -> anyhow::Result<Child> {
+fn guard() -> anyhow::Result<Child> {
     let guard = Command::new("/bin/sh")
-        .args(["-c", GUARD, "sh", &child.id().to_string()])
+        .args(["-c", GUARD])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
