@@ -80,7 +80,7 @@ async fn whatever_is_done_or_refused_leaves_a_line_and_reading_leaves_none() {
     for (line, bearer, body, status) in [
         ("POST /v1/invalidations", "cms", json!({"site": "shop", "tags": ["a"]}), 403),
         ("POST /v1/invalidations", "nobody", good(), 401),
-        ("GET /v1/regions", "old", Value::Null, 401),
+        ("GET /v1/regions?note=hunter2", "old", Value::Null, 401),
         ("GET /v1/regions?access_token=hunter2", "cms", Value::Null, 401),
         ("POST /v1/flushes", "sre", json!({"region": "mars"}), 422),
         ("POST /v1/flushes", "cms", json!({"region": "eu-west"}), 403),

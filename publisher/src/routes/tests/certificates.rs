@@ -135,3 +135,21 @@ async fn every_region_and_cache_is_told_and_whoever_is_missing_or_gave_up() {
     assert!(dropped.read_to.unwrap().seq > refused.read_to.unwrap().seq);
     bus.api.end().await;
 }
+
+#[tokio::test]
+async fn whoever_is_retired_owes_nothing_any_more() {
+    const PURGED: Option<Outcome> = Some(Outcome::Purged);
+    let mut bus = Bus::start().await;
+    bus.reports("edge-1", "eu-west", [PURGED, PURGED]).await;
+    bus.reports("edge-2", "us-east", [PURGED, None]).await;
+    let late = bus.certificate(|told| missing(told).len() == 1).await;
+    assert_eq!(
+        (late.complete, missing(&late)[0].as_str()),
+        (false, "us-east edge-2 varnish: not purged yet")
+    );
+    let retired = bus.api.send("DELETE /v1/agents/edge-2?force=true", "", b"").await;
+    assert_eq!(retired.status, 200);
+    let told = bus.certificate(|told| told.complete).await;
+    assert_eq!(outcomes(&told).len(), 2, "{told:#?}");
+    bus.api.end().await;
+}
