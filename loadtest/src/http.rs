@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::ensure;
 use futures::future::try_join_all;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,6 +19,9 @@ use crate::record::HOST;
 use connection::{Answer, Connection};
 
 pub(crate) use connection::Request;
+
+/// Clients for critical requests: as many may wait for their answers at once.
+const WAITING: usize = 64;
 
 /// What the clients got.
 #[derive(Debug, Default)]
@@ -96,6 +100,21 @@ impl Clients {
         });
         Ok(try_join_all(clients).await?.concat())
     }
+}
+
+/// So many critical pages a second for that long, each published at its time: from then until it was applied.
+pub(crate) async fn purge_critical(
+    api: SocketAddr,
+    per_second: u64,
+    time: Duration,
+    path: impl Fn(u64) -> String,
+) -> anyhow::Result<Vec<Sent>> {
+    let clients = Clients::connect(api, WAITING).await?;
+    let request = |number| Request::of_pages([path(number)].into_iter()).critical_until_applied();
+    let sent = clients.keep_time(&Beat::new(per_second, time), request).await?;
+    let applied = sent.iter().filter(|sent| sent.reached).count();
+    ensure!(applied == sent.len(), "only {applied} of {} critical were applied", sent.len());
+    Ok(sent)
 }
 
 async fn one_by_one(

@@ -7,6 +7,7 @@ mod caches;
 mod catch_up;
 mod child;
 mod document;
+mod edge;
 mod flood;
 mod hop;
 mod http;

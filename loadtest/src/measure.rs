@@ -41,8 +41,17 @@ impl Latencies {
         Ok(Self(Histogram::new_with_bounds(1, longest, 3)?))
     }
 
+    /// These.
+    pub(crate) fn of(all: impl IntoIterator<Item = Duration>) -> anyhow::Result<Self> {
+        let mut latencies = Self::new()?;
+        for latency in all {
+            latencies.record(latency);
+        }
+        Ok(latencies)
+    }
+
     /// One more.
-    pub(crate) fn record(&mut self, latency: Duration) {
+    fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
     }
 

@@ -1,29 +1,27 @@
 //! An agent in this process that purges one cache of all that a log names, and what it has purged.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent::driver::{Batch, CursorShelf, Driver, Fetches, PurgeError};
-use agent::{Agent, AgentConfig, AgentSetup, BatchConfig, Cache, Drivers, LaneConfig, OpenDriver};
+use agent::{Agent, BatchConfig, LaneConfig, OpenDriver};
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use broker_adapter::Broker;
-use daemon::{Clock, Health, Stop};
+use daemon::Stop;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use schemas::{Abilities, Audience, Site, Sites};
+use schemas::Abilities;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use crate::edge::edge;
 use crate::raw::Reading;
-use crate::record::{self, HOST};
+use crate::record;
 
 /// Longest time between two batches.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the broker keeps everything.
-const RETENTION: Duration = Duration::from_hours(24);
 
 /// What was purged: each number once, or more often.
 #[derive(Debug)]
@@ -131,33 +129,15 @@ pub(crate) async fn purge_all(
     open: OpenDriver,
 ) -> anyhow::Result<Reading> {
     let tally = Arc::new(Tally::new(count));
-    let metrics = Arc::new(Mutex::new(Registry::default()));
     let told = tally.clone();
-    let agent = Agent::open(AgentSetup {
-        config: AgentConfig { state: state.to_owned(), ..AgentConfig::default() },
-        name: "edge-1".parse()?,
-        caches: vec![Cache {
-            name: "cache".parse()?,
-            // A shared cache is never flushed: what the log holds is purged again instead.
-            lane: LaneConfig { shared: true, batch, ..LaneConfig::default() },
-            kind: "any".to_owned(),
-            rebounds: Vec::new(),
-            templates: BTreeSet::new(),
-            drivers: Drivers::Made(Arc::new(move |surroundings| {
-                Arc::new(Tallied { driver: open(surroundings), tally: told.clone() })
-            })),
-        }],
-        sites: Arc::new(Sites::new([Site {
-            name: "main".parse()?,
-            hosts: [HOST.parse()?].into(),
-            regions: Audience::All,
-        }])),
-        broker,
-        retention: RETENTION,
-        clock: Clock::system(),
-        health: Health::default(),
-        metrics: metrics.clone(),
-    })?;
+    let open: OpenDriver = Arc::new(move |surroundings| {
+        Arc::new(Tallied { driver: open(surroundings), tally: told.clone() })
+    });
+    // A shared cache is never flushed: what the log holds is purged again instead.
+    let lane = LaneConfig { shared: true, batch, ..LaneConfig::default() };
+    let setup = edge("edge-1", state, lane, open, broker)?;
+    let metrics = setup.metrics.clone();
+    let agent = Agent::open(setup)?;
     let stop = Stop::new();
     let until_all = async {
         let reading = tally.all().await;

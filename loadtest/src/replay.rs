@@ -12,8 +12,7 @@ use tests::serve::{PAGES, Settings};
 use tests::servers::redis::Redis;
 use tokio::time::{Instant, sleep};
 
-use crate::beat::Beat;
-use crate::http::{Clients, Request};
+use crate::http::purge_critical;
 use crate::kept::Kept;
 use crate::log::Way;
 use crate::measure::{Interleaved, Latencies};
@@ -22,9 +21,8 @@ use crate::terms::Terms;
 use crate::usage::resident;
 use filled::Filled;
 
-/// Critical purges a second, and who waits for them.
+/// Critical purges a second.
 const CRITICAL: u64 = 50;
-const WAITING: usize = 64;
 /// Length of a part of a round.
 const EACH: Duration = Duration::from_secs(10);
 /// Parts of a round: alone, beside a replay, alone.
@@ -128,14 +126,7 @@ impl Replay {
 
 /// Critical ones for that long, at their times.
 async fn critical(ours: &Ours, time: Duration) -> anyhow::Result<Latencies> {
-    let clients = Clients::connect(ours.api().address(), WAITING).await?;
-    let request = |_| Request::of_pages([format!("/critical/{}", fastrand::u64(..))].into_iter());
-    let beat = Beat::new(CRITICAL, time);
-    let sent = clients.keep_time(&beat, |at| request(at).critical_until_applied()).await?;
-    let mut latencies = Latencies::new()?;
-    for sent in &sent {
-        ensure!(sent.reached, "a critical one was not applied within a minute");
-        latencies.record(sent.latency);
-    }
-    Ok(latencies)
+    let path = |_| format!("/critical/{}", fastrand::u64(..));
+    let sent = purge_critical(ours.api().address(), CRITICAL, time, path).await?;
+    Latencies::of(sent.iter().map(|sent| sent.latency))
 }

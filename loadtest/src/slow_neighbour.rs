@@ -143,16 +143,11 @@ impl Bench {
             sleep(LOOK_EVERY).await;
         }
         self.witness.catch_up_with_redis(&self.redis).await;
-        let mut latencies = Latencies::new()?;
-        for one in sent {
-            let Some(at) = seen(one) else {
-                self.unseen += 1;
-                continue;
-            };
-            latencies.record(Duration::from_secs_f64((at - due(one.number)).max(0.0)));
-        }
+        let late = |one: &Sent| Some(seen(one)? - due(one.number));
+        let late: Vec<_> = sent.iter().filter_map(late).collect();
+        self.unseen += (sent.len() - late.len()) as u64;
         ensure!(self.unseen < self.next, "Redis was told nothing");
-        Ok(latencies)
+        Latencies::of(late.into_iter().map(|late| Duration::from_secs_f64(late.max(0.0))))
     }
 }
 

@@ -1,26 +1,22 @@
 //! Many agents in one process, each with a connection to the broker, a name and a state of its own, and one cache that
 //! does nothing but note what it was told to purge.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent::driver::{Batch, Driver, Fetches, PurgeError};
-use agent::{Agent, AgentConfig, AgentSetup, Cache, Drivers, LaneConfig};
+use agent::{Agent, LaneConfig, OpenDriver};
 use async_trait::async_trait;
 use broker_adapter::{Nats, NatsConfig};
 use clap::Args;
-use daemon::{Clock, Crew, Health};
+use daemon::Crew;
 use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
-use schemas::{Abilities, Audience, Number, Site, Sites};
+use schemas::{Abilities, Number};
 
+use crate::edge::edge;
 use crate::noop::NoOp;
-use crate::record::{self, HOST};
-
-/// How long the broker keeps everything.
-const RETENTION: Duration = Duration::from_hours(24);
+use crate::record;
 
 /// Which agents.
 #[derive(Debug, Clone, Args)]
@@ -77,34 +73,12 @@ impl Fleet {
         let (urls, prefix) = (vec![self.url.clone()], self.prefix.clone());
         let noted = Arc::new(Noted::default());
         let cache = noted.clone();
-        let agent = AgentSetup {
-            config: AgentConfig {
-                state: folder.join(at.to_string()),
-                accept_unsigned: true,
-                ..AgentConfig::default()
-            },
-            name: format!("edge-{at}").parse()?,
-            caches: vec![Cache {
-                name: "cache".parse()?,
-                // Nothing is there that a flush could free.
-                lane: LaneConfig { starts_empty: true, ..LaneConfig::default() },
-                kind: "any".to_owned(),
-                rebounds: Vec::new(),
-                templates: BTreeSet::new(),
-                drivers: Drivers::Made(Arc::new(move |_| cache.clone())),
-            }],
-            sites: Arc::new(Sites::new([Site {
-                name: "main".parse()?,
-                hosts: [HOST.parse()?].into(),
-                regions: Audience::All,
-            }])),
-            broker: Arc::new(Nats::open(&NatsConfig { urls, prefix, ..NatsConfig::default() })?),
-            retention: RETENTION,
-            clock: Clock::system(),
-            health: Health::default(),
-            metrics: Arc::new(Mutex::new(Registry::default())),
-        };
-        let agent = Agent::open(agent)?;
+        let broker = Nats::open(&NatsConfig { urls, prefix, ..NatsConfig::default() })?;
+        // Nothing is there that a flush could free.
+        let lane = LaneConfig { starts_empty: true, ..LaneConfig::default() };
+        let (name, state) = (format!("edge-{at}"), folder.join(at.to_string()));
+        let open: OpenDriver = Arc::new(move |_| cache.clone());
+        let agent = Agent::open(edge(&name, &state, lane, open, Arc::new(broker))?)?;
         let stop = crew.stop();
         crew.spawn("agent", async move { Ok(agent.run(stop).await?) });
         Ok(noted)

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use serde_json::{Value, json};
 use tests::serve::Settings;
 use tokio::time::{Instant, sleep};
 
 use super::Flood;
 use crate::beat::Beat;
-use crate::http::{Clients, Request, Sent};
+use crate::http::{Clients, Request, Sent, purge_critical};
 use crate::log::Log;
 use crate::measure::Latencies;
 use crate::ours::Ours;
 use crate::pages::{Pages, Verdict};
 
-/// Clients for critical requests: as many may wait for their answers at once.
-const WAITING: usize = 64;
 /// The flood begins so long before critical requests do.
 const HEAD_START: Duration = Duration::from_millis(200);
 
@@ -70,7 +67,7 @@ impl Bench {
     pub(super) async fn alone(&mut self, time: Duration) -> anyhow::Result<Latencies> {
         let critical = self.prepare("critical", self.critical, time).await?;
         let sent = self.send_critical(&critical, time).await?;
-        let latencies = latencies(&sent)?;
+        let latencies = Latencies::of(sent.iter().map(|sent| sent.latency))?;
         self.look_through(&[(&critical, &sent)]).await;
         Ok(latencies)
     }
@@ -88,7 +85,7 @@ impl Bench {
         let (sent, flood) = tokio::try_join!(late, self.send_normal(&normal, flooding))?;
         let behind = self.ours.agent().count("purgebus_lag_numbers", &[]).await;
         let ended = Instant::now();
-        let latencies = latencies(&sent)?;
+        let latencies = Latencies::of(sent.iter().map(|sent| sent.latency))?;
         self.look_through(&[(&critical, &sent), (&normal, &flood)]).await;
         let flooded = Flooded {
             requests: flood.len() as u64,
@@ -115,14 +112,8 @@ impl Bench {
     }
 
     async fn send_critical(&self, paths: &[String], time: Duration) -> anyhow::Result<Vec<Sent>> {
-        let clients = Clients::connect(self.ours.api().address(), WAITING).await?;
-        let request = |number| Request::of_pages([path(paths, number)].into_iter());
-        let beat = Beat::new(self.critical, time);
-        let sent =
-            clients.keep_time(&beat, |number| request(number).critical_until_applied()).await?;
-        let applied = sent.iter().filter(|sent| sent.reached).count();
-        ensure!(applied == sent.len(), "only {applied} of {} critical were applied", sent.len());
-        Ok(sent)
+        let api = self.ours.api().address();
+        purge_critical(api, self.critical, time, |number| path(paths, number)).await
     }
 
     /// Each request names a page of the cache somewhere among others.
@@ -155,14 +146,6 @@ impl Bench {
 fn path(paths: &[String], number: u64) -> String {
     let at = usize::try_from(number).unwrap_or(usize::MAX);
     paths.get(at).cloned().unwrap_or_default()
-}
-
-fn latencies(sent: &[Sent]) -> anyhow::Result<Latencies> {
-    let mut latencies = Latencies::new()?;
-    for sent in sent {
-        latencies.record(sent.latency);
-    }
-    Ok(latencies)
 }
 
 impl Flooded {
