@@ -22,7 +22,7 @@ mod site;
 mod tls;
 mod written;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -189,6 +189,7 @@ impl Config {
         let mut warnings = tls::check(&mut reader, &draft);
         warnings.extend(audit::check(&mut reader, &document, &draft));
         let parts = Parts::name(&mut reader, &draft);
+        let journal = draft.journal().map(Path::to_owned);
         match (draft.broker, reader.into_mistakes()) {
             (Some(broker), none) if none.is_empty() => {
                 let sites = draft.sites.into_iter().filter_map(|(_, site)| site);
@@ -198,7 +199,7 @@ impl Config {
                     process: draft.process,
                     log: draft.log,
                     sites: Sites::new(sites.map(SiteConfig::into_site)),
-                    publisher: parts.publisher(draft.publisher, broker.dir()),
+                    publisher: parts.publisher(draft.publisher, journal),
                     agent: parts.agent(draft.agent),
                     broker,
                     signatures,
@@ -235,12 +236,10 @@ impl Parts {
     fn publisher(
         &self,
         config: Option<PublisherConfig>,
-        dir: Option<&std::path::PathBuf>,
+        journal: Option<PathBuf>,
     ) -> Option<PublisherPart> {
         let mut config = config?;
-        if let Some(dir) = dir {
-            config.journal.clone_from(dir);
-        }
+        config.journal = journal?;
         config.audit_dir = audit::folder(&config, &config.journal);
         Some(PublisherPart { config, name: self.publisher.clone()? })
     }

@@ -335,8 +335,7 @@ impl Audited<'_> {
         metrics: &Mutex<Registry>,
     ) -> Result<(Trail, Option<AuditWriter>), AuditError> {
         let Self { config, name, store, clock } = self;
-        let folder = config.audit_dir.clone().filter(|_| !config.unaudited);
-        let Some(folder) = folder else { return Ok((Trail::default(), None)) };
+        let Some(folder) = config.audit_dir.clone() else { return Ok((Trail::default(), None)) };
         let setup = TrailSetup {
             folder,
             publisher: name.clone(),

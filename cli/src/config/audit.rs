@@ -47,8 +47,7 @@ pub(super) fn check(
         }
         return None;
     }
-    let dir = draft.broker.as_ref().and_then(|broker| broker.dir());
-    let journal = dir.unwrap_or(&config.journal);
+    let journal = draft.journal()?;
     let folder = folder(config, journal)?;
     folder_can_be_had(reader, &field, &folder);
     let is_apart = !is_named && device(journal) != device(&folder);

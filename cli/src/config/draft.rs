@@ -1,5 +1,7 @@
 //! What could be read of a configuration, in spite of mistakes.
 
+use std::path::Path;
+
 use agent::{AgentConfig, CacheConfig};
 use publisher::PublisherConfig;
 use serde::Deserialize;
@@ -51,6 +53,12 @@ impl Draft {
             publisher: role.publishes().then(|| section(reader, "publisher")),
             agent: role.purges().then(|| AgentDraft::read(reader)),
         }
+    }
+
+    /// The publisher's journal: in the folder of the embedded log, where that one names one.
+    pub(super) fn journal(&self) -> Option<&Path> {
+        let journal = &self.publisher.as_ref()?.journal;
+        Some(self.broker.as_ref().and_then(BrokerConfig::dir).unwrap_or(journal))
     }
 }
 

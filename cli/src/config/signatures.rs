@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use agent::AgentConfig;
 use publisher::PublisherConfig;
-use schemas::{SigningKey, Trust};
+use schemas::{SigningKey, Trust, TrustedKeys};
 
 use super::broker::BrokerConfig;
 use super::document::Document;
@@ -94,12 +94,12 @@ fn replayed(
     key: Option<&SigningKey>,
 ) -> Trust {
     let field = Field::top("publisher").key(TRUSTED_KEYS_FILE);
-    let own = |key: &SigningKey| {
-        key.public().to_string().parse().expect("a public key is a line of such a file")
-    };
     let keys = match others {
         Some(file) => load(reader, &field, file, keys::trusted_keys),
-        None => key.map(own),
+        None => key.and_then(|key| {
+            let own = TrustedKeys::try_from(&key.public());
+            own.map_err(|error| reader.object(&field, error.to_string())).ok()
+        }),
     };
     keys.map_or(Trust::Anyone, Trust::Keys)
 }

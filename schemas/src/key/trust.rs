@@ -31,6 +31,15 @@ impl TrustedKeys {
     }
 }
 
+impl TryFrom<&PublicKey> for TrustedKeys {
+    type Error = KeyError;
+
+    /// A set of one.
+    fn try_from(key: &PublicKey) -> Result<Self, KeyError> {
+        Ok(Self(vec![parsed(key)?]))
+    }
+}
+
 impl FromStr for TrustedKeys {
     type Err = KeyError;
 
@@ -45,12 +54,15 @@ impl FromStr for TrustedKeys {
                 return Err(KeyError::TooMany);
             }
             let wrong = |source: KeyError| KeyError::Line { line, source: Box::new(source) };
-            let key: PublicKey = text.parse().map_err(wrong)?;
-            let parsed = ParsedPublicKey::new(&ED25519, key.as_bytes());
-            keys.push((key.id(), parsed.map_err(|_| wrong(KeyError::NotPublic))?));
+            keys.push(text.parse().and_then(|key: PublicKey| parsed(&key)).map_err(wrong)?);
         }
         if keys.is_empty() { Err(KeyError::None) } else { Ok(Self(keys)) }
     }
+}
+
+fn parsed(key: &PublicKey) -> Result<(KeyId, ParsedPublicKey), KeyError> {
+    let parsed = ParsedPublicKey::new(&ED25519, key.as_bytes());
+    Ok((key.id(), parsed.map_err(|_| KeyError::NotPublic)?))
 }
 
 /// Whom a reader believes.
