@@ -119,15 +119,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         end(&mut self.guard);
-        end(&mut self.child);
+        self.child.wait().ok();
     }
 }
 
-/// Kills a process, and all that are in its group if it leads one; an error says that they are dead already.
-fn end(child: &mut Child) {
-    kill_process_group(Pid::from_child(child), Signal::KILL).ok();
-    child.kill().ok();
-    child.wait().ok();
+/// Kills a guard and all that are in its group; an error says that they are dead already.
+fn end(guard: &mut Child) {
+    kill_process_group(Pid::from_child(guard), Signal::KILL).ok();
+    guard.wait().ok();
 }
 
 fn guard() -> anyhow::Result<Child> {
