@@ -11,6 +11,7 @@ mod names;
 mod options;
 mod place;
 mod publish;
+mod pulls;
 mod streams;
 mod subscription;
 

@@ -17,15 +17,10 @@ use super::failure::{Failure, Said};
 use super::link::Link;
 use super::names;
 use super::place::{Place, Sight};
+use super::pulls::{self, Pulls};
 use super::streams::{Purpose, Streams};
 use crate::{Partition, Topic};
 
-/// Most messages asked for at once.
-const PULL_MESSAGES: usize = 1_024;
-/// Most bytes asked for at once; more where one message may be larger.
-const PULL_BYTES_MIN: usize = 2 << 20;
-/// The server forgets a pull after this; heartbeats end with it.
-const PULL_EXPIRES: Duration = Duration::from_secs(30);
 /// How often the server says that it lives while there is nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Silence after which a consumer is taken for dead: two heartbeats and a little.
@@ -41,10 +36,7 @@ pub(super) struct Consumer {
     trust: Trust,
     subscriber: Subscriber,
     inbox: String,
-    /// Messages asked for and not sent yet.
-    owed: usize,
-    /// The last pull was too small for the next message.
-    too_large: bool,
+    pulls: Pulls,
     /// How many messages came.
     came: u64,
     heard: Instant,
@@ -131,7 +123,8 @@ impl Consumer {
         let request = Request { stream_name: stream, config, action: "create" };
         // Held from here on: a consumer that was made, but not answered for, is deleted with it.
         let heard = Instant::now();
-        let consumer = Self { trust, subscriber, inbox, owed: 0, too_large: false, came: 0, heard };
+        let pulls = Pulls::default();
+        let consumer = Self { trust, subscriber, inbox, pulls, came: 0, heard };
         match link.request::<consumer::Info>(&api, &request).await? {
             Ok(_) => Ok(consumer),
             Err(error) => {
@@ -161,30 +154,24 @@ impl Consumer {
         }
     }
 
-    /// Asks for more once half of what was asked for has come. Cancel-safe.
+    /// Asks for more, where it is time to. Cancel-safe.
     pub(super) async fn pull(&mut self) -> Result<(), Failure> {
-        if self.owed > PULL_MESSAGES / 2 {
-            return Ok(());
+        while let Some(pull) = self.pulls.wanted(Instant::now()) {
+            let limit = pull.bytes.map(|bytes| format!(r#","max_bytes":{bytes}"#));
+            let request = format!(
+                r#"{{"batch":{}{},"expires":{},"idle_heartbeat":{}}}"#,
+                pull.messages,
+                limit.unwrap_or_default(),
+                pulls::EXPIRES.as_nanos(),
+                HEARTBEAT.as_nanos()
+            );
+            let client = &self.trust.link.client;
+            let (subject, inbox) = (self.trust.api("CONSUMER.MSG.NEXT"), self.inbox.clone());
+            let pulling = client.publish_with_reply(subject, inbox, Bytes::from(request));
+            pulling.await.map_err(|error| Failure::Client(Said(error.to_string())))?;
+            self.heard = Instant::now();
+            self.pulls.asked(pull, self.heard);
         }
-        let bytes = PULL_BYTES_MIN.max(self.trust.link.client.max_payload().saturating_mul(2));
-        // A message that no limit lets through comes alone.
-        let (batch, limit) = if self.too_large {
-            (1, String::new())
-        } else {
-            (PULL_MESSAGES, format!(r#","max_bytes":{bytes}"#))
-        };
-        let request = format!(
-            r#"{{"batch":{batch}{limit},"expires":{},"idle_heartbeat":{}}}"#,
-            PULL_EXPIRES.as_nanos(),
-            HEARTBEAT.as_nanos()
-        );
-        let client = &self.trust.link.client;
-        let subject = self.trust.api("CONSUMER.MSG.NEXT");
-        let pulling = client.publish_with_reply(subject, self.inbox.clone(), Bytes::from(request));
-        pulling.await.map_err(|error| Failure::Client(Said(error.to_string())))?;
-        self.owed += batch;
-        self.too_large = false;
-        self.heard = Instant::now();
         Ok(())
     }
 
@@ -206,10 +193,10 @@ impl Consumer {
         self.subscriber.next().now_or_never().flatten()
     }
 
-    /// A message came with this number; false where one before it did not.
-    pub(super) fn is_next(&mut self, number: u64) -> bool {
+    /// A message of so many bytes came with this number; false where one before it did not.
+    pub(super) fn is_next(&mut self, number: u64, bytes: usize) -> bool {
         self.heard = Instant::now();
-        self.owed = self.owed.saturating_sub(1);
+        self.pulls.came(bytes);
         self.came += 1;
         self.came == number
     }
@@ -220,10 +207,10 @@ impl Consumer {
         sent.is_none_or(|sent| sent == self.came)
     }
 
-    pub(super) fn pull_ended(&mut self, owed: usize, too_large: bool) {
+    /// The server ended a pull of which it still owed that.
+    pub(super) fn pull_ended(&mut self, messages: usize, bytes: usize, too_large: bool) {
         self.heard = Instant::now();
-        self.owed = self.owed.saturating_sub(owed);
-        self.too_large = too_large;
+        self.pulls.ended(messages, bytes, too_large);
     }
 }
 

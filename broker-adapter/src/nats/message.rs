@@ -13,8 +13,8 @@ pub(super) enum Arrival {
     Delivery(Box<Sent>),
     /// The consumer lives; it has sent this many messages so far.
     Heartbeat { sent: Option<u64> },
-    /// A pull ended with so many messages still owed.
-    PullEnded { owed: usize, too_large: bool },
+    /// A pull ended with so many messages, of so many bytes at most, still owed.
+    PullEnded { messages: usize, bytes: usize, too_large: bool },
     /// The consumer is gone, or its server is.
     ConsumerEnded(String),
     /// Nothing of the server's.
@@ -30,6 +30,8 @@ pub(super) struct Sent {
     pub(super) sequence: u64,
     /// The partition; the first, on a board and on a subject that is not ours.
     pub(super) partition: Partition,
+    /// Its size, as the server counts it against a pull.
+    pub(super) bytes: usize,
     /// None where the subject is not one of ours.
     pub(super) delivery: Option<Delivery>,
 }
@@ -46,6 +48,7 @@ pub(super) fn read(message: Message, consumer: &str, kind: TopicKind) -> Arrival
 }
 
 fn sent(message: Message, ticket: &Ticket, kind: TopicKind) -> Sent {
+    let bytes = message.length;
     let (partition, key) = match kind {
         TopicKind::Log => (names::partition(&message.subject), None),
         TopicKind::Board => {
@@ -61,7 +64,7 @@ fn sent(message: Message, ticket: &Ticket, kind: TopicKind) -> Sent {
         body: message.payload,
     });
     let partition = partition.unwrap_or_default();
-    Sent { number: ticket.number, sequence: ticket.sequence, partition, delivery }
+    Sent { number: ticket.number, sequence: ticket.sequence, partition, bytes, delivery }
 }
 
 fn status(message: &Message) -> Arrival {
@@ -82,8 +85,9 @@ fn status(message: &Message) -> Arrival {
 }
 
 fn pull_ended(message: &Message, too_large: bool) -> Arrival {
-    let owed = number(message, "Nats-Pending-Messages").unwrap_or(0);
-    Arrival::PullEnded { owed: usize::try_from(owed).unwrap_or(usize::MAX), too_large }
+    let owed = |header| usize::try_from(number(message, header).unwrap_or(0)).unwrap_or(usize::MAX);
+    let (messages, bytes) = (owed("Nats-Pending-Messages"), owed("Nats-Pending-Bytes"));
+    Arrival::PullEnded { messages, bytes, too_large }
 }
 
 fn number(message: &Message, header: &str) -> Option<u64> {
@@ -170,10 +174,10 @@ mod tests {
     fn a_status_ends_the_pull_or_the_consumer() {
         let of = |code, said| read(message(None, Some(code), said), "me", TopicKind::Log);
         assert_eq!(of(100, "Idle Heartbeat"), Arrival::Heartbeat { sent: None });
-        assert_eq!(of(408, "Request Timeout"), Arrival::PullEnded { owed: 0, too_large: false });
-        assert_eq!(of(409, "Batch Completed"), Arrival::PullEnded { owed: 0, too_large: false });
-        let large = of(409, "Message Size Exceeds MaxBytes");
-        assert_eq!(large, Arrival::PullEnded { owed: 0, too_large: true });
+        let ended_for = |too_large| Arrival::PullEnded { messages: 0, bytes: 0, too_large };
+        assert_eq!(of(408, "Request Timeout"), ended_for(false));
+        assert_eq!(of(409, "Batch Completed"), ended_for(false));
+        assert_eq!(of(409, "Message Size Exceeds MaxBytes"), ended_for(true));
         assert!(ended(&of(409, "Consumer Deleted")) && ended(&of(503, "")));
         assert!(ended(&of(409, "Leadership Change")) && ended(&of(400, "Bad Request")));
     }
@@ -188,6 +192,13 @@ mod tests {
         assert_eq!(read(heartbeat.clone()), Arrival::Heartbeat { sent: Some(12) });
         heartbeat.headers.as_mut().unwrap().insert("Nats-Last-Consumer", "x");
         assert_eq!(read(heartbeat), Arrival::Heartbeat { sent: None });
+        let mut lapsed = message(None, Some(408), "Request Timeout");
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Pending-Messages", "7");
+        headers.insert("Nats-Pending-Bytes", "900");
+        lapsed.headers = Some(headers);
+        let owed = Arrival::PullEnded { messages: 7, bytes: 900, too_large: false };
+        assert_eq!(read(lapsed), owed);
     }
 
     #[test]

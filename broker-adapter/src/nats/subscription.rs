@@ -123,7 +123,7 @@ impl NatsSubscription {
         let State::Open(consumer) = &mut self.state else { return Step::Nothing };
         match message::read(message, consumer.name(), self.topic.kind()) {
             Arrival::Delivery(sent) => {
-                if !consumer.is_next(sent.number) {
+                if !consumer.is_next(sent.number, sent.bytes) {
                     return Step::Doubt("a message is missing before one that came".to_owned());
                 }
                 self.fruitless = 0;
@@ -146,8 +146,8 @@ impl NatsSubscription {
                     Step::Doubt("a message that was sent did not come".to_owned())
                 }
             }
-            Arrival::PullEnded { owed, too_large } => {
-                consumer.pull_ended(owed, too_large);
+            Arrival::PullEnded { messages, bytes, too_large } => {
+                consumer.pull_ended(messages, bytes, too_large);
                 Step::Nothing
             }
             Arrival::ConsumerEnded(said) => Step::Doubt(said),
