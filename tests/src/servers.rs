@@ -1,6 +1,7 @@
 //! The one place that starts real servers: a free port, a fresh folder, ready when [`Server::start`] returns, dead and
 //! gone when dropped.
 
+pub mod distance;
 pub mod kafka;
 pub mod nats;
 pub mod origin;

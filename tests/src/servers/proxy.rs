@@ -32,12 +32,10 @@ impl Proxy {
     /// # Panics
     /// When no port is free.
     pub async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
         let held = Arc::new(watch::Sender::new(false));
         let faults = Faults { cut_after: Arc::default(), held };
-        let mut server = JoinSet::new();
-        server.spawn(accept(listener, target, faults.clone()));
+        let of_each = faults.clone();
+        let (address, server) = listen(move |client| pass(client, target, of_each.clone())).await;
         Self { address, faults, _server: server }
     }
 
@@ -63,16 +61,29 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, faults: Faults) {
-    let mut connections = JoinSet::new();
-    while let Ok((client, _)) = listener.accept().await {
-        let faults = faults.clone();
-        connections.spawn(async move {
+/// Takes connections at a free loopback port, each to be served by `serve`, until the tasks are dropped.
+///
+/// # Panics
+/// When no port is free.
+pub(super) async fn listen<F>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> (SocketAddr, JoinSet<()>)
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let serving = serve(client);
             // A failed connection shows at the client.
-            pass(client, target, faults).await.ok();
-        });
-        while connections.try_join_next().is_some() {}
-    }
+            connections.spawn(async move { drop(serving.await) });
+            while connections.try_join_next().is_some() {}
+        }
+    });
+    (address, server)
 }
 
 async fn pass(client: TcpStream, target: SocketAddr, faults: Faults) -> io::Result<()> {
