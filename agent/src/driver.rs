@@ -33,14 +33,14 @@ pub struct Purge {
     pub selector: Selector,
     /// How; never a mode that the abilities exclude.
     pub mode: Mode,
-    /// Of `Selector::Everything` no more than what this one of [`DriverConfig::templates`] names; all of it if `None`.
-    pub template: Option<Arc<str>>,
+    /// Of `Selector::Everything` no more than what this one of [`DriverConfig::parts`] holds; all of it if `None`.
+    pub part: Option<Arc<str>>,
 }
 
 impl Purge {
     /// A purge of all that the selector means.
     pub fn new(site: SiteName, selector: Selector, mode: Mode) -> Self {
-        Self { site, selector, mode, template: None }
+        Self { site, selector, mode, part: None }
     }
 }
 
@@ -145,13 +145,20 @@ impl DriverConfig {
         }
     }
 
-    /// Key templates in force, `slot=template`: what is added later is flushed.
-    pub fn templates(&self) -> BTreeSet<String> {
+    /// What the cache consists of, and what may be flushed of it alone because it is new: the instances, or the key
+    /// templates in force of a cache that tells by itself whether it is another one.
+    pub fn parts(&self) -> BTreeSet<String> {
         match self {
             Self::Redis(config) => config.templates_in_force().clone(),
-            Self::Varnish(_) | Self::Edge(_) => BTreeSet::new(),
+            Self::Varnish(config) => config.instances().map(Endpoint::part).collect(),
+            Self::Edge(config) => [config.url.part()].into(),
         }
     }
+}
+
+/// Whether this is one of [`DriverConfig::parts`] that is a cache by itself.
+pub(crate) fn is_instance(part: &str) -> bool {
+    part.starts_with(endpoint::INSTANCE)
 }
 
 /// A driver with connections of its own. Does not talk to the cache yet.

@@ -79,8 +79,8 @@ pub(crate) struct Purpose {
     pub(crate) rebounds: Vec<Duration>,
     /// Delay of the one later pass of what was purged behind fences; `None` where that has all of them too.
     pub(crate) fenced_rebound: Option<Duration>,
-    /// Key templates in force, kept in the cursor.
-    pub(crate) templates: BTreeSet<String>,
+    /// What the cache consists of, as its driver names it; kept in the cursor.
+    pub(crate) parts: BTreeSet<String>,
     /// How long at start the log may be silent before the lane counts as ready all the same; `None`: for ever.
     pub(crate) ready_fail_open_after: Option<Duration>,
     /// How long the broker keeps a message.

@@ -183,7 +183,7 @@ mod tests {
             life,
             region: "local".parse().expect("a name"),
             sites: ["main".parse().expect("a name")].into(),
-            templates: ["key={site}:{key}".to_owned()].into(),
+            parts: ["key={site}:{key}".to_owned()].into(),
             lines: Vec::new(),
             hints: Vec::new(),
             flushed: None,

@@ -34,7 +34,7 @@ pub(crate) fn edge(
             lane,
             kind: "any".to_owned(),
             rebounds: Vec::new(),
-            templates: BTreeSet::new(),
+            parts: BTreeSet::new(),
             drivers: Drivers::Made(open),
         }],
         sites: Arc::new(Sites::new([Site {

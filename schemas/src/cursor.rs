@@ -18,8 +18,9 @@ pub struct Cursor {
     pub sites: BTreeSet<SiteName>,
     /// The hosts of each site, where they are known; what is added later is flushed.
     pub hosts: BTreeMap<SiteName, BTreeSet<Host>>,
-    /// Key templates in force, `name=template`; what is added later is flushed.
-    pub templates: BTreeSet<String>,
+    /// What the cache consists of: key templates, `name=template`, or instances, `instance=host:port`; what is added later
+    /// is flushed.
+    pub parts: BTreeSet<String>,
     /// Every line it knows.
     pub lines: Vec<LineCursor>,
     /// Where to resume reading, per partition: only a hint.

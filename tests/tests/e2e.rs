@@ -16,6 +16,8 @@ mod freshness;
 mod hostile_log;
 #[path = "e2e/house.rs"]
 mod house;
+#[path = "e2e/instances.rs"]
+mod instances;
 #[path = "e2e/promises.rs"]
 mod promises;
 #[path = "e2e/purges.rs"]

@@ -63,8 +63,8 @@ pub struct Cache {
     pub kind: String,
     /// Delays of the later passes where the configuration names none.
     pub rebounds: Vec<Duration>,
-    /// Key templates in force, `name=template`: what is added later is flushed.
-    pub templates: BTreeSet<String>,
+    /// What it consists of, as [`DriverConfig::parts`] names it: what is added later is flushed.
+    pub parts: BTreeSet<String>,
     /// Its drivers.
     pub drivers: Drivers,
 }
@@ -77,7 +77,7 @@ impl From<CacheConfig> for Cache {
             lane,
             kind: driver.kind().to_owned(),
             rebounds: driver.rebounds(),
-            templates: driver.templates(),
+            parts: driver.parts(),
             drivers: Drivers::Configured(Box::new(driver)),
         }
     }

@@ -105,7 +105,7 @@ impl Ground {
             rebounds: caches.rebounds(cache),
             fenced_rebound: config.rebounds.is_none().then_some(FENCED_REBOUND),
             config,
-            templates: cache.templates.clone(),
+            parts: cache.parts.clone(),
             ready_fail_open_after: self.config.ready_fail_open_after,
             retention: self.retention,
         }

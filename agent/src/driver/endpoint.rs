@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
+/// How the name of an instance begins, among the parts of a cache.
+pub(super) const INSTANCE: &str = "instance=";
+
 /// `http://host:port`, nothing behind it; port 80 if left out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -32,6 +35,11 @@ impl Endpoint {
     /// Both, as in a Host header.
     pub(super) fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The same for every way to write it, as a part of a cache.
+    pub(super) fn part(&self) -> String {
+        format!("{INSTANCE}{}:{}", self.host.to_ascii_lowercase(), self.port)
     }
 }
 
@@ -82,6 +90,14 @@ mod tests {
         assert_eq!(parts("http://cache_1/"), Some(("cache_1".into(), 80)));
         assert_eq!(parts("http://[::1]:6081"), Some(("::1".into(), 6081)));
         assert_eq!(parts("http://[::1]"), Some(("::1".into(), 80)));
+    }
+
+    #[test]
+    fn an_instance_has_one_name_however_it_is_written() {
+        let part = |text: &str| Endpoint::try_from(text.to_owned()).expect(text).part();
+        assert_eq!(part("http://Cache-1/"), "instance=cache-1:80");
+        assert_eq!(part("http://cache-1"), part("http://cache-1:80/"));
+        assert_ne!(part("http://cache-1:81"), part("http://cache-1"));
     }
 
     #[test]

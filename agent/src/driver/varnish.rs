@@ -21,19 +21,21 @@ mod probe;
 mod trouble;
 mod words;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
-use schemas::{Abilities, Ability, Sites};
+use schemas::{Abilities, Ability, Host, Sites};
 use tokio::time::Instant;
 
+use self::answer::Answer;
 pub use self::config::VarnishConfig;
 use self::fence::Fences;
 use self::instance::Instance;
 use self::trouble::Trouble;
-use super::{Batch, Driver, Fetches, PurgeError, Surroundings};
+use super::{Batch, Driver, Fetches, Purge, PurgeError, Surroundings};
 
 /// The driver: one Varnish, or several that are purged together.
 #[derive(Debug)]
@@ -52,6 +54,33 @@ impl Varnish {
             sites: surroundings.sites.clone(),
             fences: Fences::new(config.fence_fetches),
         }
+    }
+
+    /// Purges what of `batch` is to be purged in this instance. Gives its answers to the fences of these hosts.
+    async fn purge_at(
+        &self,
+        instance: &Instance,
+        batch: &Batch,
+        hosts: &[Host],
+    ) -> Result<Option<Vec<Answer>>, PurgeError> {
+        let due = self.due_at(instance, batch);
+        if due.purges.is_empty() {
+            return Ok(None);
+        }
+        instance.purge(&due, hosts).await.map(Some)
+    }
+
+    /// All but what lies in another instance alone.
+    fn due_at<'batch>(&self, instance: &Instance, batch: &'batch Batch) -> Cow<'batch, Batch> {
+        if batch.purges.iter().all(|purge| purge.part.is_none()) {
+            return Cow::Borrowed(batch);
+        }
+        let elsewhere = |purge: &&Purge| {
+            let named = |other: &Instance| purge.part.as_deref() == Some(other.part());
+            !named(instance) && self.instances.iter().any(named)
+        };
+        let purges = batch.purges.iter().filter(|purge| !elsewhere(purge)).cloned().collect();
+        Cow::Owned(Batch { purges })
     }
 
     /// What each instance has done, if all of them have. Of several failures one that passes by itself comes first: the
@@ -86,7 +115,8 @@ impl Driver for Varnish {
     async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
         let now = Instant::now();
         let fenced = self.fences.plan(batch, &self.sites, now);
-        let raised = self.of_all(|instance| instance.purge(batch, &fenced.due).boxed()).await?;
+        let purge = |instance| self.purge_at(instance, batch, &fenced.due).boxed();
+        let raised: Vec<_> = self.of_all(purge).await?.into_iter().flatten().collect();
         let all = self.fences.purged(&fenced, &raised, now);
         Ok(if all { Fetches::Fenced } else { Fetches::Unfenced })
     }

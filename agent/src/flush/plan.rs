@@ -13,7 +13,7 @@ pub(crate) enum Cause {
     NoCursor,
     /// Numbers are lost, or were missing for too long.
     Hole,
-    /// The configuration has more sites, other templates or another region than the cursor.
+    /// The configuration has more sites, other parts of the cache or another region than the cursor.
     Configuration,
     /// It was away for longer than closed lines are told.
     Away,
@@ -91,8 +91,8 @@ pub(crate) struct Extent {
     pub(crate) sites: Vec<SiteName>,
     /// Of other sites no more than these hosts,
     pub(crate) hosts: Vec<(SiteName, Host)>,
-    /// and what these key templates name.
-    pub(crate) templates: Vec<(SiteName, Arc<str>)>,
+    /// and what these parts of the cache hold.
+    pub(crate) parts: Vec<(SiteName, Arc<str>)>,
 }
 
 impl Extent {
@@ -103,7 +103,7 @@ impl Extent {
 
     /// Whether nothing of it is a part of a site.
     pub(super) fn is_of_whole_sites(&self) -> bool {
-        self.hosts.is_empty() && self.templates.is_empty()
+        self.hosts.is_empty() && self.parts.is_empty()
     }
 
     fn add(&mut self, other: Self) {
@@ -116,14 +116,14 @@ impl Extent {
         }
         add(&mut self.sites, other.sites);
         add(&mut self.hosts, other.hosts);
-        add(&mut self.templates, other.templates);
+        add(&mut self.parts, other.parts);
         self.forget_parts_of_whole_sites();
     }
 
     fn forget_parts_of_whole_sites(&mut self) {
         let sites = &self.sites;
         self.hosts.retain(|(site, _)| !sites.contains(site));
-        self.templates.retain(|(site, _)| !sites.contains(site));
+        self.parts.retain(|(site, _)| !sites.contains(site));
     }
 
     /// Whether it is of nothing.
@@ -133,7 +133,7 @@ impl Extent {
 
     /// How many selectors it comes down to.
     pub(super) fn len(&self) -> usize {
-        self.sites.len() + self.hosts.len() + self.templates.len()
+        self.sites.len() + self.hosts.len() + self.parts.len()
     }
 
     /// What is to be purged.
@@ -144,10 +144,9 @@ impl Extent {
             let path = "/".parse().expect("a path");
             Purge::new(site, Selector::Prefix { host, path }, mode)
         });
-        let templates = self.templates.into_iter();
-        let templates =
-            templates.map(move |(site, template)| Purge { template: Some(template), ..all(site) });
-        sites.chain(hosts).chain(templates)
+        let parts = self.parts.into_iter();
+        let parts = parts.map(move |(site, part)| Purge { part: Some(part), ..all(site) });
+        sites.chain(hosts).chain(parts)
     }
 
     /// What becomes of single hosts in a cache of these abilities: one that cannot remove them alone flushes their
@@ -176,9 +175,9 @@ mod tests {
     fn a_host_is_flushed_alone_where_the_cache_can_with_its_site_where_it_cannot() {
         let main: SiteName = "main".parse().expect("a name");
         let hosts = || vec![(main.clone(), "a.example.com".parse().expect("a host"))];
-        let templates = || vec![(main.clone(), "keys.key={key}".into())];
+        let parts = || vec![(main.clone(), "keys.key={key}".into())];
         let settled = |url, prefix| {
-            let mut extent = Extent { hosts: hosts(), templates: templates(), ..Extent::default() };
+            let mut extent = Extent { hosts: hosts(), parts: parts(), ..Extent::default() };
             extent.settle_hosts(&Abilities {
                 url,
                 url_any_query: url,
@@ -188,7 +187,7 @@ mod tests {
             extent
         };
         let (yes, no, never) = (Ability::Supported, Ability::Unsupported, Ability::NotHeld);
-        let alone = Extent { sites: Vec::new(), hosts: hosts(), templates: templates() };
+        let alone = Extent { sites: Vec::new(), hosts: hosts(), parts: parts() };
         assert_eq!(settled(yes, yes), alone);
         assert_eq!(settled(yes, no), Extent::of(vec![main.clone()]));
         assert_eq!(settled(never, never), Extent { hosts: Vec::new(), ..alone });
@@ -201,7 +200,7 @@ mod tests {
         let narrow = Plan {
             cause: Cause::Hole,
             extent: Extent {
-                templates: vec![(main.clone(), "a".into()), (other.clone(), "a".into())],
+                parts: vec![(main.clone(), "a".into()), (other.clone(), "a".into())],
                 ..Extent::default()
             },
             mode: Mode::Soft,
@@ -210,7 +209,7 @@ mod tests {
             Plan { cause: Cause::Away, extent: Extent::of(vec![main.clone()]), mode: Mode::Hard };
         let mut both = narrow.clone();
         both.add(wide.clone());
-        let extent = Extent { templates: vec![(other, "a".into())], ..Extent::of(vec![main]) };
+        let extent = Extent { parts: vec![(other, "a".into())], ..Extent::of(vec![main]) };
         assert_eq!(both, Plan { cause: Cause::Away, extent, mode: Mode::Hard });
         assert_eq!(both.extent.len(), both.extent.clone().purges(Mode::Hard).count());
         assert!(both.covers(&narrow) && both.covers(&wide) && both.covers(&both));

@@ -262,7 +262,7 @@ mod tests {
             life: 1,
             region: "local".parse().expect("a name"),
             sites: ["main".parse().expect("a name")].into(),
-            templates: ["key={site}:{key}".to_owned()].into(),
+            parts: ["key={site}:{key}".to_owned()].into(),
             lines: vec![line],
             hints: Vec::new(),
             flushed: None,

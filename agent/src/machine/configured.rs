@@ -6,6 +6,7 @@ use schemas::{Cursor, Host, SiteName};
 
 use super::Machine;
 use crate::Moment;
+use crate::driver::is_instance;
 use crate::flush::{Cause, Extent};
 
 impl Machine {
@@ -15,21 +16,23 @@ impl Machine {
         self.must_flush_of(now, Cause::Configuration, extent);
     }
 
-    /// In another region all is new; a site is new as a whole, and of one that is known its hosts and templates may be.
+    /// In another region all is new; a site is new as a whole, and of one that is known its hosts may be, and parts of
+    /// the cache. Where the cache starts empty, so does another instance of it.
     fn new_since(&self, cursor: &Cursor) -> Extent {
         let all_new = cursor.region != self.purpose.region;
         let is_new = |site: &SiteName| all_new || !cursor.sites.contains(site);
         let (sites, known): (Vec<_>, Vec<_>) = self.sites().into_iter().partition(is_new);
-        let templates = self.purpose.templates.difference(&cursor.templates);
-        let templates: Vec<Arc<str>> = templates.map(|template| template.as_str().into()).collect();
+        let empty = |part: &str| self.purpose.config.starts_empty && is_instance(part);
+        let parts = self.purpose.parts.difference(&cursor.parts).map(String::as_str);
+        let parts: Vec<Arc<str>> = parts.filter(|part| !empty(part)).map(Arc::from).collect();
         let of = |site: &SiteName| {
             let site = site.clone();
-            templates.iter().map(move |template| (site.clone(), template.clone()))
+            parts.iter().map(move |part| (site.clone(), part.clone()))
         };
         Extent {
             sites,
             hosts: known.iter().flat_map(|site| self.new_hosts(site, cursor)).collect(),
-            templates: known.iter().flat_map(of).collect(),
+            parts: known.iter().flat_map(of).collect(),
         }
     }
 

@@ -111,7 +111,7 @@ impl Machine {
         let mut sites = self.sites().into_iter();
         cursor.region == self.purpose.region
             && !cursor.behind
-            && self.purpose.templates.is_subset(&cursor.templates)
+            && self.purpose.parts.is_subset(&cursor.parts)
             && sites.all(|site| {
                 let hosts = self.purpose.sites.get(&site).map(|site| &site.hosts);
                 let theirs = cursor.hosts.get(&site);

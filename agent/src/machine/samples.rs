@@ -32,7 +32,7 @@ pub(super) fn purpose(config: LaneConfig, rebounds: Vec<Duration>) -> Purpose {
         config,
         rebounds,
         fenced_rebound: None,
-        templates: BTreeSet::new(),
+        parts: BTreeSet::new(),
         ready_fail_open_after: None,
         retention: Duration::from_hours(1),
     }

@@ -39,7 +39,7 @@ impl Machine {
             region: self.purpose.region.clone(),
             sites: self.sites().into_iter().collect(),
             hosts: self.hosts(),
-            templates: self.purpose.templates.clone(),
+            parts: self.purpose.parts.clone(),
             lines: self.ledger.cursors(),
             hints: self.ledger.hints(&self.stretches),
             flushed: self.flush.flushed(),

@@ -188,7 +188,7 @@ impl Bench {
             },
             kind: "model".to_owned(),
             rebounds: settings.rebounds.clone(),
-            templates: BTreeSet::new(),
+            parts: BTreeSet::new(),
             drivers: Drivers::Made(self.drivers(name, settings)),
         }
     }

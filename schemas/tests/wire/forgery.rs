@@ -216,7 +216,7 @@ fn sets_out_of_order_are_refused() {
     for (old, new, what) in [
         ("main", "tail", "sites are not in ascending order"),
         ("main", "shop", "sites are not in ascending order"),
-        ("tag=tag", "zag=tag", "templates are not in ascending order"),
+        ("tag=tag", "zag=tag", "parts are not in ascending order"),
     ] {
         let forged = with_body(&cursor, |body| replace(body, old.as_bytes(), new.as_bytes()));
         assert_eq!(invalid(&forged), what);

@@ -2,7 +2,6 @@
 //! witness.
 
 use std::fmt::Debug;
-use std::fs;
 use std::net::SocketAddr;
 
 use redis::{AsyncCommands, RedisResult};
@@ -12,7 +11,7 @@ use super::Settings;
 use crate::servers::origin::VERSION;
 use crate::servers::proxy::Proxy;
 use crate::servers::redis::Redis;
-use crate::servers::varnish::{Varnish, shipped_vcl};
+use crate::servers::varnish::{Varnish, include_shipped};
 use crate::witness::Witness;
 
 /// Both caches of a region, and the ways on which an agent comes to them.
@@ -60,11 +59,8 @@ impl Caches {
     /// # Panics
     /// When one does not start.
     pub async fn start(origin: SocketAddr) -> Self {
-        let shipped = shipped_vcl();
-        let shipped = fs::canonicalize(&shipped).expect("it is shipped");
-        let include = format!("include \"{}\";\n", shipped.display());
         let redis = Redis::start().await;
-        let varnish = Varnish::start(origin, &include).await;
+        let varnish = Varnish::start(origin, &include_shipped()).await;
         Self {
             way_to_redis: Proxy::start(redis.address()).await,
             way_to_varnish: Proxy::start(varnish.address()).await,

@@ -41,6 +41,18 @@ impl Settings {
         self.http("varnish", address, more)
     }
 
+    /// With several Varnishes that are purged together. `more` holds further keys of their table.
+    #[must_use]
+    pub fn varnishes(mut self, addresses: &[SocketAddr], more: &str) -> Self {
+        let urls: Vec<_> = addresses.iter().map(|address| format!("http://{address}")).collect();
+        writeln!(
+            self.caches,
+            "[[agent.cache]]\nname = \"varnish\"\ndriver = \"varnish\"\nurls = {urls:?}\n{more}\n"
+        )
+        .expect("text takes text");
+        self
+    }
+
     /// With an edge. `more` holds further keys of its table.
     #[must_use]
     pub fn edge(self, address: SocketAddr, more: &str) -> Self {

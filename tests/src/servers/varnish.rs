@@ -89,6 +89,15 @@ pub fn shipped_vcl() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/varnish/purgebus.vcl")
 }
 
+/// A VCL that is no more than the one that we ship.
+///
+/// # Panics
+/// When it is not there.
+pub fn include_shipped() -> String {
+    let shipped = shipped_vcl().canonicalize().expect("it is shipped");
+    format!("include \"{}\";\n", shipped.display())
+}
+
 fn arguments(folder: &Path, port: u16) -> Vec<String> {
     let folder = folder.display();
     [

@@ -1,6 +1,5 @@
 //! A place where people read: a shop, and the caches of one agent before it.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use purgebus::oracle::{Reads, Version};
 use super::Edge;
 use crate::serve::{PAGES, Reader, Settings};
 use crate::servers::redis::Redis;
-use crate::servers::varnish::{Varnish, shipped_vcl};
+use crate::servers::varnish::{Varnish, include_shipped};
 use crate::shop::{Desk, Shop};
 
 /// The slowest rendering of a page: shorter than the shortest pass.
@@ -132,6 +131,5 @@ pub fn inner(place: &str) -> String {
 }
 
 async fn start_varnish(shop: &Shop) -> Varnish {
-    let shipped = fs::canonicalize(shipped_vcl()).expect("it is shipped");
-    Varnish::start(shop.address(), &format!("include \"{}\";\n", shipped.display())).await
+    Varnish::start(shop.address(), &include_shipped()).await
 }

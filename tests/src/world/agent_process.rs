@@ -133,7 +133,7 @@ fn purged(plan: &CachePlan, cache: &Arc<Cache>) -> agent::Cache {
         lane: plan.lane.clone(),
         kind: "model".to_owned(),
         rebounds: plan.rebounds.clone(),
-        templates: BTreeSet::new(),
+        parts: BTreeSet::new(),
         drivers: Drivers::Made(Arc::new(move |_| {
             Arc::new(Model { cache: cache.clone(), prefixes })
         })),

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use agent::driver::{Batch, Purge, PurgeError};
-use schemas::{Ability, Mode};
+use agent::driver::{Batch, Fetches, Purge, PurgeError};
+use schemas::{Ability, Mode, Selector};
 use tests::servers::origin::Page;
 use tests::servers::varnish::Varnish;
 use tokio::io::copy_bidirectional;
@@ -49,6 +49,38 @@ async fn several_instances_are_all_purged_or_the_batch_fails() {
     let able = driver.abilities().await.unwrap();
     assert_eq!((able.url, able.tag), (Ability::Supported, Ability::Unsupported), "as the weakest");
     assert!(driver.purge(&batch).await.is_err(), "a tag is not passed over in silence");
+}
+
+#[tokio::test]
+async fn what_lies_in_one_instance_alone_is_purged_there_and_nowhere_else() {
+    let one = House::with(&include_shipped()).await;
+    let other = House::with(&include_shipped()).await;
+    let (this, that) = (one.varnish.address(), other.varnish.address());
+    let driver = driver_of(&format!("urls = ['http://{this}', 'http://{that}']"));
+    let purge = |selector, part: Option<String>| {
+        let part = part.map(Into::into);
+        Purge { part, ..Purge::new("main".parse().unwrap(), selector, Mode::Hard) }
+    };
+    let all_of_other = purge(Selector::Everything, Some(format!("instance={that}")));
+    for house in [&one, &other] {
+        house.cached("/a", Page::default()).await;
+        house.cached("/b", Page::default()).await;
+    }
+    let alone = Batch { purges: vec![all_of_other.clone()] };
+    let fetches = driver.purge(&alone).await.unwrap();
+    assert_eq!(fetches, Fetches::Fenced, "nothing is asked of the one that has nothing to purge");
+    assert!(!other.holds("/a").await && !other.holds("/b").await);
+    assert!(one.holds("/a").await && one.holds("/b").await);
+
+    other.cached("/b", Page::default()).await;
+    let both = Batch { purges: vec![all_of_other, purge(url("/a"), None)] };
+    driver.purge(&both).await.unwrap();
+    assert!(!other.holds("/b").await && !one.holds("/a").await && one.holds("/b").await);
+
+    other.cached("/b", Page::default()).await;
+    let of_nobody = purge(Selector::Everything, Some("instance=elsewhere:80".to_owned()));
+    driver.purge(&Batch { purges: vec![of_nobody] }).await.unwrap();
+    assert!(!one.holds("/b").await && !other.holds("/b").await, "in doubt it is everybody's");
 }
 
 #[tokio::test]

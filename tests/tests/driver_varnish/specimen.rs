@@ -15,7 +15,8 @@ use reqwest::Response;
 use schemas::{Ability, Mode, Selector, SelectorKind};
 use tempfile::TempDir;
 use tests::servers::origin::{Origin, Page, VARIANT};
-use tests::servers::varnish::{Varnish, shipped_vcl};
+use tests::servers::varnish::Varnish;
+pub(crate) use tests::servers::varnish::include_shipped;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -36,10 +37,6 @@ sub vcl_recv {
 sub vcl_hit { if (req.http.x-peek && obj.ttl <= 0s) { return (synth(504)); } }
 sub vcl_miss { if (req.http.x-peek) { return (synth(504)); } }
 "#;
-
-pub(crate) fn include_shipped() -> String {
-    format!("include \"{}\";\n", shipped_vcl().canonicalize().expect("it is shipped").display())
-}
 
 /// An origin, a Varnish in front of it, and the driver.
 #[derive(Debug)]

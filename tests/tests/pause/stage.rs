@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::process::purgebus;
 use tests::serve::{Api, Settings};
 use tests::servers::origin::Origin;
-use tests::servers::varnish::{Varnish, shipped_vcl};
+use tests::servers::varnish::{Varnish, include_shipped};
 use tests::witness::{Seconds, Witness};
 use tokio::task::JoinSet;
 
@@ -28,9 +28,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) async fn start() -> Self {
         let origin = Origin::start().await;
-        let shipped = std::fs::canonicalize(shipped_vcl()).expect("it is shipped");
-        let vcl = format!("include \"{}\";\n", shipped.display());
-        let varnish = Varnish::start(origin.address(), &vcl).await;
+        let varnish = Varnish::start(origin.address(), &include_shipped()).await;
         let witness = Witness::of_varnish(&varnish).await;
         Self { varnish, witness, _origin: origin }
     }

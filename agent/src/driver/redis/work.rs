@@ -33,7 +33,7 @@ impl Work {
         let mut work = Self::default();
         for purge in &batch.purges {
             let (site, selector) = (&purge.site, &purge.selector);
-            let swept = match &purge.template {
+            let swept = match &purge.part {
                 Some(template) => keyspace.named(template),
                 None => Some(Swept::All),
             };

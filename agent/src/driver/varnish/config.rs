@@ -33,6 +33,11 @@ impl VarnishConfig {
     pub fn new(url: Endpoint, timeout: Duration) -> Self {
         Self { instances: vec![url], timeout, fence_fetches: Some(FENCE_FETCHES) }
     }
+
+    /// Where they listen.
+    pub(crate) fn instances(&self) -> impl Iterator<Item = &Endpoint> {
+        self.instances.iter()
+    }
 }
 
 /// As written.

@@ -19,6 +19,8 @@ use crate::driver::{Batch, Endpoint, PurgeError, Surroundings};
 #[derive(Debug)]
 pub(super) struct Instance {
     connections: Connections,
+    /// Its name among the parts of the cache.
+    part: String,
     sites: Arc<Sites>,
     /// Where probe objects lie. No two probes have the same, or they would see each other's.
     probe_folder: String,
@@ -35,6 +37,7 @@ impl Instance {
     ) -> Self {
         Self {
             connections: Connections::new(endpoint.clone(), config.timeout),
+            part: endpoint.part(),
             sites: surroundings.sites.clone(),
             probe_folder: format!("/.well-known/purgebus-probe/{}", surroundings.instance),
             seen: Mutex::new(None),
@@ -44,6 +47,11 @@ impl Instance {
     /// Where it listens.
     pub(super) fn endpoint(&self) -> &Endpoint {
         self.connections.endpoint()
+    }
+
+    /// Its name among the parts of the cache.
+    pub(super) fn part(&self) -> &str {
+        &self.part
     }
 
     /// What it can do, found by probing.

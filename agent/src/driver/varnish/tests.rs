@@ -10,7 +10,7 @@ use futures::future::join_all;
 use schemas::{Exchange, Mode, QueryMatch, Selector};
 use tokio::time::Instant;
 
-use self::fake::{Fake, PLAIN, PURGED, Reply, TIMEOUT};
+use self::fake::{Fake, PLAIN, PURGED, Reply, TIMEOUT, driver_of};
 use super::*;
 use crate::driver::Purge;
 
@@ -303,4 +303,16 @@ async fn an_answer_of_another_cache_is_no_purge_of_this_one() {
     let (error, said) = failure(PURGED, Reply::Bytes(PURGED.replace("a/1", "b/2"))).await;
     assert!(matches!(error, PurgeError::Unavailable { .. }), "{error:?}");
     assert_eq!(said, "another cache answers than before: b/2, not a/1");
+}
+
+#[tokio::test]
+async fn an_instance_in_which_nothing_is_to_be_purged_is_left_alone() {
+    let one = Fake::start(PURGED, |_| Reply::Bytes(PURGED.into())).await;
+    let other = Fake::start(PURGED, |_| Reply::Bytes(PURGED.into())).await;
+    let driver =
+        driver_of(&format!("urls = ['http://{}', 'http://{}']", one.address, other.address));
+    let everything = Purge::new("main".parse().unwrap(), Selector::Everything, Mode::Hard);
+    let part = Some(format!("instance={}", other.address).into());
+    driver.purge(&Batch { purges: vec![Purge { part, ..everything }] }).await.unwrap();
+    assert_eq!((one.heard.lock().len(), other.heard.lock().len()), (0, 1));
 }

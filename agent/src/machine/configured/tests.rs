@@ -19,16 +19,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 const TEMPLATES: [&str; 3] = ["keys.key={site}:{key}", "keys.tag=tag:{tag}", "keys.url=p:{path}"];
 
-/// What an agent is configured for, or a cursor knows: each site with its hosts, and templates.
+/// What an agent is configured for, or a cursor knows: each site with its hosts, and the parts of the cache.
 type Configuration = (BTreeMap<SiteName, BTreeSet<Host>>, BTreeSet<String>);
 
-fn configuration(sites: &[(&str, &[&str])], templates: &[&str]) -> Configuration {
+fn configuration(sites: &[(&str, &[&str])], parts: &[&str]) -> Configuration {
     let hosts = |hosts: &[&str]| hosts.iter().map(|host| host.parse().expect("a host")).collect();
     let sites = sites.iter().map(|(site, of)| (site.parse().expect("a name"), hosts(of))).collect();
-    (sites, templates.iter().map(ToString::to_string).collect())
+    (sites, parts.iter().map(ToString::to_string).collect())
 }
 
-fn purpose((sites, templates): &Configuration) -> Purpose {
+fn purpose((sites, parts): &Configuration) -> Purpose {
     let site = |(name, hosts): (&SiteName, &BTreeSet<Host>)| Site {
         name: name.clone(),
         hosts: hosts.clone(),
@@ -36,7 +36,7 @@ fn purpose((sites, templates): &Configuration) -> Purpose {
     };
     Purpose {
         sites: Arc::new(Sites::new(sites.iter().map(site))),
-        templates: templates.clone(),
+        parts: parts.clone(),
         ..samples::purpose(LaneConfig::default(), vec![SECOND])
     }
 }
@@ -56,14 +56,14 @@ fn lane(now: &Configuration, then: &Cursor) -> Machine {
     lane
 }
 
-/// Everything that the lane purges until `now`, as `site: selector template`.
+/// Everything that the lane purges until `now`, as `site: selector part`.
 fn purges(lane: &mut Machine, now: Moment) -> Vec<String> {
     let mut purges = Vec::new();
     lane.tick(now);
     while let Some(job) = lane.take(now) {
         purges.extend(job.batch.purges.iter().map(|purge| {
-            let template = purge.template.as_deref().unwrap_or("");
-            format!("{}: {} {template}", purge.site, purge.selector).trim_end().to_owned()
+            let part = purge.part.as_deref().unwrap_or("");
+            format!("{}: {} {part}", purge.site, purge.selector).trim_end().to_owned()
         }));
         lane.done(job.id, Ok(Fetches::Unfenced), now);
         lane.tick(now);
@@ -88,8 +88,25 @@ fn a_template_that_is_new_is_flushed_alone_and_a_new_site_as_a_whole() {
     assert!(!lane.has_cursor(), "a crash before the last pass flushes again");
     assert_eq!(purges(&mut lane, 2 * SECOND), expected, "the last pass");
     assert!(lane.has_cursor());
-    assert_eq!(lane.cursor().templates, after.1);
+    assert_eq!(lane.cursor().parts, after.1);
     assert_eq!(purges(&mut lane, 90 * SECOND), [""; 0]);
+}
+
+#[test]
+fn another_instance_is_flushed_alone_unless_it_starts_empty() {
+    let instances = ["instance=a:80", "instance=b:80"];
+    let before = configuration(&[("main", &[])], &instances[..1]);
+    let after = configuration(&[("main", &[])], &[instances[0], instances[1], TEMPLATES[0]]);
+    for (starts_empty, new) in [(false, &[instances[1], TEMPLATES[0]][..]), (true, &TEMPLATES[..1])]
+    {
+        let config = LaneConfig { starts_empty, ..LaneConfig::default() };
+        let (purpose, then) = (Purpose { config, ..purpose(&after) }, cursor(&before));
+        let rng = fastrand::Rng::with_seed(1);
+        let lane = Machine::new(purpose, Some(&then), None, rng, Moment::ZERO);
+        let extent = lane.new_since(&then);
+        let parts: Vec<_> = extent.parts.iter().map(|(_, part)| &**part).collect();
+        assert_eq!((extent.sites, extent.hosts, parts), (Vec::new(), Vec::new(), new.to_vec()));
+    }
 }
 
 /// After so long the agent hears the log again.
@@ -126,10 +143,10 @@ fn any_configuration() -> impl Strategy<Value = Configuration> {
     let hosts = prop::sample::subsequence(vec!["a.com", "b.com"], 0..=2);
     let sites =
         prop::collection::btree_map(prop::sample::select(vec!["main", "shop"]), hosts, 0..3);
-    let templates = prop::sample::subsequence(TEMPLATES.to_vec(), 0..=3);
-    (sites, templates).prop_map(|(sites, templates)| {
+    let parts = prop::sample::subsequence(TEMPLATES.to_vec(), 0..=3);
+    (sites, parts).prop_map(|(sites, parts)| {
         let sites: Vec<_> = sites.iter().map(|(site, hosts)| (*site, &hosts[..])).collect();
-        configuration(&sites, &templates)
+        configuration(&sites, &parts)
     })
 }
 
@@ -155,7 +172,7 @@ proptest! {
             for template in &after.1 {
                 let new = known.is_some() && !before.1.contains(template);
                 let part = (site.clone(), template.as_str().into());
-                prop_assert_eq!(extent.templates.contains(&part), new);
+                prop_assert_eq!(extent.parts.contains(&part), new);
             }
         }
         prop_assert!(extent.sites.iter().all(|site| after.0.contains_key(site)));

@@ -50,7 +50,7 @@ fn resumed_knowing(sites: &[&str]) -> Machine {
         life: 1,
         region: purpose.region.clone(),
         sites: sites.iter().map(|site| site.parse().expect("a name")).collect(),
-        templates: purpose.templates.clone(),
+        parts: purpose.parts.clone(),
         lines: vec![missed],
         hints: Vec::new(),
         closed: Vec::new(),

@@ -22,7 +22,7 @@ fn reads_again_after(away: Duration) -> Machine {
         life: 1,
         region: purpose.region.clone(),
         sites: ["main".parse().expect("a name")].into(),
-        templates: purpose.templates.clone(),
+        parts: purpose.parts.clone(),
         lines: Vec::new(),
         // Nobody has written to the second partition for long.
         hints: vec![hint(0, left), hint(1, Timestamp::UNIX_EPOCH)],

@@ -32,8 +32,8 @@ fn purpose() -> Purpose {
         hole_deadline: Duration::from_mins(1),
         ..LaneConfig::default()
     };
-    let templates = [TEMPLATE.to_owned()].into();
-    Purpose { templates, ..samples::purpose(config, Vec::new()) }
+    let parts = [TEMPLATE.to_owned()].into();
+    Purpose { parts, ..samples::purpose(config, Vec::new()) }
 }
 
 fn later(time: Duration) -> Timestamp {
@@ -117,7 +117,7 @@ fn whatever_others_have_not_done_is_flushed_for() {
         |cursor| cursor.sites.clear(),
         |cursor| cursor.hosts.clear(),
         |cursor| cursor.hosts.values_mut().for_each(BTreeSet::clear),
-        |cursor| cursor.templates.clear(),
+        |cursor| cursor.parts.clear(),
         |cursor| cursor.behind = true,
         |cursor| cursor.lines[0].refused = vec![(3, String::new()), (2, String::new())],
         |cursor| {
@@ -176,7 +176,7 @@ fn a_cache_that_does_not_answer_is_asked_again_and_one_that_refuses_is_flushed()
 #[test]
 fn a_lane_with_something_new_goes_on_from_the_latest_cursor_that_knows_it() {
     let mut before = theirs(later(DAY));
-    before.templates.clear();
+    before.parts.clear();
     let own = (Uuid::from_u128(1), later(DAY));
     before.obeyed = vec![own];
     let asked = || {
@@ -187,7 +187,7 @@ fn a_lane_with_something_new_goes_on_from_the_latest_cursor_that_knows_it() {
     };
     let order = |id| (Uuid::from_u128(id), later(DAY));
     let latest = Cursor { obeyed: vec![order(0), order(1)], ..theirs(later(2 * DAY)) };
-    let lacking = Cursor { templates: BTreeSet::new(), ..theirs(later(3 * DAY)) };
+    let lacking = Cursor { parts: BTreeSet::new(), ..theirs(later(3 * DAY)) };
     let told = vec![theirs(later(DAY)), latest.clone(), lacking];
     let expected = Cursor { obeyed: vec![order(0), own], ..latest };
     assert_eq!(asked().others_told(told, Moment::ZERO), Some(expected));
@@ -216,7 +216,7 @@ fn who_was_away_goes_on_from_the_cursor_of_one_who_was_not() {
 #[test]
 fn who_share_a_cache_do_not_all_flush_what_is_new_at_once() {
     let mut before = theirs(Timestamp::UNIX_EPOCH);
-    before.templates.clear();
+    before.parts.clear();
     let due = |seed| {
         let mut purpose = purpose();
         purpose.config.flush_spread = Duration::from_mins(10);

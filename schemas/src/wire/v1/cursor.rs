@@ -17,7 +17,7 @@ pub(in crate::wire) struct Cursor<'a> {
     life: u64,
     region: &'a str,
     sites: Vec<&'a str>,
-    templates: Vec<&'a str>,
+    parts: Vec<&'a str>,
     lines: Vec<LineCursor<'a>>,
     hints: Vec<ResumeHint>,
     ext: Ext<'a>,
@@ -70,14 +70,14 @@ struct ResumeHint {
 
 impl<'a> From<&'a crate::Cursor> for Cursor<'a> {
     fn from(cursor: &'a crate::Cursor) -> Self {
-        let crate::Cursor { life, region, sites, templates, lines, hints, .. } = cursor;
+        let crate::Cursor { life, region, sites, parts, lines, hints, .. } = cursor;
         let crate::Cursor { flushed, closed, obeyed, behind, hosts, .. } = cursor;
         let exceptions = Exceptions::from(&lines[..]);
         Self {
             life: *life,
             region: region.as_str(),
             sites: sites.iter().map(SiteName::as_str).collect(),
-            templates: templates.iter().map(String::as_str).collect(),
+            parts: parts.iter().map(String::as_str).collect(),
             lines: lines.iter().map(LineCursor::from).collect(),
             hints: hints.iter().map(ResumeHint::from).collect(),
             ext: flushed
@@ -97,9 +97,9 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
     type Error = WireError;
 
     fn try_from(cursor: Cursor<'_>) -> Result<Self, WireError> {
-        let Cursor { life, region, sites, templates, lines, hints, ext } = cursor;
+        let Cursor { life, region, sites, parts, lines, hints, ext } = cursor;
         ascending("sites", &sites, |site| *site)?;
-        ascending("templates", &templates, |template| *template)?;
+        ascending("parts", &parts, |part| *part)?;
         let sites: Result<_, _> = sites.into_iter().map(SiteName::from_canonical).collect();
         let mut lines: Vec<crate::LineCursor> = each(lines)?;
         if let Some(exceptions) = fact::find::<Exceptions>(&ext, EXCEPTIONS)? {
@@ -109,7 +109,7 @@ impl TryFrom<Cursor<'_>> for crate::Cursor {
             life,
             region: Region::from_canonical(region)?,
             sites: sites?,
-            templates: templates.into_iter().map(ToOwned::to_owned).collect(),
+            parts: parts.into_iter().map(ToOwned::to_owned).collect(),
             lines,
             hints: each(hints)?,
             flushed: fact::find::<Flushed>(&ext, FLUSHED)?.map(TryInto::try_into).transpose()?,

@@ -32,11 +32,11 @@ pub(super) fn cursor() -> impl Strategy<Value = Cursor> {
         option::of(flushed()),
         (closed(), obeyed(), any::<bool>(), btree_map(name(), btree_set(host(), 0..3), 0..3)),
     )
-        .prop_map(|(life, region, sites, templates, lines, hints, flushed, since)| Cursor {
+        .prop_map(|(life, region, sites, parts, lines, hints, flushed, since)| Cursor {
             life,
             region,
             sites,
-            templates,
+            parts,
             lines,
             hints,
             flushed,

@@ -12,7 +12,7 @@ pub(crate) fn cursor() -> Cursor {
         life: 3,
         region: text("eu-west"),
         sites: BTreeSet::from([text("main"), text("shop")]),
-        templates: BTreeSet::from(["tag=tag:{tag}".into(), "url=page:{host}{path}".into()]),
+        parts: BTreeSet::from(["tag=tag:{tag}".into(), "url=page:{host}{path}".into()]),
         lines: vec![LineCursor {
             line: line(0x11),
             base: 10,

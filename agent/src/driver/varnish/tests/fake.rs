@@ -37,7 +37,7 @@ pub(super) enum Reply {
 /// A Varnish that passes the probe and answers all other purges as told.
 #[derive(Debug)]
 pub(super) struct Fake {
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// That have carried a purge.
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) most_at_once: Arc<AtomicUsize>,
@@ -83,24 +83,28 @@ impl Fake {
     }
 
     pub(super) fn driver_with(&self, keys: &str) -> Varnish {
-        let main = Site {
-            name: "main".parse().unwrap(),
-            hosts: ["www.example.com".parse().unwrap()].into(),
-            regions: Audience::All,
-        };
-        let config = format!("url = 'http://{}'\ntimeout = '2s'\n{keys}", self.address);
-        Varnish::new(
-            &toml::from_str(&config).unwrap(),
-            &Surroundings {
-                sites: Arc::new(Sites::new([main])),
-                region: "local".parse().unwrap(),
-                agent: "edge-1".parse().unwrap(),
-                cache: "varnish".parse().unwrap(),
-                priority: schemas::Priority::Normal,
-                instance: Uuid::nil(),
-            },
-        )
+        driver_of(&format!("url = 'http://{}'\ntimeout = '2s'\n{keys}", self.address))
     }
+}
+
+/// A driver with this config.
+pub(super) fn driver_of(config: &str) -> Varnish {
+    let main = Site {
+        name: "main".parse().unwrap(),
+        hosts: ["www.example.com".parse().unwrap()].into(),
+        regions: Audience::All,
+    };
+    Varnish::new(
+        &toml::from_str(config).unwrap(),
+        &Surroundings {
+            sites: Arc::new(Sites::new([main])),
+            region: "local".parse().unwrap(),
+            agent: "edge-1".parse().unwrap(),
+            cache: "varnish".parse().unwrap(),
+            priority: schemas::Priority::Normal,
+            instance: Uuid::nil(),
+        },
+    )
 }
 
 #[derive(Debug, Default)]
