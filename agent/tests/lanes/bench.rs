@@ -3,6 +3,7 @@
 mod cache;
 mod change;
 mod log;
+mod vault;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::gate::Gate;
 use cache::Model;
 use log::append;
+use vault::Vault;
 
 pub(crate) use cache::{Behaviour, CacheSettings};
 pub(crate) use view::OneLine;
@@ -43,6 +45,7 @@ pub(crate) struct Bench {
     switch: Option<CacheSwitch>,
     behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
     purges: Arc<Mutex<Vec<(String, String)>>>,
+    vaults: Arc<Mutex<HashMap<String, Vault>>>,
     registry: Arc<Mutex<Registry>>,
     health: Health,
     heads: Arc<Mutex<BTreeMap<Priority, Number>>>,
@@ -86,6 +89,7 @@ impl Bench {
             switch: None,
             behaviours: Arc::default(),
             purges: Arc::default(),
+            vaults: Arc::default(),
             registry: Arc::default(),
             backlog_max: None,
             health: Health::default(),
@@ -127,6 +131,8 @@ impl Bench {
             starts_empty: true,
             softens: false,
             flush_spread: Duration::ZERO,
+            parts: BTreeSet::new(),
+            keeps_cursors: false,
         };
         set(&mut settings);
         self.caches.push((name.to_owned(), settings));
@@ -188,7 +194,7 @@ impl Bench {
             },
             kind: "model".to_owned(),
             rebounds: settings.rebounds.clone(),
-            parts: BTreeSet::new(),
+            parts: settings.parts.clone(),
             drivers: Drivers::Made(self.drivers(name, settings)),
         }
     }
@@ -197,10 +203,19 @@ impl Bench {
     fn drivers(&self, name: &str, settings: &CacheSettings) -> OpenDriver {
         let (behaviours, purges) = (self.behaviours.clone(), self.purges.clone());
         let (cache, softens, begun) = (name.to_owned(), settings.softens, self.begun.clone());
-        let open: OpenDriver = Arc::new(move |_| {
+        let (vaults, keeps_cursors) = (self.vaults.clone(), settings.keeps_cursors);
+        self.vaults.lock().entry(cache.clone()).or_default();
+        let open: OpenDriver = Arc::new(move |surroundings| {
             begun.lock().insert(cache.clone());
-            let (behaviours, purges) = (behaviours.clone(), purges.clone());
-            Arc::new(Model { cache: cache.clone(), softens, behaviours, purges })
+            Arc::new(Model {
+                cache: cache.clone(),
+                priority: surroundings.priority,
+                softens,
+                keeps_cursors,
+                behaviours: behaviours.clone(),
+                purges: purges.clone(),
+                vaults: vaults.clone(),
+            })
         });
         self.drivers.lock().entry(name.to_owned()).or_insert(open).clone()
     }

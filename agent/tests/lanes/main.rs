@@ -4,6 +4,7 @@ mod bench;
 mod changes;
 mod dead_letters;
 mod gate;
+mod inside;
 mod orders;
 mod outage;
 mod passes;

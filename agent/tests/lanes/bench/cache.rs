@@ -1,15 +1,17 @@
 //! Model caches, which behave as they are told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::driver::{Batch, Driver, Fetches, Purge, PurgeError};
+use agent::driver::{Batch, CursorShelf, Driver, Fetches, Purge, PurgeError};
 use agent::{LaneConfig, OnGap};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use schemas::{Abilities, Ability, Mode};
+use schemas::{Abilities, Ability, Mode, Priority};
 use tokio::time::sleep;
+
+use super::vault::Vault;
 
 /// How a model cache answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,9 +29,12 @@ pub(crate) enum Behaviour {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) cache: String,
+    pub(super) priority: Priority,
     pub(super) softens: bool,
+    pub(super) keeps_cursors: bool,
     pub(super) behaviours: Arc<Mutex<HashMap<String, Behaviour>>>,
     pub(super) purges: Arc<Mutex<Vec<(String, String)>>>,
+    pub(super) vaults: Arc<Mutex<HashMap<String, Vault>>>,
 }
 
 #[async_trait]
@@ -73,6 +78,10 @@ impl Driver for Model {
             _ => Ok(()),
         }
     }
+
+    fn shelf(&self) -> Option<&dyn CursorShelf> {
+        self.keeps_cursors.then_some(self)
+    }
 }
 
 /// Settings of one model cache.
@@ -84,6 +93,10 @@ pub(crate) struct CacheSettings {
     /// It can mark stale.
     pub(crate) softens: bool,
     pub(crate) flush_spread: Duration,
+    /// What it consists of.
+    pub(crate) parts: BTreeSet<String>,
+    /// It keeps the cursors of its lanes, and not the agent's folder.
+    pub(crate) keeps_cursors: bool,
 }
 
 impl CacheSettings {
