@@ -25,7 +25,9 @@ impl Machine {
         self.bidden = orders;
     }
 
-    /// Takes the orders that are new, once it has a base: before, it owes a flush anyway.
+    /// Takes the orders that are new, once it has a base: before, it owes a flush anyway. The lanes of a cache flush each
+    /// for itself, for one flush cannot stand for both: it makes up for what its own lane had heard before it began, a
+    /// cursor may tell of an order only by what its own connection has answered, and no priority waits for another.
     pub(super) fn take_orders(&mut self, now: Moment) {
         self.obeyed.extend(self.flush.drain_obeyed());
         self.obeyed.extend(self.letters.drain_obeyed());
