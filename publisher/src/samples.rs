@@ -1,6 +1,10 @@
-//! What agents report in tests, one cache that can do everything, behind one lane of normal priority; and what replays
-//! are about.
+//! What agents report in tests, one cache that can do everything, behind one lane of normal priority; what replays are
+//! about; and an audit trail.
 
+use std::path::Path;
+use std::time::Duration;
+
+use daemon::{Clock, Health};
 use jiff::Timestamp;
 use schemas::api::{Replay, ReplayCounts, ReplayFilter, ReplayState};
 use schemas::{
@@ -8,6 +12,9 @@ use schemas::{
     OutcomeCounts, Priority, Report,
 };
 use uuid::Uuid;
+
+use crate::audit::{AuditMetrics, AuditWriter, Keep, Trail, TrailSetup};
+use crate::journal::JournalStore;
 
 /// A lane in its first life, ready and without trouble.
 pub(crate) fn lane_report(lines: Vec<LineReport>) -> LaneReport {
@@ -85,4 +92,18 @@ pub(crate) fn replay(id: u128, filter: ReplayFilter) -> Replay {
         waits: None,
         error: None,
     }
+}
+
+/// An audit trail that begins in that folder, and who writes it.
+pub(crate) async fn trail(folder: &Path, clock: Clock) -> (Trail, AuditWriter) {
+    let setup = TrailSetup {
+        folder: folder.to_owned(),
+        publisher: "p1".parse().expect("a name"),
+        keep: Keep { age: Duration::from_hours(24 * 180), bytes: 1 << 30 },
+        store: JournalStore::in_memory().expect("a store in memory"),
+        clock,
+        metrics: AuditMetrics::default(),
+        condition: Health::default().condition("audit"),
+    };
+    Trail::open(setup).await.expect("a trail")
 }

@@ -289,3 +289,6 @@ fn has_room(folder: &std::path::Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use broker_adapter::{Embedded, EmbeddedConfig, Message, Partition, Start, Topic};
+use broker_adapter::{
+    Embedded, EmbeddedConfig, Message, Misbehaving, Misbehaviour, Partition, Start, Topic,
+};
 use daemon::Health;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -265,4 +267,53 @@ async fn what_a_stranger_has_put_on_the_log_is_counted_and_not_published_again()
         life.end().await;
     }
     assert_eq!(Priority::Normal.as_str(), TOPIC.name());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_begin_is_not_shown_as_running() {
+    let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
+    let log = shared_log(clock, &store, EmbeddedConfig::default());
+    let life = Life::begin(clock, &store, Outlet::Shared(log.clone()), Trust::Anyone).await;
+    for number in 0..20 {
+        life.accept(&format!("t{number}")).await;
+    }
+    let id = life.replay("1h", 1).await.unwrap().id;
+    sleep(Duration::from_secs(3)).await;
+    life.handle.replays().cancel(&Caller::ANYONE, id).await.unwrap();
+    let replays = life.handle.replays().clone();
+    life.end().await;
+    let begun = replays.begin(&Caller::ANYONE, &request("1h", 1), Uuid::new_v4()).await;
+    assert!(matches!(begun, Err(NotReplayed::Unavailable { .. })), "{begun:?}");
+    let resumed = replays.resume(&Caller::ANYONE, id).await;
+    assert!(matches!(resumed, Err(NotReplayed::Unavailable { .. })), "{resumed:?}");
+    let left = replays.list(&Caller::ANYONE);
+    let left: Vec<_> = left.iter().map(|replay| (replay.id, replay.state)).collect();
+    assert_eq!(left, [(id, ReplayState::Cancelled)]);
+}
+
+/// What is live would wait behind all of it once the broker is back.
+#[tokio::test(start_paused = true)]
+async fn while_only_the_journal_takes_what_is_published_a_replay_waits() {
+    let (clock, store) = (clock(), JournalStore::in_memory().unwrap());
+    let log = Embedded::in_memory(EmbeddedConfig::default(), move || clock.now()).unwrap();
+    let broker = Arc::new(Misbehaving::new(Arc::new(log), Misbehaviour::default(), 1));
+    let outlet = Outlet::Remote(broker.clone());
+    let life = Life::begin(clock, &store, outlet, Trust::Anyone).await;
+    let tags: Vec<String> = (0..100).map(|number| format!("t{number}")).collect();
+    join_all(tags.iter().map(|tag| life.accept(tag))).await;
+    sleep(Duration::from_secs(1)).await;
+    broker.set(Misbehaviour { fail: 1.0, ..Misbehaviour::default() });
+    let id = life.replay("1h", 20).await.unwrap().id;
+    let mut waits = None;
+    for _ in 0..1_000 {
+        sleep(Duration::from_millis(10)).await;
+        waits = waits.or(life.replay_now(id).waits);
+    }
+    assert_eq!(waits.as_deref(), Some("the broker does not take what is published"));
+    let meanwhile = life.replay_now(id).published;
+    broker.set(Misbehaviour::default());
+    let done = life.done(id).await;
+    assert_eq!((done.state, done.published), (ReplayState::Done, 100));
+    assert!(meanwhile < 50, "{meanwhile} of 100 in ten seconds, at twenty a second");
+    life.end().await;
 }

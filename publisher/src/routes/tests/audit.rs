@@ -2,13 +2,18 @@
 
 use std::fs;
 
+use axum::body::Body;
+use axum::extract::Request;
+use daemon::{Clock, Peer, Stop};
 use schemas::Report;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::super::recording::Recording;
 use super::api::{Answer, Api, good};
 use super::tokens::token;
-use crate::samples::{lane_report, report};
+use crate::caller::Caller;
+use crate::samples::{self, lane_report, report};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -174,4 +179,32 @@ async fn while_the_trail_cannot_be_written_publishing_goes_on_and_nothing_is_ord
     assert!(comes_to(&api, "POST /v1/flushes", &flush, 202).await, "it works again");
     assert_eq!(whats(&trail(&api, "&what=flush").await).last(), Some(&"flush"));
     api.end().await;
+}
+
+#[tokio::test]
+async fn what_was_begun_is_told_though_the_caller_left_before_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trail, writer) = samples::trail(folder.path(), Clock::system()).await;
+    for (begun, target) in [(false, "/v1/pauses"), (true, "/v1/flushes?note=1")] {
+        let request = Request::post(target).body(Body::empty()).unwrap();
+        let peer = Peer::at("192.0.2.7:4711".parse().unwrap());
+        let mut recording = Recording::of(&trail, peer, &request);
+        recording.admit(&Caller::ANYONE);
+        if begun {
+            recording.begin(request);
+        }
+    }
+    let stop = Stop::new();
+    stop.request();
+    writer.run(stop).await.unwrap();
+    let mut lines = Vec::new();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let values = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.extend(values.filter(|line| line.get("request").is_some()));
+    }
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!(lines[0]["request"], "POST /v1/flushes?note=1");
+    assert_eq!(lines[0]["outcome"], "unknown: the caller left before the answer");
+    assert_eq!((&lines[0]["from"], &lines[0]["status"]), (&json!("192.0.2.7:4711"), &Value::Null));
 }
