@@ -17,7 +17,7 @@ async fn several_instances_are_all_purged_or_the_batch_fails() {
     let one = House::with(&include_shipped()).await;
     let mut other = House::with(&include_shipped()).await;
     let driver = driver_of(&format!(
-        "urls = ['http://{}', 'http://{}']",
+        "urls = ['http://{}', 'http://{}']\ntimeout = '20s'",
         one.varnish.address(),
         other.varnish.address()
     ));
@@ -56,7 +56,7 @@ async fn what_lies_in_one_instance_alone_is_purged_there_and_nowhere_else() {
     let one = House::with(&include_shipped()).await;
     let other = House::with(&include_shipped()).await;
     let (this, that) = (one.varnish.address(), other.varnish.address());
-    let driver = driver_of(&format!("urls = ['http://{this}', 'http://{that}']"));
+    let driver = driver_of(&format!("urls = ['http://{this}', 'http://{that}']\ntimeout = '20s'"));
     let purge = |selector, part: Option<String>| {
         let part = part.map(Into::into);
         Purge { part, ..Purge::new("main".parse().unwrap(), selector, Mode::Hard) }
