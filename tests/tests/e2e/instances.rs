@@ -91,7 +91,7 @@ impl Pair {
 
 fn settings(instances: &[&Varnish]) -> Settings {
     let addresses: Vec<_> = instances.iter().map(|varnish| varnish.address()).collect();
-    Settings::default().varnishes(&addresses, "rebounds = [\"300ms\"]")
+    Settings::default().varnishes(&addresses, "rebounds = [\"300ms\"]\ntimeout = \"20s\"")
 }
 
 #[tokio::test]
