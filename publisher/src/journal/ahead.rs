@@ -1,5 +1,5 @@
-//! The file before the store: a commit is durable by one record in it and one sync, and is in the store for everyone to
-//! read at once, which makes it durable only now and then.
+//! The file before the store: a commit is durable by one record in it and one sync. Then it may leave for the broker, and
+//! goes into the store for everyone to read, which makes it durable only now and then.
 //!
 //! ```text
 //! store:  ...=====|- - - - - - - -      = durable   - in the memory of this process
@@ -49,6 +49,8 @@ pub(super) struct Ahead {
     next: u64,
     at: u64,
     buffer: Vec<u8>,
+    /// Whether the store lacks what the last record says.
+    owed: bool,
 }
 
 impl Ahead {
@@ -68,21 +70,40 @@ impl Ahead {
             }
         }
         let length = file.metadata().map_err(|error| failed(&path, error))?.len();
-        Ok(Self { file, stall, length, name: None, next: 1, at: 0, buffer: Vec::new() })
+        Ok(Self {
+            file,
+            stall,
+            length,
+            name: None,
+            next: 1,
+            at: 0,
+            buffer: Vec::new(),
+            owed: false,
+        })
     }
 
-    /// Commits; durable when it returns. Without an entry, that is so in the store.
+    /// Makes a commit durable, if a record can; answers whether it is. Then the store takes it next: where that fails,
+    /// nothing is committed any more before the next start, which takes the record.
+    pub(super) fn write(&mut self, entry: &Entry) -> Result<bool, Error> {
+        self.unless_owed()?;
+        let Some(name) = self.name else { return Ok(false) };
+        self.owed = self.append(name, entry)?;
+        Ok(self.owed)
+    }
+
+    /// Commits in the store, for everyone to read: durably, unless a record has made it so.
     pub(super) fn commit(
         &mut self,
         mut transaction: WriteTransaction,
-        entry: Option<&Entry>,
+        is_durable: bool,
     ) -> Result<(), Error> {
-        if let (Some(name), Some(entry)) = (self.name, entry)
-            && self.append(name, entry)?
-        {
+        if is_durable {
             transaction.set_durability(Durability::None)?;
-            return Ok(transaction.commit()?);
+            transaction.commit()?;
+            self.owed = false;
+            return Ok(());
         }
+        self.unless_owed()?;
         // Whatever becomes of this commit, nothing follows a name that it may have taken away.
         self.name = None;
         let name = Uuid::new_v4().as_u128();
@@ -90,6 +111,10 @@ impl Ahead {
         transaction.commit()?;
         (self.name, self.next, self.at) = (Some(name), 1, 0);
         Ok(())
+    }
+
+    fn unless_owed(&self) -> Result<(), Error> {
+        if self.owed { Err(Error::PreviousIo) } else { Ok(()) }
     }
 
     /// Whether something is durable in this file alone.

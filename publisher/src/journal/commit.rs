@@ -21,7 +21,7 @@ use super::pack::{Scales, Weighed};
 use super::retention::{States, expire};
 use super::stream::{Reach, Stream, Streams};
 use super::tables::Tables;
-use super::{Idempotency, Identity, JournalError, Limits, Refusal, table};
+use super::{Idempotency, Identity, JournalError, Limits, Refusal, fresh, table};
 use crate::outlet::{Outlet, frame_message};
 
 /// An invalidation that asks for its number.
@@ -110,15 +110,23 @@ impl Desk {
             Some(_) => None,
             None => Some(draft.begin_incarnation(self, now)?),
         };
-        let frames = draft.store_frames(self, now)?;
+        let frames = draft.seal_frames(self, now);
         let verdicts = draft.locate(judged, &frames)?;
-        let (reaches, keys) = draft.finish(self.limits, now)?;
-        self.append_to_log(&transaction, announcement.as_ref(), &frames, now)?;
+        let reaches = draft.reaches();
         // What begins an incarnation is in no record.
-        let entry = announcement.is_none().then(|| self.entry(&frames, &reaches, keys, now));
-        self.make_durable(transaction, entry.as_ref())?;
+        let entry = announcement.is_none().then(|| self.entry(&frames, &reaches, &draft, now));
+        let is_durable = self.write_ahead(entry.as_ref())?;
+        let leaves_early = is_durable && self.can_leave_before_it_is_stored(&frames);
+        if leaves_early {
+            self.show(&reaches, &frames, false);
+        }
+        draft.store(&frames, self.limits, now)?;
+        self.append_to_log(&transaction, announcement.as_ref(), &frames, now)?;
+        self.store(transaction, is_durable)?;
         self.lines = Some(lines);
-        self.show(&reaches, &frames, announcement.is_some());
+        if !leaves_early {
+            self.show(&reaches, &frames, announcement.is_some());
+        }
         Ok(Outcome { verdicts, numbered: places(frames) })
     }
 
@@ -130,7 +138,7 @@ impl Desk {
         let gone = expire(&mut tables, &mut states, self.limits, now, max)?;
         states.store(&mut tables)?;
         drop(tables);
-        self.make_durable(transaction, None)?;
+        self.store(transaction, false)?;
         Ok(gone >= max)
     }
 
@@ -138,21 +146,31 @@ impl Desk {
     pub(super) fn settle(&mut self) -> Result<(), JournalError> {
         let is_needed = |ahead: &Arc<Mutex<Ahead>>| ahead.lock().is_needed();
         if self.ahead.as_ref().is_some_and(is_needed) {
-            self.make_durable(table::write(&self.database)?, None)?;
+            self.store(table::write(&self.database)?, false)?;
         }
         Ok(())
     }
 
-    /// Commits; by a record alone where there is an entry.
-    fn make_durable(
-        &self,
-        transaction: WriteTransaction,
-        entry: Option<&Entry>,
-    ) -> Result<(), Error> {
+    /// Makes a commit durable by a record, if that can be done; answers whether it is.
+    fn write_ahead(&self, entry: Option<&Entry>) -> Result<bool, Error> {
+        match (&self.ahead, entry) {
+            (Some(ahead), Some(entry)) => ahead.lock().write(entry),
+            _ => Ok(false),
+        }
+    }
+
+    /// Commits in the store: durably, unless it is durable already.
+    fn store(&self, transaction: WriteTransaction, is_durable: bool) -> Result<(), Error> {
         match &self.ahead {
-            Some(ahead) => ahead.lock().commit(transaction, entry),
+            Some(ahead) => ahead.lock().commit(transaction, is_durable),
             None => Ok(transaction.commit()?),
         }
+    }
+
+    /// Who forwards frames finds them in memory, and need not wait for the store: as long as all of them are held.
+    fn can_leave_before_it_is_stored(&self, frames: &[Sealed]) -> bool {
+        let bytes: usize = frames.iter().map(|sealed| sealed.bytes.len()).sum();
+        matches!(self.outlet, Outlet::Remote(_)) && bytes <= fresh::BYTES_MAX
     }
 
     /// What this commit is, for whoever takes it again.
@@ -160,7 +178,7 @@ impl Desk {
         &self,
         frames: &[Sealed],
         reaches: &BTreeMap<Stream, Reach>,
-        keys: Vec<(Idempotency, Identity)>,
+        draft: &Draft<'_>,
         now: Timestamp,
     ) -> Entry {
         let kept = |sealed: &Sealed| Kept {
@@ -173,7 +191,7 @@ impl Desk {
             at: now,
             shared: matches!(self.outlet, Outlet::Shared(_)),
             frames: frames.iter().map(kept).collect(),
-            keys,
+            keys: draft.keys().to_vec(),
         }
     }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::lookup::StoredFrame;
 
 /// Most bytes held of one stream. Older frames are read from the disk: then the broker is what takes time.
-const BYTES_MAX: usize = 256 << 10;
+pub(super) const BYTES_MAX: usize = 256 << 10;
 
 /// The newest frames of one stream, without a gap.
 #[derive(Debug, Default)]

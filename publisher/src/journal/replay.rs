@@ -51,7 +51,7 @@ fn store(transaction: &WriteTransaction, entry: &Entry) -> Result<bool, Error> {
         if *sequence > state.end {
             return Err(Error::Corrupted(format!("no record of frame {}", state.end)));
         }
-        tables.append(*stream, &mut state, &frame, bytes)?;
+        tables.keep_frame(*stream, state.append(bytes.len()), &frame, bytes)?;
         state.forwarded = state.forwarded.max(*forwarded);
         tables.set_state(*stream, state)?;
     }

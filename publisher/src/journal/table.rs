@@ -69,6 +69,13 @@ impl StreamState {
     pub(super) fn row(self) -> (u64, u64, u64) {
         (self.end, self.forwarded, self.bytes)
     }
+
+    /// One more frame of so many bytes; answers its sequence.
+    pub(super) fn append(&mut self, bytes: usize) -> u64 {
+        self.bytes += bytes as u64;
+        self.end += 1;
+        self.end - 1
+    }
 }
 
 /// A transaction that is on the disk when it commits, and costs no long repair after a crash.

@@ -148,11 +148,11 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Appends a frame with everything by which it is found.
-    pub(super) fn append(
+    /// Keeps the frame of a sequence with everything by which it is found.
+    pub(super) fn keep_frame(
         &mut self,
         stream: Stream,
-        state: &mut StreamState,
+        sequence: u64,
         frame: &Frame,
         bytes: &Bytes,
     ) -> Result<(), Error> {
@@ -160,8 +160,8 @@ impl<'t> Tables<'t> {
         let (topic, partition) = stream.key();
         let at = frame.committed_at.as_microsecond();
         let row = (line, numbers.first, numbers.last, at, bytes.as_ref());
-        self.frames.insert((topic, partition, state.end), row)?;
-        self.numbers.insert((line, numbers.first), state.end)?;
+        self.frames.insert((topic, partition, sequence), row)?;
+        self.numbers.insert((line, numbers.first), sequence)?;
         for (number, invalidation) in (numbers.first..).zip(&frame.invalidations) {
             let id = invalidation.id.as_u128();
             self.ids.insert(id, (line, number))?;
@@ -170,8 +170,6 @@ impl<'t> Tables<'t> {
             }
         }
         self.lines.insert(line, (topic, partition, numbers.last, OPEN))?;
-        state.end += 1;
-        state.bytes += bytes.len() as u64;
         Ok(())
     }
 

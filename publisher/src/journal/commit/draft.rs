@@ -22,9 +22,6 @@ const EXPIRED_PER_COMMIT: usize = 64;
 /// What became of a wish, before its frame is known.
 pub(super) type Judged = Result<Identity, Refusal>;
 
-/// How far every stream has come, and what idempotency keys became.
-pub(super) type Finished = (BTreeMap<Stream, Reach>, Vec<(Idempotency, Identity)>);
-
 /// A commit in the making.
 pub(super) struct Draft<'t> {
     tables: Tables<'t>,
@@ -143,12 +140,9 @@ impl<'t> Draft<'t> {
         Ok(message)
     }
 
-    pub(super) fn store_frames(
-        &mut self,
-        desk: &Desk,
-        now: Timestamp,
-    ) -> Result<Vec<Sealed>, Error> {
-        let mut stored = Vec::new();
+    /// Packs what was numbered into frames, of which nothing is stored yet.
+    pub(super) fn seal_frames(&mut self, desk: &Desk, now: Timestamp) -> Vec<Sealed> {
+        let mut sealed = Vec::new();
         for (stream, numbered) in std::mem::take(&mut self.numbered) {
             let Numbered { line, first, wishes } = numbered;
             let state = self.states.of(stream);
@@ -157,15 +151,14 @@ impl<'t> Draft<'t> {
                 let message = LogMessage::Frame(frame);
                 let bytes = wire::encode_log(&message);
                 let LogMessage::Frame(frame) = message else { continue };
-                let sequence = state.end;
-                self.tables.append(stream, state, &frame, &bytes)?;
-                stored.push(Sealed { stream, sequence, frame, bytes });
+                let sequence = state.append(bytes.len());
+                sealed.push(Sealed { stream, sequence, frame, bytes });
             }
             if caught_up && matches!(desk.outlet, Outlet::Shared(_)) {
                 state.forwarded = state.end;
             }
         }
-        Ok(stored)
+        sealed
     }
 
     /// Finds the frames of what was judged, most of them among those of this commit.
@@ -191,12 +184,28 @@ impl<'t> Draft<'t> {
             .collect()
     }
 
-    /// Stores how far every stream has come, and answers that and what keys became.
-    pub(super) fn finish(mut self, limits: Limits, now: Timestamp) -> Result<Finished, Error> {
+    /// How far every stream has come.
+    pub(super) fn reaches(&self) -> BTreeMap<Stream, Reach> {
+        self.states.all().map(|(stream, state)| (stream, Reach::from(state))).collect()
+    }
+
+    /// What idempotency keys became.
+    pub(super) fn keys(&self) -> &[(Idempotency, Identity)] {
+        &self.keys
+    }
+
+    /// Stores the frames, and how far every stream has come.
+    pub(super) fn store(
+        mut self,
+        frames: &[Sealed],
+        limits: Limits,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let Self { tables, states, .. } = &mut self;
+        for Sealed { stream, sequence, frame, bytes } in frames {
+            tables.keep_frame(*stream, *sequence, frame, bytes)?;
+        }
         expire(tables, states, limits, now, EXPIRED_PER_COMMIT)?;
-        states.store(tables)?;
-        let reach = |(stream, state)| (stream, Reach::from(state));
-        Ok((states.all().map(reach).collect(), self.keys))
+        states.store(tables)
     }
 }

@@ -1,7 +1,10 @@
 //! A process that dies at any byte of what it writes: the next one has all that was promised, and each once.
 
 use fastrand::Rng;
+use schemas::LogMessage;
 
+use super::super::ahead::{Entry, Kept};
+use super::super::commit::Wish;
 use super::files::AHEAD;
 use super::*;
 
@@ -99,6 +102,46 @@ fn whenever_it_dies_what_was_promised_is_there_and_once() {
             }
         }
         assert!((5..43).contains(&landed), "{landed} of 48 that nobody was told of");
+    });
+}
+
+/// What such a record says may be at the broker by then: its numbers must never be given again.
+#[test]
+fn nothing_is_committed_after_a_record_that_the_store_has_not_taken() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let store = JournalStore::open(folder.path()).unwrap();
+        let world = Lives { ack_wait: Duration::ZERO, ..Lives::new(store, false) };
+        let life = world.begin();
+        life.journal.accept(world.large(1), None).await.unwrap();
+        let last = life.journal.accept(world.large(1), None).await.unwrap().place;
+        let (owed, now) = (world.large(1), world.clock.now());
+        let frame = Frame {
+            publisher: "p1".parse().unwrap(),
+            line: last.line,
+            first: last.number + 1,
+            committed_at: now,
+            invalidations: vec![owed.clone()],
+            signature: None,
+        };
+        let bytes = wire::encode_log(&LogMessage::Frame(frame));
+        let kept = Kept { stream: NORMAL, sequence: 2, forwarded: 0, bytes };
+        let entry = Entry { at: now, shared: false, frames: vec![kept], keys: Vec::new() };
+        {
+            let mut desk = life.desk.lock();
+            let ahead = Arc::clone(desk.ahead.as_ref().unwrap());
+            assert!(ahead.lock().write(&entry).unwrap(), "it is durable");
+            let weighed = desk.scales.weigh(world.large(1));
+            assert!(desk.commit(vec![Wish { weighed, idempotency: None }], now).is_err());
+            assert!(desk.tidy(now, 1).is_err());
+            assert!(desk.settle().is_err());
+        }
+        let folder = Files::in_folder(folder.path()).lay_out();
+        let world = Lives::new(JournalStore::open(folder.path()).unwrap(), false);
+        let next = world.begin();
+        let place = Place { line: last.line, number: last.number + 1 };
+        assert_eq!(next.journal.find(owed.id).await.unwrap(), Some((place, owed)));
+        next.end().await;
     });
 }
 
