@@ -43,12 +43,17 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Parser, Subcommand};
 use daemon::{Stop, stop_on_signals};
+use mimalloc::MiMalloc;
 use serde_json::Value;
 use tokio::time::interval;
 
 use document::Document;
 use terms::Terms;
 use usage::Spent;
+
+/// As `purgebus` has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How often it is looked for processes, whose books the kernel keeps.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
