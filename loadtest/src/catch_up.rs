@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use ::tests::serve::Settings;
 use anyhow::ensure;
 use clap::Args;
 use schemas::Number;
@@ -45,6 +44,9 @@ pub(crate) struct CatchUp {
     /// Rounds: live, a backlog whose repetitions lie near, one whose repetitions lie anywhere
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
+    /// Before a Varnish without our VCL, which takes a request for each page: then what is not purged saves most
+    #[arg(long)]
+    plain: bool,
 }
 
 /// Which page each record names.
@@ -71,7 +73,7 @@ struct Bench {
 
 impl CatchUp {
     pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
-        let mut bench = Bench::start(self.broker, terms).await?;
+        let mut bench = Bench::start(self, terms).await?;
         let (mut live, mut near, mut anywhere) =
             (Rounds::default(), Rounds::default(), Rounds::default());
         let began = Instant::now();
@@ -90,6 +92,7 @@ impl CatchUp {
             "broker": self.broker.name(),
             "records": self.count,
             "distinct_percent": self.distinct,
+            "plain_vcl": self.plain,
             "ours": ours,
             "baseline": live.document()?,
             "ratio": ratio(near.median()?, live.median()?),
@@ -108,11 +111,12 @@ impl CatchUp {
 }
 
 impl Bench {
-    async fn start(broker: Kind, terms: &Terms) -> anyhow::Result<Self> {
-        let pages = Pages::start().await?;
-        let cache = Settings::default().varnish(pages.varnish(), "rebounds = []");
-        let mut agent = Watched::start(broker, cache, terms).await?;
-        agent.flushed().await?;
+    async fn start(options: &CatchUp, terms: &Terms) -> anyhow::Result<Self> {
+        let pages = Pages::start_as(options.plain).await?;
+        let mut agent = Watched::start(options.broker, pages.before_agent(), terms).await?;
+        if !options.plain {
+            agent.flushed().await?;
+        }
         Ok(Self { pages, agent, next: 1 << 40, found: Verdict::default() })
     }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tests::serve::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
@@ -48,12 +47,11 @@ pub(crate) struct Idle {
 impl Idle {
     pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         let pages = Pages::start().await?;
-        let cache = Settings::default().varnish(pages.varnish(), "rebounds = []");
         let log = match self.broker {
             Some(kind) => Some(kind.start().await),
             None => None,
         };
-        let ours = Ours::start(log.as_ref(), cache).await;
+        let ours = Ours::start(log.as_ref(), pages.before_agent()).await;
         let mut parts = Parts::open(pages.varnish(), log.as_ref()).await?;
         let (mut applied, mut raw, mut told) =
             (Latencies::new()?, Latencies::new()?, Latencies::new()?);

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::tests::serve::{Api, Reader};
+use ::tests::serve::{Api, Reader, Settings};
 use ::tests::servers::varnish::{Varnish, shipped_vcl};
 use ::tests::shop::{Desk, Shop};
 use anyhow::ensure;
@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(3);
 pub(crate) struct Pages {
     desk: Arc<Desk>,
     varnish: Varnish,
+    /// Whether it has a VCL that is none of ours.
+    plain: bool,
     reader: Reader,
     _shop: Shop,
 }
@@ -55,21 +57,26 @@ pub(crate) struct Verdict {
 impl Pages {
     /// Starts all of it, with the VCL that we ship.
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let shipped = fs::canonicalize(shipped_vcl())?;
-        Self::start_with(&format!("include \"{}\";\n", shipped.display())).await
+        Self::start_as(false).await
     }
 
     /// Starts all of it, with the VCL that we ship, or with a plain one.
     pub(crate) async fn start_as(plain: bool) -> anyhow::Result<Self> {
-        if plain { Self::start_with(PLAIN_VCL).await } else { Self::start().await }
-    }
-
-    async fn start_with(vcl: &str) -> anyhow::Result<Self> {
+        let shipped = fs::canonicalize(shipped_vcl())?;
+        let shipped = format!("include \"{}\";\n", shipped.display());
+        let vcl = if plain { PLAIN_VCL } else { &shipped };
         let (desk, rng) = (Desk::open(), Rng::new());
         let shop = Shop::open(desk.clone(), "shop", rng, Duration::ZERO).await;
         let varnish = Varnish::start(shop.address(), vcl).await;
         let reader = Reader::at(varnish.address());
-        Ok(Self { desk, varnish, reader, _shop: shop })
+        Ok(Self { desk, varnish, plain, reader, _shop: shop })
+    }
+
+    /// What an agent is told of this cache: to purge it once.
+    pub(crate) fn before_agent(&self) -> Settings {
+        // Without our VCL nothing can be flushed; and nothing is there yet.
+        let empty = if self.plain { "starts_empty = true\n" } else { "" };
+        Settings::default().varnish(self.varnish(), &format!("{empty}rebounds = []"))
     }
 
     /// Where Varnish listens.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::serve::Settings;
 use tokio::time::{Instant, sleep};
 
 use super::Flood;
@@ -42,11 +41,8 @@ pub(super) struct Flooded {
 impl Bench {
     pub(super) async fn start(flood: &Flood) -> anyhow::Result<Self> {
         let pages = Pages::start_as(flood.plain).await?;
-        // Without our VCL nothing can be flushed; and nothing is there yet.
-        let empty = if flood.plain { "starts_empty = true\n" } else { "" };
-        let caches = Settings::default().varnish(pages.varnish(), &format!("{empty}rebounds = []"));
         let log = flood.broker.start().await;
-        let ours = Ours::start(log.as_ref(), caches).await;
+        let ours = Ours::start(log.as_ref(), pages.before_agent()).await;
         Ok(Self {
             pages,
             ours,
