@@ -13,6 +13,7 @@ mod hop;
 mod http;
 mod idle;
 mod kept;
+mod known;
 mod lane;
 mod lanes;
 mod log;
@@ -35,6 +36,7 @@ mod terms;
 mod usage;
 mod verify;
 mod watched;
+mod world;
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -86,6 +88,8 @@ Examples:
   cargo run --release -p loadtest -- lanes --lanes 10,100,1000
   cargo run --release -p loadtest -- soak --seconds 3600
   cargo run --release -p loadtest -- replay --count 1000000
+  cargo run --release -p loadtest -- world --svg world.svg
+  cargo run --release -p loadtest -- world --cut-off 600
   cargo run --release -p loadtest -- verify
 
 Exit: 0 all arrived, and nothing was stale after final; 1 not so, or the run failed; 130 interrupted.")]
@@ -132,6 +136,8 @@ enum Scenario {
     Backlog(backlog::Backlog),
     /// A replay of all of a long log, its rate and memory; and critical purges beside one, against critical ones alone
     Replay(replay::Replay),
+    /// Edges in five continents, against the bare way to each and a bare subscriber there
+    World(world::World),
     /// Signed messages through the check and the decoder of an agent, against the decoder alone
     Verify(verify::Verify),
     /// What other scenarios measure in a process of its own
@@ -159,6 +165,7 @@ impl Scenario {
             Self::Outage(outage) => outage.run(terms).await,
             Self::Backlog(backlog) => backlog.run(terms).await,
             Self::Replay(replay) => replay.run(terms).await,
+            Self::World(world) => world.run(terms).await,
             Self::Verify(verify) => verify.run(terms).await,
             Self::Serving(_) => bail!("this has no figures of its own"),
         }

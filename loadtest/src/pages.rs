@@ -1,4 +1,4 @@
-//! Pages in a real Varnish before an application, and an oracle who knows which version each reader has to get: what a
+//! Pages in real caches before an application, and an oracle who knows which version each reader has to get: what a
 //! purge that was lost leaves behind is seen there, whatever anybody says about it.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use ::tests::serve::{Api, Reader, Settings};
 use ::tests::servers::varnish::{Varnish, shipped_vcl};
 use ::tests::shop::{Desk, Shop};
+use ::tests::town::Edge;
 use anyhow::ensure;
 use fastrand::Rng;
 use futures::{StreamExt as _, stream};
@@ -20,8 +21,6 @@ use uuid::Uuid;
 /// The VCL of a user who has none of ours: a request for each page.
 pub(crate) const PLAIN_VCL: &str =
     "sub vcl_recv { if (req.method == \"PURGE\") { return (purge); } }";
-/// Where reads are counted.
-const PLACE: &str = "varnish";
 /// The version of a page that has changed once.
 const CHANGED: u64 = 2;
 /// Reads under way at once.
@@ -30,15 +29,31 @@ const AT_ONCE: usize = 16;
 const ASK_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// The application, the cache before it, and the oracle.
+/// The application, the caches before it, and the oracle.
 #[derive(Debug)]
 pub(crate) struct Pages {
     desk: Arc<Desk>,
-    varnish: Varnish,
-    /// Whether it has a VCL that is none of ours.
+    fronts: Vec<Front>,
+    /// Whether its Varnish has a VCL that is none of ours.
     plain: bool,
+    shop: Shop,
+}
+
+/// A cache, and who reads there.
+#[derive(Debug)]
+struct Front {
+    /// Where reads are counted.
+    place: String,
+    address: SocketAddr,
     reader: Reader,
-    _shop: Shop,
+    _cache: Cache,
+}
+
+/// What ends when it is dropped.
+#[derive(Debug)]
+enum Cache {
+    Varnish { _varnish: Box<Varnish> },
+    Edge { _edge: Edge },
 }
 
 /// What the oracle found.
@@ -65,11 +80,29 @@ impl Pages {
         let shipped = fs::canonicalize(shipped_vcl())?;
         let shipped = format!("include \"{}\";\n", shipped.display());
         let vcl = if plain { PLAIN_VCL } else { &shipped };
+        let mut pages = Self { plain, ..Self::open().await };
+        let varnish = Varnish::start(pages.shop.address(), vcl).await;
+        let (address, cache) = (varnish.address(), Cache::Varnish { _varnish: Box::new(varnish) });
+        pages.fronts.push(Front::new("varnish".to_owned(), address, cache));
+        Ok(pages)
+    }
+
+    /// Starts all of it with so many edges of the product, each of which holds every page.
+    pub(crate) async fn start_edges(count: usize) -> Self {
+        let mut pages = Self::open().await;
+        for at in 0..count {
+            let edge = Edge::start(pages.shop.address()).await;
+            let (address, cache) = (edge.address(), Cache::Edge { _edge: edge });
+            pages.fronts.push(Front::new(format!("edge-{at}"), address, cache));
+        }
+        pages
+    }
+
+    /// Without a cache yet.
+    async fn open() -> Self {
         let (desk, rng) = (Desk::open(), Rng::new());
         let shop = Shop::open(desk.clone(), "shop", rng, Duration::ZERO).await;
-        let varnish = Varnish::start(shop.address(), vcl).await;
-        let reader = Reader::at(varnish.address());
-        Ok(Self { desk, varnish, plain, reader, _shop: shop })
+        Self { desk, fronts: Vec::new(), plain: false, shop }
     }
 
     /// What an agent is told of this cache: to purge it once.
@@ -81,19 +114,31 @@ impl Pages {
 
     /// Where Varnish listens.
     pub(crate) fn varnish(&self) -> SocketAddr {
-        self.varnish.address()
+        self.caches()[0]
     }
 
-    /// Stores these pages in the cache, and changes each: whoever reads it gets an old one until it is purged.
+    /// Where each cache listens.
+    pub(crate) fn caches(&self) -> Vec<SocketAddr> {
+        self.fronts.iter().map(|front| front.address).collect()
+    }
+
+    /// Stores these pages in every cache, and changes each: whoever reads it gets an old one until it is purged.
     ///
     /// # Errors
-    /// When the cache does not keep one.
+    /// When a cache does not keep one.
     pub(crate) async fn age(&self, paths: &[String]) -> anyhow::Result<()> {
         let kept = stream::iter(paths).map(async |path| {
             let version = self.desk.commit(path);
-            self.desk.read(PLACE, &self.reader, path).await;
+            for front in &self.fronts {
+                self.desk.read(&front.place, &front.reader, path).await;
+            }
             self.desk.commit(path);
-            self.reader.try_version(path).await == Some(version)
+            for front in &self.fronts {
+                if front.reader.try_version(path).await != Some(version) {
+                    return false;
+                }
+            }
+            true
         });
         let kept = kept.buffer_unordered(AT_ONCE).filter(|kept| std::future::ready(*kept));
         let kept = kept.count().await;
@@ -134,17 +179,21 @@ impl Pages {
         self.judge(paths).await
     }
 
-    /// Reads these pages, which nobody has read since they changed.
+    /// Reads these pages in each cache, which nobody has read since they changed.
     async fn judge(&self, paths: &[String]) -> Verdict {
-        let before = self.desk.reads(PLACE).stale;
-        let old = stream::iter(paths).map(async |path| {
-            self.desk.read(PLACE, &self.reader, path).await;
-            self.reader.try_version(path).await != Some(CHANGED)
-        });
-        let old = old.buffer_unordered(AT_ONCE).filter(|old| std::future::ready(*old));
-        let lost = old.count().await as u64;
-        let stale = self.desk.reads(PLACE).stale - before;
-        Verdict { checked: paths.len() as u64, lost, stale, unfinished: 0 }
+        let mut found = Verdict::default();
+        for Front { place, reader, .. } in &self.fronts {
+            let before = self.desk.reads(place).stale;
+            let old = stream::iter(paths).map(async |path| {
+                self.desk.read(place, reader, path).await;
+                reader.try_version(path).await != Some(CHANGED)
+            });
+            let old = old.buffer_unordered(AT_ONCE).filter(|old| std::future::ready(*old));
+            let lost = old.count().await as u64;
+            let stale = self.desk.reads(place).stale - before;
+            found = found.and(Verdict { checked: paths.len() as u64, lost, stale, unfinished: 0 });
+        }
+        found
     }
 }
 
@@ -155,6 +204,12 @@ async fn finals(api: &Api, waiting: &HashMap<Uuid, String>) -> Vec<Uuid> {
         progress.is_ok_and(|progress| progress.state == ProgressState::Final).then_some(*id)
     });
     asked.buffer_unordered(AT_ONCE).filter_map(async |id| id).collect().await
+}
+
+impl Front {
+    fn new(place: String, address: SocketAddr, cache: Cache) -> Self {
+        Self { place, address, reader: Reader::at(address), _cache: cache }
+    }
 }
 
 impl Verdict {

@@ -12,7 +12,8 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Each in words of the command line.
-const SHORTEST: [&str; 20] = [
+const SHORTEST: [&str; 21] = [
+    "world --seconds 1 --edges 5 --rate 40 --cut-off 1",
     "soak --seconds 1 --parts 1 --restart-every 1 --dead-for 0",
     "passes --broker nats --seconds 1 --rate 1000 --passes 1s",
     "outage --broker nats --seconds 1 --count 10000",

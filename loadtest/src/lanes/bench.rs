@@ -12,13 +12,14 @@ use tokio::time::{Instant, sleep};
 use crate::beat::Beat;
 use crate::child::{Child, Fleet};
 use crate::http::{Clients, Request};
+use crate::known::known;
 use crate::usage::{Cpu, resident};
 
 /// What the processes are called in the kernel's books.
 const PUBLISHER: &str = "purgebus publisher";
 const BROKER: &str = "nats-server";
 const AGENTS: &str = "fleet";
-/// Longest time until all agents are there, and until all have purged.
+/// Longest time until all have purged.
 const PATIENCE: Duration = Duration::from_mins(5);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Lanes settle down so long before anything is measured.
@@ -56,25 +57,13 @@ impl Bench {
             first += agents;
         }
         let bench = Self { lanes, fleets, bus, nats, published: 0 };
-        let deadline = Instant::now() + PATIENCE;
-        while bench.known().await != (lanes, true) {
-            let known = bench.known().await;
-            ensure!(Instant::now() < deadline, "the publisher knows {known:?} of {lanes} agents");
-            sleep(LOOK_EVERY).await;
-        }
+        known(bench.api(), lanes).await?;
         sleep(SETTLE).await;
         Ok(bench)
     }
 
     fn api(&self) -> &Api {
         self.bus.publishers[0].api()
-    }
-
-    /// How many agents the publisher knows, and whether all are ready.
-    async fn known(&self) -> (u32, bool) {
-        let regions = self.api().regions().await;
-        let agents = regions.iter().map(|region| region.agents).sum::<usize>();
-        (u32::try_from(agents).unwrap_or(u32::MAX), regions.iter().all(|region| region.ready))
     }
 
     async fn books(&self) -> anyhow::Result<Books> {
