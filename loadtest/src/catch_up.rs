@@ -1,17 +1,16 @@
 //! `catch-up`: how fast an agent works off a backlog in which most records name what others name too, against how fast
 //! it follows records that each name another page.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use clap::Args;
-use schemas::Number;
+use schemas::{Number, Selector};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::log::Kind;
 use crate::measure::{Round, Rounds, ratio};
 use crate::pages::{Pages, Verdict};
+use crate::record;
 use crate::terms::Terms;
 use crate::usage::Cpu;
 use crate::watched::Watched;
@@ -22,12 +21,8 @@ const FRAMED: u64 = 100;
 const NEAR: u64 = 1_000;
 /// Pages in the cache before a part of a round, over which the oracle watches.
 const WATCHED: u64 = 200;
-/// How often the agent is asked how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A prime: steps of it visit each of fewer pages in turn, in no order that a batch could profit from.
 const STEP: u64 = 2_147_483_647;
-/// Longest time without progress.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Speed of catching up.
 #[derive(Debug, Args)]
@@ -125,8 +120,8 @@ impl Bench {
         let (naming, watched) = self.prepare(count, count, 100).await?;
         let (before, settled) = (Cpu::now()?, self.agent.settled().await);
         let began = Instant::now();
-        self.agent.publish_of(count, FRAMED, move |number| naming.page(number)).await?;
-        self.settled(settled + count).await?;
+        self.agent.publish_of(count, FRAMED, move |number| naming.selector(number)).await?;
+        self.agent.until_settled(settled + count).await?;
         let round = Round { count, took: began.elapsed(), cpu: Cpu::now()?.since(&before) };
         self.judge(&watched).await;
         Ok(round)
@@ -136,13 +131,13 @@ impl Bench {
     async fn backlog(&mut self, count: u64, within: u64, distinct: u64) -> anyhow::Result<Round> {
         let (naming, watched) = self.prepare(count, within.min(count), distinct).await?;
         self.agent.leave().await;
-        self.agent.publish_of(count, FRAMED, move |number| naming.page(number)).await?;
+        self.agent.publish_of(count, FRAMED, move |number| naming.selector(number)).await?;
         let before = Cpu::now()?;
         self.agent.come_back().await;
         // In its new life it has settled nothing.
-        let first = self.settled(1).await?;
+        let first = self.agent.until_settled(1).await?;
         let began = Instant::now();
-        self.settled(count).await?;
+        self.agent.until_settled(count).await?;
         let cpu = Cpu::now()?.since(&before);
         let round = Round { count: count.saturating_sub(first), took: began.elapsed(), cpu };
         ensure!(round.count > 0, "it was over before it was seen to begin: ask for more records");
@@ -169,23 +164,6 @@ impl Bench {
         Ok((naming, watched))
     }
 
-    /// Waits until the agent has settled so many; answers how many it has.
-    async fn settled(&self, count: u64) -> anyhow::Result<u64> {
-        let (mut most, mut moved) = (0, Instant::now());
-        loop {
-            let settled = self.agent.settled().await;
-            if settled >= count {
-                return Ok(settled);
-            }
-            if settled > most {
-                (most, moved) = (settled, Instant::now());
-            }
-            let waited = moved.elapsed() < PATIENCE;
-            ensure!(waited, "the agent does not go on: {settled} of {count}");
-            sleep(LOOK_EVERY).await;
-        }
-    }
-
     async fn judge(&mut self, watched: &[String]) {
         self.found = self.found.and(self.pages.judge_settled(watched).await);
     }
@@ -196,6 +174,10 @@ impl Naming {
         let at = number - self.first;
         let block = at / self.within;
         self.base + block * self.pages + (at % self.within).wrapping_mul(STEP) % self.pages
+    }
+
+    fn selector(self, number: Number) -> Selector {
+        record::page(self.page(number))
     }
 
     fn path(self, number: Number) -> String {

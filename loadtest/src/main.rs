@@ -75,8 +75,9 @@ Examples:
   cargo run --release -p loadtest -- publish --broker kafka
   cargo run --release -p loadtest -- publish --broker embedded --clients 16
   cargo run --release -p loadtest -- lane --broker nats --framed 100
-  cargo run --release -p loadtest -- varnish
-  cargo run --release -p loadtest -- keys --batch 500
+  cargo run --release -p loadtest -- varnish-urls
+  cargo run --release -p loadtest -- varnish-urls --layers 2
+  cargo run --release -p loadtest -- varnish-keys --broker memory
   cargo run --release -p loadtest -- redis
   cargo run --release -p loadtest -- passes --broker nats
   cargo run --release -p loadtest -- outage --broker nats --count 86400000
@@ -120,10 +121,10 @@ enum Scenario {
     Soak(soak::Soak),
     /// From the log to a cache that does nothing, against the broker's own consumer, or a bare store
     Lane(lane::Lane),
-    /// URLs through a lane into Varnish without our VCL, against raw PURGE requests
-    Varnish(caches::Options),
-    /// Tags through a lane into Varnish with our VCL, against raw PURGE requests of as many keys
-    Keys(caches::Options),
+    /// URLs from a broker into Varnish without our VCL, against raw PURGE requests; and with the agent killed meanwhile
+    VarnishUrls(caches::OfVarnish),
+    /// Tags from a broker into Varnish with our VCL, against raw PURGE requests of as many keys; and the same
+    VarnishKeys(caches::OfVarnish),
     /// Keys through a lane into Redis, against raw UNLINK
     Redis(caches::Options),
     /// Memory of `agent`, idle and with a backlog on the log
@@ -157,9 +158,9 @@ impl Scenario {
             Self::Lanes(lanes) => lanes.run(terms).await,
             Self::Soak(soak) => soak.run(terms).await,
             Self::Lane(lane) => lane.run(terms).await,
-            Self::Varnish(options) => caches::run(caches::Kind::Urls, options, terms).await,
-            Self::Keys(options) => caches::run(caches::Kind::Tags, options, terms).await,
-            Self::Redis(options) => caches::run(caches::Kind::Keys, options, terms).await,
+            Self::VarnishUrls(of) => caches::of_varnish(caches::Kind::Urls, of, terms).await,
+            Self::VarnishKeys(of) => caches::of_varnish(caches::Kind::Keys, of, terms).await,
+            Self::Redis(options) => caches::of_redis(options, terms).await,
             Self::Memory(memory) => memory.run(terms).await,
             Self::Passes(passes) => passes.run(terms).await,
             Self::Outage(outage) => outage.run(terms).await,

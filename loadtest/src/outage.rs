@@ -28,8 +28,6 @@ const SAMPLES: u32 = 500;
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// Longest wait for it.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// A cache that lacks nothing, and was purged of nothing for so long, has caught up.
-const LOOK_TWICE: Duration = Duration::from_secs(2);
 /// Parts in which the backlog comes; the cost is read after each.
 const PARTS: u64 = 4;
 /// So many come at once: fewer than the log keeps, for the healthy cache.
@@ -67,7 +65,7 @@ impl Outage {
             while left > 0 {
                 let portion = left.min(PORTION);
                 agent.publish(portion, FRAMED).await?;
-                caught_up(&agent).await?;
+                agent.caught_up(&["cache=\"redis\""]).await?;
                 left -= portion;
             }
             costs.push(cost(&agent, part * (self.count / PARTS)).await?);
@@ -105,24 +103,6 @@ async fn cost(agent: &Watched, backlog: u64) -> anyhow::Result<Value> {
         "state_bytes": agent.state_bytes()?,
         "unsettled_in_memory": unsettled,
     }))
-}
-
-/// Waits until the healthy cache lacks nothing.
-async fn caught_up(agent: &Watched) -> anyhow::Result<()> {
-    let (mut most, mut moved) = (0, Instant::now());
-    loop {
-        let settled = agent.admin().count("purgebus_settled_total", &["cache=\"redis\""]).await;
-        let lag = agent.admin().count("purgebus_lag_numbers", &["cache=\"redis\""]).await;
-        // Two looks alike: what is known of the log is what was published.
-        if settled == most && lag == 0 && moved.elapsed() > LOOK_TWICE {
-            return Ok(());
-        }
-        if settled > most {
-            (most, moved) = (settled, Instant::now());
-        }
-        ensure!(moved.elapsed() < PATIENCE, "the healthy cache does not catch up");
-        sleep(LOOK_TWICE / 4).await;
-    }
 }
 
 /// From when a number was to be published until Redis lacks what it names, at 1,000 numbers a second.

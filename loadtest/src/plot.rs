@@ -7,7 +7,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use serde_json::Value;
 
-const SIZE: (u32, u32) = (900, 900);
+/// Of each panel.
+const SIZE: (u32, u32) = (900, 420);
 const MARGIN: i32 = 16;
 const LABELS: i32 = 64;
 const FONT: (&str, i32) = ("sans-serif", 18);
@@ -35,7 +36,8 @@ pub(crate) fn draw(figures: &Value, file: &Path) -> anyhow::Result<()> {
     ];
     let drawn: Vec<_> = parts.into_iter().filter(|(_, lines)| !lines.is_empty()).collect();
     let count = Some(drawn.len()).filter(|count| *count > 0).context("nothing to draw")?;
-    let whole = SVGBackend::new(file, SIZE).into_drawing_area();
+    let (width, height) = (SIZE.0, SIZE.1 * u32::try_from(count)?);
+    let whole = SVGBackend::new(file, (width, height)).into_drawing_area();
     let area = || -> Result<(), Box<dyn std::error::Error>> {
         whole.fill(&WHITE)?;
         for (part, (title, lines)) in whole.split_evenly((count, 1)).iter().zip(&drawn) {

@@ -116,7 +116,7 @@ impl Spent {
     pub(crate) fn look(&mut self) -> anyhow::Result<()> {
         for (process, stat) in family()? {
             // One that has just ended has no memory any more.
-            if let Ok(peak) = memory(process, "VmHWM:") {
+            if let Ok(peak) = peak(process) {
                 let most = self.peaks.entry(stat.name.clone()).or_default();
                 *most = peak.max(*most);
             }
@@ -144,6 +144,11 @@ impl Spent {
 /// Resident memory of a process in bytes.
 pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
     memory(process, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub(crate) fn peak(process: u32) -> anyhow::Result<u64> {
+    memory(process, "VmHWM:")
 }
 
 fn memory(process: u32, line: &str) -> anyhow::Result<u64> {

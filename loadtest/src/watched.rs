@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use broker_adapter::{Broker, Topic};
-use schemas::{LineId, LogMessage, Number, Priority, wire};
+use schemas::{LineId, LogMessage, Number, Priority, Selector, wire};
 use tests::bus::Bus;
 use tests::process::Admin;
 use tests::serve::Settings;
@@ -16,13 +16,17 @@ use crate::log::{Kind, Log};
 use crate::raw::{Place, Raw};
 use crate::record;
 use crate::terms::Terms;
-use crate::usage::resident;
+use crate::usage::{peak, resident};
 
 /// Time to settle before memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_secs(5);
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Longest time for a lane to join.
+/// How often it is asked how far it is, while it works.
+const FOLLOW_EVERY: Duration = Duration::from_millis(20);
+/// Lanes that lack nothing, and settled nothing for so long, have caught up.
+const LOOK_TWICE: Duration = Duration::from_secs(2);
+/// Longest time for a lane to join, and longest time without progress.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The agent and its log.
@@ -55,34 +59,27 @@ impl Watched {
         let line = LineId::random();
         let mut watched = Self { raw, bus, line, place, topic, last: 0, broker, _log: log };
         // What comes before a lane has joined it does not owe.
-        let deadline = Instant::now() + PATIENCE;
-        while watched.settled().await == 0 {
-            ensure!(Instant::now() < deadline, "the agent settles nothing");
-            watched.publish(1, 1).await?;
-            sleep(LOOK_EVERY).await;
-        }
+        watched.goes_on(&[], 0).await?;
         sleep(terms.pause(SETTLE)).await;
         Ok(watched)
     }
 
     /// So many more numbers in frames of `each`, and a heartbeat.
     pub(crate) async fn publish(&mut self, count: u64, each: u64) -> anyhow::Result<()> {
-        self.publish_of(count, each, |number| number).await
+        self.publish_of(count, each, record::page).await
     }
 
-    /// The same where a number names the page of another one.
+    /// The same where a number names what it is told to.
     pub(crate) async fn publish_of(
         &mut self,
         count: u64,
         each: u64,
-        page: impl Fn(Number) -> Number + Clone + Send + 'static,
+        named: impl Fn(Number) -> Selector + Send + 'static,
     ) -> anyhow::Result<()> {
         let (line, first, last) = (self.line, self.last + 1, self.last + count);
         let step = usize::try_from(each)?;
         let frames = (first..=last).step_by(step).map(move |first| {
-            let page = page.clone();
-            let named = move |number| record::page(page(number));
-            let frame = record::frame_of(line, first, each.min(last + 1 - first), named);
+            let frame = record::frame_of(line, first, each.min(last + 1 - first), &named);
             wire::encode_log(&LogMessage::Frame(frame))
         });
         self.raw.publish_all(&self.place, frames.chain([record::heartbeat(line, last)])).await?;
@@ -99,17 +96,63 @@ impl Watched {
             sleep(LOOK_EVERY).await;
         }
         let settled = self.settled().await;
-        while self.settled().await <= settled {
-            ensure!(Instant::now() < deadline, "the lane does not go on after its flush");
+        self.goes_on(&[], settled).await
+    }
+
+    /// Publishes until its lanes with these labels have settled more than that.
+    pub(crate) async fn goes_on(&mut self, labels: &[&str], settled: u64) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.settled_with(labels).await <= settled {
+            ensure!(Instant::now() < deadline, "the agent settles nothing");
             self.publish(1, 1).await?;
             sleep(LOOK_EVERY).await;
         }
         Ok(())
     }
 
+    /// Waits until it has settled so many in this life; answers how many it has.
+    pub(crate) async fn until_settled(&self, count: u64) -> anyhow::Result<u64> {
+        let (mut most, mut moved) = (0, Instant::now());
+        loop {
+            let settled = self.settled().await;
+            if settled >= count {
+                return Ok(settled);
+            }
+            if settled > most {
+                (most, moved) = (settled, Instant::now());
+            }
+            let waited = moved.elapsed() < PATIENCE;
+            ensure!(waited, "the agent does not go on: {settled} of {count}");
+            sleep(FOLLOW_EVERY).await;
+        }
+    }
+
+    /// Waits until its lanes with these labels have settled something, and lack nothing.
+    pub(crate) async fn caught_up(&self, labels: &[&str]) -> anyhow::Result<()> {
+        let (mut most, mut moved) = (0, Instant::now());
+        loop {
+            let settled = self.settled_with(labels).await;
+            let lag = self.admin().count("purgebus_lag_numbers", labels).await;
+            // Two looks alike: what is known of the log is what was published.
+            if settled > 0 && settled == most && lag == 0 && moved.elapsed() > LOOK_TWICE {
+                return Ok(());
+            }
+            if settled > most {
+                (most, moved) = (settled, Instant::now());
+            }
+            ensure!(moved.elapsed() < PATIENCE, "the agent does not catch up");
+            sleep(LOOK_TWICE / 4).await;
+        }
+    }
+
     /// It leaves, with its cursor stored.
     pub(crate) async fn leave(&mut self) {
         self.bus.agents[0].terminate().await;
+    }
+
+    /// It is killed at this moment.
+    pub(crate) fn kill(&mut self) {
+        self.bus.agents[0].kill();
     }
 
     /// It starts again where it was; it listens when this returns.
@@ -126,6 +169,11 @@ impl Watched {
     /// Its resident memory in bytes.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
         resident(self.bus.agents[0].process())
+    }
+
+    /// The most resident memory that it had in this life, in bytes.
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
+        peak(self.bus.agents[0].process())
     }
 
     /// The size of all that it keeps on disk, in bytes.
@@ -152,6 +200,10 @@ impl Watched {
 
     /// Numbers that it has settled, in all lanes.
     pub(crate) async fn settled(&self) -> u64 {
-        self.admin().count("purgebus_settled_total", &[]).await
+        self.settled_with(&[]).await
+    }
+
+    async fn settled_with(&self, labels: &[&str]) -> u64 {
+        self.admin().count("purgebus_settled_total", labels).await
     }
 }

@@ -53,6 +53,12 @@ impl Settings {
         self
     }
 
+    /// With a Varnish of that name. `more` holds further keys of its table.
+    #[must_use]
+    pub fn varnish_named(self, name: &str, address: SocketAddr, more: &str) -> Self {
+        self.http_named(name, "varnish", address, more)
+    }
+
     /// With an edge. `more` holds further keys of its table.
     #[must_use]
     pub fn edge(self, address: SocketAddr, more: &str) -> Self {
