@@ -77,7 +77,8 @@ pub(super) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<(Answer, usize
         return Err(ExchangeError::Unexpected("an interim answer"));
     }
     let values = Values(head.headers);
-    let transactions = values.first("x-varnish");
+    // What lies behind it may be another Varnish, whose own line comes first.
+    let transactions = values.all("x-varnish").last();
     let fenced = values.first("x-purgebus-fenced");
     let answer = Answer {
         status,
@@ -195,6 +196,15 @@ mod tests {
     fn a_hit_names_two_transactions() {
         assert!(parsed("HTTP/1.1 200 OK\r\nX-Varnish: 5 3\r\nAge: 4\r\n\r\n").is_hit());
         assert!(!parsed("HTTP/1.1 200 OK\r\nX-Varnish: 5\r\nAge: 0\r\n\r\n").is_hit());
+    }
+
+    #[test]
+    fn of_two_varnishes_the_one_that_was_asked_says_whether_it_is_a_hit() {
+        let both = |outer: &str| {
+            parsed(&format!("HTTP/1.1 200 OK\r\nX-Varnish: 7 4\r\nX-Varnish: {outer}\r\n\r\n"))
+        };
+        assert!(!both("9").is_hit());
+        assert_eq!(both("9 8").stored_by.as_deref(), Some("8"));
     }
 
     #[test]

@@ -18,21 +18,18 @@ pub(super) fn requests(
 ) -> Result<Vec<Request>, PurgeError> {
     let mut requests = Vec::new();
     for (mode, header) in [(Mode::Hard, "X-Purgebus-Hard"), (Mode::Soft, "X-Purgebus-Soft")] {
-        let mut keys = Vec::new();
+        let mut lists = Lists::default();
         for purge in batch.purges.iter().filter(|purge| purge.mode == mode) {
-            push_keys(&mut keys, sites, depth, purge)?;
+            push_keys(&mut lists, sites, depth, purge)?;
         }
-        requests.extend(
-            pack(&keys)
-                .into_iter()
-                .map(|list| Request::new("PURGE", "/", authority).with(header, &list)),
-        );
+        let lists = lists.0.iter();
+        requests.extend(lists.map(|list| Request::new("PURGE", "/", authority).with(header, list)));
     }
     Ok(requests)
 }
 
 fn push_keys(
-    keys: &mut Vec<String>,
+    lists: &mut Lists,
     sites: &Sites,
     depth: usize,
     purge: &Purge,
@@ -42,19 +39,25 @@ fn push_keys(
     };
     match &purge.selector {
         Selector::Url { host, path, query: QueryMatch::Exact(None), .. } => {
-            keys.push(format!("u:{host}{}", escaped(path.as_str())));
+            lists.push(&["u:", host.as_str(), path.as_str()]);
         }
         Selector::Url { host, path, query: QueryMatch::Exact(Some(query)), .. } => {
-            keys.push(format!("u:{host}{}?{}", escaped(path.as_str()), escaped(query.as_str())));
+            lists.push(&["u:", host.as_str(), path.as_str(), "?", query.as_str()]);
         }
         Selector::Url { host, path, query: QueryMatch::Any, .. } => {
-            keys.push(format!("q:{host}{}", escaped(path.as_str())));
+            lists.push(&["q:", host.as_str(), path.as_str()]);
         }
-        Selector::Prefix { host, path } => push_prefix_keys(keys, host.as_str(), path, depth),
+        Selector::Prefix { host, path } => push_prefix_keys(lists, host.as_str(), path, depth),
         Selector::Tag(tag) => {
-            keys.extend(site()?.hosts.iter().map(|host| format!("t:{host}/{tag}")));
+            for host in &site()?.hosts {
+                lists.push(&["t:", host.as_str(), "/", tag.as_str()]);
+            }
         }
-        Selector::Everything => keys.extend(site()?.hosts.iter().map(|host| format!("s:{host}"))),
+        Selector::Everything => {
+            for host in &site()?.hosts {
+                lists.push(&["s:", host.as_str()]);
+            }
+        }
         Selector::Key(_) => return Err(refused(Trouble::RawKey)),
     }
     Ok(())
@@ -62,39 +65,54 @@ fn push_keys(
 
 /// `/a` is `/a` itself and what lies below `/a/`. A prefix deeper than the keys purges at their depth: more than it
 /// names, for less would leave stale content.
-fn push_prefix_keys(keys: &mut Vec<String>, host: &str, path: &Path, depth: usize) {
+fn push_prefix_keys(lists: &mut Lists, host: &str, path: &Path, depth: usize) {
     let path = path.as_str();
-    let slashes = path.match_indices('/').map(|(at, _)| at).collect::<Vec<_>>();
-    if let Some(deepest) = slashes.get(depth).copied().filter(|deepest| deepest + 1 < path.len()) {
-        keys.push(format!("p:{host}{}", escaped(&path[..=deepest])));
+    let deepest = path.match_indices('/').map(|(at, _)| at).nth(depth);
+    if let Some(deepest) = deepest.filter(|deepest| deepest + 1 < path.len()) {
+        lists.push(&["p:", host, &path[..=deepest]]);
     } else if path == "/" {
-        keys.push(format!("s:{host}"));
+        lists.push(&["s:", host]);
     } else if path.ends_with('/') {
-        keys.push(format!("p:{host}{}", escaped(path)));
+        lists.push(&["p:", host, path]);
     } else {
-        keys.push(format!("q:{host}{}", escaped(path)));
-        keys.push(format!("p:{host}{}/", escaped(path)));
+        lists.push(&["q:", host, path]);
+        lists.push(&["p:", host, path, "/"]);
     }
-}
-
-/// Commas separate keys. No canonical text holds `%_`.
-fn escaped(text: &str) -> String {
-    text.replace(',', "%_")
 }
 
 /// Lists of keys, each short enough for one header.
-fn pack(keys: &[String]) -> Vec<String> {
-    let mut lists: Vec<String> = Vec::new();
-    for key in keys {
-        match lists.last_mut() {
-            Some(list) if list.len() + 1 + key.len() <= LIST_BYTES_MAX => {
-                list.push(' ');
-                list.push_str(key);
-            }
-            _ => lists.push(key.clone()),
+#[derive(Debug, Default)]
+struct Lists(Vec<String>);
+
+impl Lists {
+    /// One more key, of these parts. Commas separate keys, so they are escaped: no canonical text holds `%_`.
+    fn push(&mut self, parts: &[&str]) {
+        if self.0.is_empty() {
+            self.0.push(String::new());
+        }
+        let Some(list) = self.0.last_mut() else { return };
+        let before = list.len();
+        if before > 0 {
+            list.push(' ');
+        }
+        for part in parts {
+            push_escaped(list, part);
+        }
+        if before > 0 && list.len() > LIST_BYTES_MAX {
+            let key = list.split_off(before + 1);
+            list.truncate(before);
+            self.0.push(key);
         }
     }
-    lists
+}
+
+fn push_escaped(list: &mut String, part: &str) {
+    for (at, piece) in part.split(',').enumerate() {
+        if at > 0 {
+            list.push_str("%_");
+        }
+        list.push_str(piece);
+    }
 }
 
 #[cfg(test)]
@@ -102,9 +120,9 @@ mod tests {
     use super::*;
 
     fn prefix_keys(path: &str) -> Vec<String> {
-        let mut keys = Vec::new();
-        push_prefix_keys(&mut keys, "h", &path.parse().unwrap(), 3);
-        keys
+        let mut lists = Lists::default();
+        push_prefix_keys(&mut lists, "h", &path.parse().unwrap(), 3);
+        lists.0.iter().flat_map(|list| list.split(' ')).map(str::to_owned).collect()
     }
 
     #[test]
@@ -125,7 +143,11 @@ mod tests {
     #[test]
     fn lists_are_full_but_never_too_long() {
         let keys = (0..1_000).map(|at| format!("u:h/{at:0>90}")).collect::<Vec<_>>();
-        let lists = pack(&keys);
+        let mut lists = Lists::default();
+        for key in &keys {
+            lists.push(&[&key[..4], &key[4..]]);
+        }
+        let lists = lists.0;
         assert!(lists.iter().all(|list| list.len() <= LIST_BYTES_MAX));
         assert_eq!(lists.len(), 1_000_usize.div_ceil(LIST_BYTES_MAX / 95));
         assert_eq!(lists.join(" ").split(' ').map(str::to_owned).collect::<Vec<_>>(), keys);
