@@ -1,8 +1,8 @@
 //! An agent process on a real broker that comes back to a backlog, and what it costs; killed in the middle, too.
 
+use ::tests::serve::Settings;
 use anyhow::{bail, ensure};
 use serde_json::{Value, json};
-use tests::serve::Settings;
 use tokio::time::Instant;
 
 use super::FRAMED;
@@ -106,7 +106,7 @@ pub(super) fn a_purge(document: &Value, layers: u64) -> Value {
     let of = |names: &[&str]| {
         let used = names.iter().filter_map(|name| document["cpu_us_each"][name].as_f64());
         #[expect(clippy::cast_precision_loss, reason = "there are two at most")]
-        let each = used.sum::<f64>() / layers.max(1) as f64;
+        let each = used.fold(0.0, |sum, used| sum + used) / layers.max(1) as f64;
         (each * 10.0).round() / 10.0
     };
     // The child of varnishd that does the work has a name of its own.
@@ -123,5 +123,6 @@ mod tests {
             json!({"purgebus agent": 14.0, "varnishd": 1.0, "cache-main": 23.4, "java": 9.0});
         let each = a_purge(&json!({"cpu_us_each": used}), 2);
         assert_eq!(each, json!({"agent": 7.0, "varnishd": 12.2}));
+        assert_eq!(a_purge(&json!({}), 1)["agent"].to_string(), "0.0");
     }
 }
