@@ -41,10 +41,7 @@ enum Use {
 
 /// How many trials there will be.
 pub(super) fn count(config: &Config) -> usize {
-    match config.broker {
-        BrokerConfig::Embedded(_) => 0,
-        _ => 1 + topics(config).len(),
-    }
+    if let BrokerConfig::Embedded(_) = config.broker { 0 } else { 1 + topics(config).len() }
 }
 
 /// Tries it; nothing where the log is embedded, which has no other side.
