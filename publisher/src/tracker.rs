@@ -17,6 +17,7 @@ mod history;
 mod lane;
 mod latency;
 mod line;
+mod measuring;
 mod metrics;
 mod missed;
 mod orders;
@@ -43,7 +44,7 @@ mod trouble;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use schemas::api::Clock;
 use schemas::{
     Invalidation, LineId, Number, Place, Priority, PublisherName, Region, Report, Sites,
@@ -51,13 +52,13 @@ use schemas::{
 
 use self::events::{Events, Happening, Step, Subject};
 use self::latency::Latencies;
-use self::line::{News, Standing};
+use self::measuring::Awaiting;
 use self::metrics::TrackerMetrics;
 use self::orders::StandingOrders;
-use self::pending::{Entry, Pending, REGIONS_MAX, RegionBits, Stage};
+use self::pending::{Pending, REGIONS_MAX, RegionBits};
 use self::publishers::Publishers;
 use self::range::Numbers;
-use self::registry::{Registered, Registry};
+use self::registry::Registry;
 use self::retired::RetiredAgents;
 use self::scope::Scope;
 
@@ -108,6 +109,7 @@ struct OwnLine {
     /// Its last number; 0 for a line of an earlier incarnation.
     head: Number,
     pending: Pending,
+    awaiting: Awaiting,
     stored: bool,
 }
 
@@ -223,47 +225,6 @@ impl Tracker {
         self.metrics.holes.set(i64::try_from(holes).unwrap_or(i64::MAX));
     }
 
-    /// Takes latencies of what a report has settled, for numbers of our own that it completes in its region.
-    fn measure(&mut self, region: &Region, priority: Priority, news: &News, now: Timestamp) {
-        let Some(measured) = self.measured_at(region) else { return };
-        let own = self.own_lines.get_mut(&news.line);
-        let is_own = own.is_some();
-        let Some(line) = own.or_else(|| self.heard_lines.get_mut(&news.line)) else { return };
-        let agents = self.registry.agents().filter(|(_, agent)| agent.region == *region);
-        let lanes: Vec<Registered<'_>> = agents
-            .flat_map(|(name, agent)| agent.lanes(name))
-            .filter(|registered| registered.priority == priority)
-            .collect();
-        let (sites, metrics) = (&self.sites, &self.metrics);
-        let latencies = &mut self.measured[measured].1;
-        let latency =
-            |entry: &Entry| now.duration_since(entry.subject.accepted_at).max(SignedDuration::ZERO);
-        let reached = |entry: &Entry, stage| {
-            let place = Place { line: news.line, number: entry.number };
-            let scope = &entry.subject.scope;
-            scope.concerns(region, sites) && all_reached(&lanes, place, scope, stage)
-        };
-        // Only what we accepted is measured: on one clock, and for the first time.
-        let counts = |entry: &Entry| is_own && entry.subject.origin.is_none();
-        let mut milestones =
-            line.pending.measure(Stage::Applied, measured, &news.applied, |entry| {
-                let reached = reached(entry, Stage::Applied);
-                if reached && counts(entry) {
-                    latencies.record(latency(entry), entry.stands_for.into(), now);
-                    metrics.applied(region, latency(entry), entry.stands_for.into());
-                }
-                reached
-            });
-        milestones.extend(line.pending.measure(Stage::Final, measured, &news.finished, |entry| {
-            let reached = reached(entry, Stage::Final);
-            if reached && counts(entry) {
-                metrics.finished(region, latency(entry), entry.stands_for.into());
-            }
-            reached
-        }));
-        self.tell_reached(milestones, now);
-    }
-
     /// The regions with caches that may owe something of this scope, and the scope, shared.
     fn awaited(&mut self, scope: Scope) -> (Arc<Scope>, RegionBits) {
         let revision = self.registry.revision();
@@ -311,26 +272,15 @@ impl Tracker {
                 self.own_lines.remove(&oldest);
             }
         }
-        let new = || OwnLine { priority, since, head: 0, pending: Pending::new(), stored: false };
-        self.own_lines.entry(line).or_insert_with(new)
+        self.own_lines.entry(line).or_insert_with(|| OwnLine {
+            priority,
+            since,
+            head: 0,
+            pending: Pending::new(),
+            awaiting: Awaiting::new(),
+            stored: false,
+        })
     }
-}
-
-/// Whether some of these lanes owe it, and all that do have reached the stage.
-fn all_reached(lanes: &[Registered<'_>], place: Place, scope: &Scope, stage: Stage) -> bool {
-    let mut owed = false;
-    for lane in lanes {
-        match lane.standing(place, scope) {
-            Standing::NotOwed => {}
-            Standing::Settled { outcome, finished }
-                if outcome.applied() && (finished || stage == Stage::Applied) =>
-            {
-                owed = true;
-            }
-            Standing::Owes | Standing::Settled { .. } => return false,
-        }
-    }
-    owed
 }
 
 fn count(numbers: &Numbers) -> u64 {

@@ -99,6 +99,7 @@ impl Line {
         at: Timestamp,
     ) -> News {
         let kept = self.kept();
+        self.unstored |= relapsed;
         if relapsed {
             self.relapse(report);
         }
@@ -106,7 +107,11 @@ impl Line {
         self.base = report.base;
         self.owed_from = self.owed_from.min(report.base);
         self.holes = report.holes.iter().copied().filter_map(within_bounds).collect();
-        self.take_exceptions(report);
+        if !self.knows(&report.exceptions) {
+            let before = self.exceptions.clone();
+            self.take_exceptions(report);
+            self.unstored |= before != self.exceptions;
+        }
         let settled_before = change.in_kinds().map(|kinds| (kinds, self.applied.settled().clone()));
         let applied = self.applied.report(report.applied, &report.applied_above, at);
         let finished = self.finished.report(report.finished, &report.finished_above, at);
@@ -114,8 +119,7 @@ impl Line {
             self.judge_by(settled_before.iter(), before);
             self.judge_by(applied.iter(), before.worse(after));
         }
-        self.unstored |= relapsed || kept != self.kept();
-        self.unstored |= !applied.is_empty() || !finished.is_empty();
+        self.unstored |= kept != self.kept() || !applied.is_empty() || !finished.is_empty();
         News { line: report.line, applied, finished }
     }
 
@@ -217,9 +221,48 @@ impl Line {
         }
     }
 
-    /// Of what a store keeps beside the passes, enough to see a change: an outcome that becomes another, as when a dead
-    /// letter is dropped, is one.
-    fn kept(&self) -> (Number, Number, RangeInclusiveMap<Number, Outcome>, usize) {
-        (self.base, self.owed_from, self.exceptions.clone(), self.judged.len())
+    /// Whether these are the exceptions that are known: most reports say again what the last one said, and the
+    /// outcomes of a cache that is down for long are many.
+    fn knows(&self, exceptions: &[(NumberRange, Outcome)]) -> bool {
+        let said = exceptions.iter().map(|(numbers, outcome)| (within_bounds(*numbers), outcome));
+        said.eq(self.exceptions.iter().map(|(range, outcome)| (Some(range.clone()), outcome)))
+    }
+
+    /// Of what a store keeps beside the passes and the exceptions, enough to see a change.
+    fn kept(&self) -> (Number, Number, usize) {
+        (self.base, self.owed_from, self.judged.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(number: Number) -> NumberRange {
+        NumberRange { first: number, last: number }
+    }
+
+    #[test]
+    fn outcomes_are_stored_again_where_they_are_others_only() {
+        let id = LineId::from_bytes([1; 16]);
+        let (mut line, mut report) = (Line::new(0, Timestamp::UNIX_EPOCH), LineReport::new(id));
+        report.applied = 3;
+        let mut stores = |exceptions: &[(NumberRange, Outcome)]| {
+            line.unstored = false;
+            report.exceptions = exceptions.to_vec();
+            line.report(&report, false, Change::NONE, Timestamp::UNIX_EPOCH);
+            let told = line.exceptions.iter().map(|(range, outcome)| (range.clone(), *outcome));
+            let expected = exceptions.iter().map(|(at, outcome)| (at.first..=at.last, *outcome));
+            assert!(told.eq(expected), "{:?}", line.exceptions);
+            line.unstored
+        };
+        assert!(stores(&[]), "the floor is news");
+        assert!(!stores(&[]));
+        let refused = [(one(1), Outcome::Refused), (one(3), Outcome::Refused)];
+        assert!(stores(&refused));
+        assert!(!stores(&refused));
+        assert!(stores(&[(one(1), Outcome::Cancelled), (one(3), Outcome::Refused)]));
+        assert!(stores(&refused[1..]), "the first was purged after all");
+        assert!(stores(&[]));
     }
 }

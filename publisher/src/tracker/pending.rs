@@ -28,7 +28,7 @@ pub(super) const REGIONS_MAX: usize = 64;
 pub(super) type RegionBits = u64;
 
 /// One pass over the numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Applied,
     Final,

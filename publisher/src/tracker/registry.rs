@@ -136,6 +136,19 @@ impl Registry {
         self.agents.get(name)
     }
 
+    /// A lane by the names of what it belongs to.
+    pub(super) fn lane(
+        &self,
+        agent: &AgentName,
+        cache: &CacheName,
+        priority: Priority,
+    ) -> Option<Registered<'_>> {
+        let (agent_name, agent) = self.agents.get_key_value(agent)?;
+        let (cache_name, cache) = agent.caches.get_key_value(cache)?;
+        let lane = cache.lanes.get(&priority)?;
+        Some(Registered { agent_name, agent, cache_name, cache, priority, lane })
+    }
+
     /// A cache by its name.
     pub(super) fn cache_mut(&mut self, agent: &AgentName, cache: &CacheName) -> Option<&mut Cache> {
         self.agents.get_mut(agent)?.caches.get_mut(cache)

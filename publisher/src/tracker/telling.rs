@@ -10,6 +10,7 @@ use schemas::{
 };
 
 use super::events::{EventBatch, Happening, Step, Subject};
+use super::measuring::Awaiting;
 use super::pending::{Milestone, Pending, Stage, Swept};
 use super::registry::Registered;
 use super::scope::Scope;
@@ -236,6 +237,7 @@ impl Tracker {
             since: at,
             head: 0,
             pending: Pending::of_another(),
+            awaiting: Awaiting::new(),
             stored: true,
         });
         heard.since = heard.since.max(at);
