@@ -1,6 +1,7 @@
 //! Tests of the tracker as a whole: a bus of agents that report, and what the tracker makes of it.
 
 mod events;
+mod fleets;
 mod membership;
 mod memory;
 mod missed;
