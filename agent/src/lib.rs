@@ -10,6 +10,8 @@ mod board;
 mod clocks;
 mod closings;
 mod config;
+#[doc(hidden)]
+pub mod cores;
 pub mod driver;
 mod errand;
 mod feed;

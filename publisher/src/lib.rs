@@ -5,6 +5,8 @@ mod blocking;
 mod budget;
 mod caller;
 mod config;
+#[doc(hidden)]
+pub mod cores;
 mod forwarder;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -11,6 +11,8 @@ mod answer;
 mod answering;
 mod config;
 mod connection;
+#[doc(hidden)]
+pub mod cores;
 mod fence;
 #[doc(hidden)]
 pub mod fuzzing;
