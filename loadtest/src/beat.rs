@@ -11,6 +11,7 @@ pub(crate) struct Beat {
     began: Instant,
     per_second: u64,
     count: u64,
+    at_once: u64,
     next: AtomicU64,
 }
 
@@ -23,8 +24,14 @@ impl Beat {
             began: Instant::now(),
             per_second: per_second.max(1),
             count,
+            at_once: 1,
             next: AtomicU64::new(0),
         }
+    }
+
+    /// The same rate, but so many each time.
+    pub(crate) fn in_bursts_of(self, at_once: u64) -> Self {
+        Self { at_once: at_once.max(1), ..self }
     }
 
     /// How many in all.
@@ -34,7 +41,8 @@ impl Beat {
 
     /// When that one is meant to happen.
     pub(crate) fn due(&self, number: u64) -> Instant {
-        let nanoseconds = u128::from(number) * 1_000_000_000 / u128::from(self.per_second);
+        let first = number - number % self.at_once;
+        let nanoseconds = u128::from(first) * 1_000_000_000 / u128::from(self.per_second);
         self.began + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
@@ -63,6 +71,13 @@ mod tests {
             tokio::time::advance(Duration::from_millis(150)).await;
         }
         assert_eq!(late, [(0, 0), (1, 50), (2, 100)]);
+    }
+
+    #[test]
+    fn a_burst_is_due_at_once_and_the_rate_stays() {
+        let beat = Beat::new(10, Duration::from_secs(1)).in_bursts_of(5);
+        let due = (0..10).map(|number| beat.due(number).duration_since(beat.began).as_millis());
+        assert_eq!(due.collect::<Vec<_>>(), [0, 0, 0, 0, 0, 500, 500, 500, 500, 500]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use bench::Bench;
 const EACH: Duration = Duration::from_secs(10);
 /// Idle, single invalidations, frames.
 const PARTS: u32 = 3;
+/// Clients that send together, so that their invalidations share frames.
+const AT_ONCE: usize = 64;
 
 /// Cost of many lanes.
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ pub(crate) struct Lanes {
     /// Single invalidations a second, the next one after the last answer
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     single: u64,
-    /// Invalidations a second from many clients at once, which share frames
+    /// Invalidations a second, 64 requests at once each time, which share frames
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     framed: u64,
 }
@@ -45,7 +47,7 @@ impl Lanes {
             let start = bench.memory()?;
             let idle = bench.idle(each).await?;
             let single = bench.publish(self.single, 1, each).await?;
-            let framed = bench.publish(self.framed, 64, each).await?;
+            let framed = bench.publish(self.framed, AT_ONCE, each).await?;
             let memory = bench.memory()?;
             lost += bench.end().await?;
             by_lanes.insert(
@@ -75,7 +77,8 @@ impl Lanes {
             "notes": [
                 "ours: the most lanes, baseline: the fewest; ratio: CPU time of the publisher for each invalidation and lane, in frames; the tracker is part of the publisher",
                 "agents run many in a process, each with a connection, a name and a state of its own, before a cache that does nothing but note what it is told; a lane is such a cache",
-                "idle: nothing is published; single: one client, so that each frame holds one; framed: 64 clients at once; open loop, and everything counted until every agent has purged it",
+                "idle: nothing is published; single: one client, so that each frame holds one; framed: 64 clients, all at once each time; open loop, and everything counted until every agent has purged it",
+                "messages: on the log meanwhile, as NATS numbers them, a heartbeat a second among them",
                 "reports_per_second: messages on the board of reports, as NATS numbers them; CPU by the kernel's books, in steps of 10 ms",
                 "lost: pages that a cache was not told to purge, as the caches themselves have noted; nothing is cached that could be stale",
             ],

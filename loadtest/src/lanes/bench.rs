@@ -39,6 +39,7 @@ pub(super) struct Bench {
 struct Books {
     cpu: Cpu,
     reports: u64,
+    messages: u64,
     at: Instant,
 }
 
@@ -67,10 +68,14 @@ impl Bench {
     }
 
     async fn books(&self) -> anyhow::Result<Books> {
-        let context = self.nats.admin().await;
-        let stream = context.get_stream(self.bus.wire.stream("reports")).await?;
-        let reports = stream.get_info().await?.state.last_sequence;
-        Ok(Books { cpu: Cpu::now()?, reports, at: Instant::now() })
+        let [reports, messages] = [self.said_on("reports").await?, self.said_on("normal").await?];
+        Ok(Books { cpu: Cpu::now()?, reports, messages, at: Instant::now() })
+    }
+
+    /// How many messages there ever were on a topic.
+    async fn said_on(&self, topic: &str) -> anyhow::Result<u64> {
+        let stream = self.nats.admin().await.get_stream(self.bus.wire.stream(topic)).await?;
+        Ok(stream.get_info().await?.state.last_sequence)
     }
 
     /// Nothing comes for that long.
@@ -80,18 +85,18 @@ impl Bench {
         self.since(&before, 0).await
     }
 
-    /// So many a second from so many clients, until every agent has purged all of them.
+    /// So many a second, by so many clients at once each time, until every agent has purged all of them.
     pub(super) async fn publish(
         &mut self,
         rate: u64,
-        clients: usize,
+        at_once: usize,
         time: Duration,
     ) -> anyhow::Result<Value> {
-        let clients = Clients::connect(self.api().address(), clients).await?;
+        let clients = Clients::connect(self.api().address(), at_once).await?;
         let (before, first) = (self.books().await?, self.published);
         let page = |number| format!("/page/{}", first + number);
         let request = |number| Request::of_pages([page(number)].into_iter());
-        let beat = Beat::new(rate, time);
+        let beat = Beat::new(rate, time).in_bursts_of(u64::try_from(at_once)?);
         clients.keep_time(&beat, request).await?;
         self.published += beat.count();
         let deadline = Instant::now() + PATIENCE;
@@ -123,6 +128,7 @@ impl Bench {
             "agents_us_per_second_and_lane": per_lane(AGENTS),
         });
         if published > 0 {
+            figures["messages"] = json!(now.messages - before.messages);
             figures["publisher_ns_each_and_lane"] = json!(each(PUBLISHER));
             figures["broker_ns_each_and_lane"] = json!(each(BROKER));
             figures["agents_ns_each_and_lane"] = json!(each(AGENTS));
