@@ -65,6 +65,9 @@ async fn a_trail_outlives_a_kill_and_tells_what_was_done_to_it() {
     for at in 0..20 {
         serve.api().publish(&wish(&format!("tag-{at}"))).await;
     }
+    // It is told of progress once a second, and a kill takes what it was not told.
+    let proves = async || audit(&["--certificate", &id, "--dir", &dir]).1 == Some(0);
+    eventually("the trail alone proves it", proves).await;
     serve.kill();
     edit(&newest(&folder), |text| text + "{\"seq\":99,\"prev");
     serve.restart().await;
