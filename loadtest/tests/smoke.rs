@@ -30,7 +30,7 @@ const SHORTEST: [&str; 21] = [
     "idle --seconds 1",
     "hop --broker nats --seconds 1",
     "lane --broker embedded --seconds 1 --rounds 1 --count 10000 --framed 100",
-    "varnish-urls --broker kafka --layers 2 --seconds 1 --rounds 1 --count 20000",
+    "varnish-urls --broker nats --layers 2 --seconds 1 --rounds 1 --count 20000",
     "varnish-keys --broker memory --seconds 1 --rounds 1 --count 10000",
     "redis --seconds 1 --rounds 1 --count 10000",
     "verify --seconds 1 --rounds 1",
