@@ -20,6 +20,8 @@ use connection::{Answer, Connection};
 
 pub(crate) use connection::Request;
 
+/// As many as a publisher lets in of all addresses together.
+pub(crate) const CONNECTIONS: usize = 1_024;
 /// Clients for critical requests: as many may wait for their answers at once.
 const WAITING: usize = 64;
 

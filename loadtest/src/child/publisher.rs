@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Outlet, Publisher, PublisherConfig, PublisherSetup};
 use schemas::{Audience, Invalidation, LogMessage, Priority, Site, Sites, Trust, wire};
 
+use crate::http::CONNECTIONS;
 use crate::record::HOST;
 
 const RETENTION: Duration = Duration::from_hours(7 * 24);
@@ -27,6 +28,8 @@ pub(super) async fn spawn(
     let mut publisher = Publisher::open(PublisherSetup {
         config: PublisherConfig {
             listen: ([127, 0, 0, 1], 0).into(),
+            // All clients come from this machine.
+            connections_per_address: CONNECTIONS,
             audit_dir: audited.then(|| folder.join("audit")),
             ..PublisherConfig::default()
         },

@@ -9,6 +9,7 @@ use tests::bus::Bus;
 use super::{Acknowledged, Publish};
 use crate::audit::audit;
 use crate::child::{Child, Trade};
+use crate::http::CONNECTIONS;
 use crate::log::{Kind, Log};
 use crate::measure::{Round, Rounds, ratio};
 use crate::raw::{Place, Raw};
@@ -78,7 +79,9 @@ impl Bench {
         let raw = log.raw().await?;
         let place = raw.make("baseline").await?;
         let mut bus = Bus::on(log.wire());
-        bus.start_publisher("publisher-1", "").await;
+        // All clients come from this machine.
+        let many = format!("connections_per_address = {CONNECTIONS}");
+        bus.start_publisher("publisher-1", &many).await;
         bus.registered().await;
         Ok(Self { log, raw, place, bus, http: Child::start(Trade::BareHttp).await? })
     }
