@@ -22,6 +22,8 @@ use crate::tracker::count_by_kind;
 
 /// Most bytes of selectors in one line; beyond them, a digest of all stands for the rest.
 const SELECTOR_BYTES_MAX: usize = 48 << 10;
+/// A line of one selector is hardly longer.
+const LINE_BYTES: usize = 768;
 
 /// Who asks, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -192,9 +194,10 @@ impl<'a> Publishing<'a> {
             reason: invalidation.reason.as_deref(),
             labels: &invalidation.labels,
         };
-        let mut line = serde_json::to_vec(&published).unwrap_or_default();
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        let is_whole = serde_json::to_writer(&mut line, &published).is_ok();
         // Its end is known when the journal has answered.
-        line.pop();
+        line.truncate(if is_whole { line.len() - 1 } else { 0 });
         Self { trail, line, origin, at }
     }
 
