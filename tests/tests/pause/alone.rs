@@ -34,7 +34,7 @@ async fn a_pause_outlives_a_crash_and_ends_by_itself() {
         serve.api().status(waits.id).await.state != ProgressState::Published
     })
     .await;
-    let purged = stage.witness.sightings("t:www.example.com/waits")[0] - begun;
+    let purged = stage.witness.saw("t:www.example.com/waits").await - begun;
     assert!(purged >= 19.5, "purged after {purged} s");
     assert_eq!(ask(serve.api(), &["status"]).await["pauses"], json!([]));
 }
