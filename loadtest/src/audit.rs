@@ -88,7 +88,7 @@ impl Books {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record;
+    use ::tests::record;
 
     #[test]
     fn what_was_acknowledged_and_is_not_there_is_lost() {

@@ -17,13 +17,13 @@ use clap::{Args, ValueEnum};
 use daemon::Clock;
 use schemas::{LineId, Priority};
 use serde_json::{Value, json};
+use tests::record::{self, Named};
 use tokio::time::Instant;
 
 use crate::log;
 use crate::measure::{Round, Rounds, ratio};
 use crate::purge_all::purge_all;
 use crate::raw::Reading;
-use crate::record::{self, Named};
 use crate::terms::Terms;
 use crate::usage::Cpu;
 use returning::{Returning, a_purge};

@@ -1,7 +1,7 @@
 //! `catch-up`: how fast an agent works off a backlog in which most records name what others name too, against how fast
 //! it follows records that each name another page.
 
-use anyhow::ensure;
+use ::tests::record;
 use clap::Args;
 use schemas::{Number, Selector};
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::log::Kind;
 use crate::measure::{Round, Rounds, ratio};
 use crate::pages::{Pages, Verdict};
-use crate::record;
 use crate::terms::Terms;
 use crate::usage::Cpu;
 use crate::watched::Watched;
@@ -132,15 +131,8 @@ impl Bench {
         let (naming, watched) = self.prepare(count, within.min(count), distinct).await?;
         self.agent.leave().await;
         self.agent.publish_of(count, FRAMED, move |number| naming.selector(number)).await?;
-        let before = Cpu::now()?;
         self.agent.come_back().await;
-        // In its new life it has settled nothing.
-        let first = self.agent.until_settled(1).await?;
-        let began = Instant::now();
-        self.agent.until_settled(count).await?;
-        let cpu = Cpu::now()?.since(&before);
-        let round = Round { count: count.saturating_sub(first), took: began.elapsed(), cpu };
-        ensure!(round.count > 0, "it was over before it was seen to begin: ask for more records");
+        let round = self.agent.works_off(count).await?;
         self.judge(&watched).await;
         Ok(round)
     }

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::{AgentConfig, AgentSetup, Cache, Drivers, LaneConfig, OpenDriver};
-use broker_adapter::Broker;
+use broker_adapter::{Broker, Nats, NatsConfig};
 use daemon::{Clock, Health};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use schemas::{Audience, Site, Sites};
-
-use crate::record::HOST;
+use tests::record;
 
 /// How long the broker keeps everything.
 const RETENTION: Duration = Duration::from_hours(24);
@@ -37,15 +35,24 @@ pub(crate) fn edge(
             parts: BTreeSet::new(),
             drivers: Drivers::Made(open),
         }],
-        sites: Arc::new(Sites::new([Site {
-            name: "main".parse()?,
-            hosts: [HOST.parse()?].into(),
-            regions: Audience::All,
-        }])),
+        sites: record::sites(),
         broker,
         retention: RETENTION,
         clock: Clock::system(),
         health: Health::default(),
         metrics: Arc::new(Mutex::new(Registry::default())),
     })
+}
+
+/// Number `at` of many, with a connection to NATS, a name and a folder in `state` of its own.
+pub(crate) fn one_of_many(
+    at: usize,
+    state: &Path,
+    nats: &NatsConfig,
+    open: OpenDriver,
+) -> anyhow::Result<AgentSetup> {
+    // Nothing is there that a flush could free.
+    let lane = LaneConfig { starts_empty: true, ..LaneConfig::default() };
+    let state = state.join(at.to_string());
+    edge(&format!("edge-{at}"), &state, lane, open, Arc::new(Nats::open(nats)?))
 }

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use clap::Args;
 use schemas::{LineId, LogMessage, Priority, wire};
 use serde_json::{Value, json};
+use tests::record;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::log::Kind;
 use crate::measure::{Latencies, ratio};
 use crate::raw::Listener;
-use crate::record;
 use crate::terms::Terms;
 
 /// Names of the run's streams and topics begin so.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::tests::record::HOST;
 use anyhow::ensure;
 use futures::future::try_join_all;
 use tokio::task::JoinSet;
@@ -15,13 +16,18 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::beat::Beat;
-use crate::record::HOST;
 use connection::{Answer, Connection};
 
 pub(crate) use connection::Request;
 
 /// As many as a publisher lets in of all addresses together.
 pub(crate) const CONNECTIONS: usize = 1_024;
+
+/// Keys of `[publisher]` for clients that all come from this machine.
+pub(crate) fn let_in() -> String {
+    format!("connections_per_address = {CONNECTIONS}\n")
+}
+
 /// Clients for critical requests: as many may wait for their answers at once.
 const WAITING: usize = 64;
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
+use tests::record::HOST;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
@@ -21,7 +22,6 @@ use crate::measure::{Latencies, ratio};
 use crate::ours::Ours;
 use crate::pages::Pages;
 use crate::raw::Listener;
-use crate::record::HOST;
 use crate::terms::Terms;
 use crate::usage::Cpu;
 

@@ -4,9 +4,8 @@ use anyhow::Context as _;
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use schemas::Number;
+use tests::record::HOST;
 use tests::servers::redis::Redis;
-
-use crate::record::HOST;
 
 /// Most keys asked for at once.
 const ASKED: usize = 1_000;

@@ -4,6 +4,7 @@ use tests::bus::Bus;
 use tests::process::Admin;
 use tests::serve::{Api, Serve, Settings};
 
+use crate::http::let_in;
 use crate::log::Log;
 
 /// It runs, and is dead when dropped.
@@ -18,10 +19,10 @@ impl Ours {
     /// Starts it before these caches; it is ready, and everybody knows everybody.
     pub(crate) async fn start(log: Option<&Log>, caches: Settings) -> Self {
         let Some(log) = log else {
-            return Self::Serve(Box::new(Serve::start_ready(caches).await));
+            return Self::Serve(Box::new(Serve::start_ready(caches.publisher(&let_in())).await));
         };
         let mut bus = Bus::on(log.wire());
-        bus.start_publisher("publisher-1", "").await;
+        bus.start_publisher("publisher-1", &let_in()).await;
         bus.start_agent("edge-1", "local", caches).await;
         bus.registered().await;
         Self::Apart(Box::new(bus))

@@ -4,30 +4,30 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::driver::{Batch, CursorShelf, Driver, Fetches, PurgeError};
+use ::tests::record;
+use agent::driver::Batch;
 use agent::{Agent, BatchConfig, LaneConfig, OpenDriver};
 use anyhow::{Context as _, ensure};
-use async_trait::async_trait;
 use broker_adapter::Broker;
 use daemon::Stop;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use schemas::Abilities;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::edge::edge;
+use crate::noted::noted;
 use crate::raw::Reading;
-use crate::record;
 
-/// Longest time between two batches.
+/// Longest time without a new number.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was purged: each number once, or more often.
 #[derive(Debug)]
 pub(crate) struct Tally {
     state: Mutex<State>,
-    moved: Notify,
+    /// Nothing more is to come, or what came was wrong. To be woken by each batch would cost what is measured.
+    over: Notify,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Tally {
     pub(crate) fn new(count: u64) -> Self {
         let seen = vec![false; usize::try_from(count).unwrap_or(usize::MAX)];
         let state = State { seen, distinct: 0, repeated: 0, first: None, last: None };
-        Self { state: Mutex::new(state), moved: Notify::new() }
+        Self { state: Mutex::new(state), over: Notify::new() }
     }
 
     fn note(&self, batch: &Batch) {
@@ -64,58 +64,34 @@ impl Tally {
         let distinct = state.distinct;
         state.first.get_or_insert((now, distinct));
         state.last = Some(now);
-        drop(state);
-        self.moved.notify_one();
+        if state.is_whole() || state.repeated > 0 {
+            self.over.notify_one();
+        }
     }
 
     /// Waits until every number was purged; answers what came after the first batch.
     pub(crate) async fn all(&self) -> anyhow::Result<Reading> {
-        loop {
-            let moved = self.moved.notified();
-            if let Some(reading) = self.reading()? {
-                return Ok(reading);
-            }
-            timeout(PATIENCE, moved).await.with_context(|| format!("it hangs: {self:?}"))?;
+        let mut known = 0;
+        while timeout(PATIENCE, self.over.notified()).await.is_err() {
+            let distinct = self.state.lock().distinct;
+            ensure!(distinct > known, "it hangs after {distinct} numbers");
+            known = distinct;
         }
+        self.reading()
     }
 
-    fn reading(&self) -> anyhow::Result<Option<Reading>> {
+    fn reading(&self) -> anyhow::Result<Reading> {
         let state = self.state.lock();
         ensure!(state.repeated == 0, "{} numbers came twice, or are none", state.repeated);
-        let (Some((first, early)), Some(last)) = (state.first, state.last) else {
-            return Ok(None);
-        };
-        let whole = usize::try_from(state.distinct) == Ok(state.seen.len());
-        let messages = state.distinct - early;
-        Ok(whole.then(|| Reading { messages, took: last.duration_since(first) }))
+        let (first, early) = state.first.context("nothing was purged")?;
+        let last = state.last.context("nothing was purged")?;
+        Ok(Reading { messages: state.distinct - early, took: last.duration_since(first) })
     }
 }
 
-/// A driver whose successes are noted.
-#[derive(Debug)]
-struct Tallied {
-    driver: Arc<dyn Driver>,
-    tally: Arc<Tally>,
-}
-
-#[async_trait]
-impl Driver for Tallied {
-    async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        self.driver.abilities().await
-    }
-
-    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
-        let fetches = self.driver.purge(batch).await?;
-        self.tally.note(batch);
-        Ok(fetches)
-    }
-
-    async fn probe(&self) -> Result<(), PurgeError> {
-        self.driver.probe().await
-    }
-
-    fn shelf(&self) -> Option<&dyn CursorShelf> {
-        self.driver.shelf()
+impl State {
+    fn is_whole(&self) -> bool {
+        usize::try_from(self.distinct) == Ok(self.seen.len())
     }
 }
 
@@ -131,7 +107,8 @@ pub(crate) async fn purge_all(
     let tally = Arc::new(Tally::new(count));
     let told = tally.clone();
     let open: OpenDriver = Arc::new(move |surroundings| {
-        Arc::new(Tallied { driver: open(surroundings), tally: told.clone() })
+        let told = told.clone();
+        noted(open(surroundings), move |batch| told.note(batch))
     });
     // A shared cache is never flushed: what the log holds is purged again instead.
     let lane = LaneConfig { shared: true, batch, ..LaneConfig::default() };
@@ -178,20 +155,27 @@ mod tests {
     async fn all_is_all_and_the_first_batch_does_not_count() {
         let tally = Tally::new(5);
         tally.note(&batch(1, 2));
-        assert!(tally.reading().expect("none twice").is_none());
+        assert!(timeout(Duration::ZERO, tally.all()).await.is_err());
         tokio::time::advance(Duration::from_secs(2)).await;
         tally.note(&batch(3, 3));
         let reading = tally.all().await.expect("all");
         assert_eq!((reading.messages, reading.took), (3, Duration::from_secs(2)));
     }
 
-    #[test]
-    fn a_number_that_comes_twice_or_was_never_published_is_an_error() {
+    #[tokio::test(start_paused = true)]
+    async fn a_number_that_comes_twice_or_was_never_published_is_an_error() {
         for wrong in [batch(1, 1), batch(9, 1)] {
             let tally = Tally::new(2);
             tally.note(&batch(1, 1));
             tally.note(&wrong);
-            assert!(tally.reading().is_err());
+            assert!(tally.all().await.is_err());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_number_that_never_comes_is_an_error() {
+        let tally = Tally::new(2);
+        tally.note(&batch(1, 1));
+        assert!(tally.all().await.is_err());
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use fastrand::Rng;
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tests::bus::{Bus, QUICK, Wire};
 use tests::servers::nats::Nats;
@@ -15,7 +16,10 @@ use tests::town::{Pace, Place, Rest, Stock, Town};
 use tokio::time::{Instant, sleep};
 use walkdir::WalkDir;
 
+use crate::beat::Beat;
+use crate::http::{Clients, Request};
 use crate::measure::ratio;
+use crate::regions::caught_up;
 use crate::terms::Terms;
 use crate::usage::{Cpu, resident};
 
@@ -25,6 +29,12 @@ const USUALLY: Duration = Duration::from_mins(10);
 const MAP: [(&str, &str, Stock); 2] =
     [("eu-west", "edge-1", Stock::VarnishAfterRedis), ("us-east", "edge-2", Stock::Varnish)];
 const PUBLISHERS: usize = 2;
+/// What is kept of it on disk leaves within minutes.
+const LOG: &str = "retention_bytes = \"8MiB\"";
+const JOURNAL: &str = "journal_bytes = \"8MiB\"\n";
+/// Pages that fill it, a second at each publisher, and clients that publish them.
+const FILL_RATE: u64 = 4_000;
+const FILL_CLIENTS: usize = 64;
 const PACE: Pace = Pace {
     pages: 300,
     edit_twice_every: Duration::from_millis(100),
@@ -45,6 +55,9 @@ pub(crate) struct Soak {
     /// After each of so many parts everything comes to rest, is judged, and memory and disk are read
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     parts: u32,
+    /// Pages published before the first part, at each publisher: whatever keeps no more than so many is full then
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    fill: u64,
 }
 
 /// The bus, and the town around it.
@@ -64,6 +77,7 @@ struct Cost {
 impl Soak {
     pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         let (mut bench, mut costs) = (Bench::start().await, Vec::new());
+        bench.fill(self.fill).await?;
         let (each, before) = (terms.each(self.parts, USUALLY / self.parts), Cpu::now()?);
         let (mut lost, mut rest) = (Vec::new(), None);
         for _ in 0..self.parts {
@@ -97,6 +111,7 @@ impl Soak {
             "lost": lost.len() + rest.unknown.len(),
             "stale_after_final": rest.all_reads().stale,
             "notes": [
+                "journals and the log keep 8 MiB each, and are full before the first part",
                 "two publishers and two agents on one NATS, Varnish and Redis filled from an application; editors and readers all the time, and each second restart is that of an agent, after SIGKILL",
                 "ours: resident memory of all four processes, and journals, states and the store of NATS on disk, when all has come to rest after the last part; baseline: after the first",
                 "lost: pages that a cache serves old when everything is final, at the end of any part, and accepted ids that their publisher does not know",
@@ -129,15 +144,27 @@ impl Bench {
             places.push(Place::open(format!("{region}/{agent}"), stock, &desk, rng.fork()).await);
         }
         let town = Town::found(desk, places, PACE, rng).await;
-        let mut bus = Bus::on(Wire::nats([nats.url()]));
+        let mut bus = Bus::on(Wire::nats([nats.url()]).with(LOG));
         for at in 1..=PUBLISHERS {
-            bus.start_publisher(&format!("publisher-{at}"), "").await;
+            bus.start_publisher(&format!("publisher-{at}"), JOURNAL).await;
         }
         for ((region, agent, _), place) in MAP.into_iter().zip(&town.places) {
             bus.start_agent(agent, region, place.settings(QUICK)).await;
         }
         bus.registered().await;
         Self { nats, bus, town, restarts: 0 }
+    }
+
+    /// So many pages that no cache holds, at each publisher, until every cache was told to purge them.
+    async fn fill(&self, count: u64) -> anyhow::Result<()> {
+        let time = Duration::from_secs(count) / u32::try_from(FILL_RATE)?;
+        let filling = self.bus.publishers.iter().map(async |publisher| {
+            let clients = Clients::connect(publisher.api().address(), FILL_CLIENTS).await?;
+            let request = |number| Request::of_pages([format!("/fill/{number}")].into_iter());
+            clients.keep_time(&Beat::new(FILL_RATE, time), request).await
+        });
+        try_join_all(filling).await?;
+        caught_up(self.bus.publishers[0].api()).await
     }
 
     /// Somebody is killed, and comes back: an agent, a publisher, the other agent, the other publisher.

@@ -9,10 +9,10 @@ use clap::Args;
 use schemas::wire::{self, LogDecoder, Spot};
 use schemas::{FRAME_BYTES_MAX, LineId, LogMessage, SigningKey, Trust};
 use serde_json::{Value, json};
+use tests::record;
 use tokio::time::Instant;
 
 use crate::measure::{Round, Rounds, ratio};
-use crate::record;
 use crate::terms::Terms;
 use crate::usage::Cpu;
 

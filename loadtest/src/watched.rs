@@ -9,14 +9,15 @@ use broker_adapter::{Broker, Topic};
 use schemas::{LineId, LogMessage, Number, Priority, Selector, wire};
 use tests::bus::Bus;
 use tests::process::Admin;
+use tests::record;
 use tests::serve::Settings;
 use tokio::time::{Instant, sleep};
 
 use crate::log::{Kind, Log};
+use crate::measure::Round;
 use crate::raw::{Place, Raw};
-use crate::record;
 use crate::terms::Terms;
-use crate::usage::{peak, resident};
+use crate::usage::{Cpu, peak, resident};
 
 /// Time to settle before memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_secs(5);
@@ -125,6 +126,17 @@ impl Watched {
             ensure!(waited, "the agent does not go on: {settled} of {count}");
             sleep(FOLLOW_EVERY).await;
         }
+    }
+
+    /// Waits until a life that has just begun, and so settled nothing yet, has settled so many: from the first to the
+    /// last of them.
+    pub(crate) async fn works_off(&self, count: u64) -> anyhow::Result<Round> {
+        let first = self.until_settled(1).await?;
+        let (before, began) = (Cpu::now()?, Instant::now());
+        let all = self.until_settled(count).await?;
+        let (took, cpu) = (began.elapsed(), Cpu::now()?.since(&before));
+        ensure!(all > first, "it was over before it was seen to begin: ask for more");
+        Ok(Round { count: all - first, took, cpu })
     }
 
     /// Waits until its lanes with these labels have settled something, and lack nothing.

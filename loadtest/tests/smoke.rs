@@ -12,9 +12,9 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Each in words of the command line.
-const SHORTEST: [&str; 21] = [
+const SHORTEST: [&str; 24] = [
     "world --seconds 1 --edges 5 --rate 40 --cut-off 1",
-    "soak --seconds 1 --parts 1 --restart-every 1 --dead-for 0",
+    "soak --seconds 1 --parts 1 --restart-every 1 --dead-for 0 --fill 100",
     "passes --broker nats --seconds 1 --rate 1000 --passes 1s",
     "outage --broker nats --seconds 1 --count 10000",
     "catch-up --seconds 1 --rounds 1 --count 20000",
@@ -27,10 +27,13 @@ const SHORTEST: [&str; 21] = [
     "backlog --seconds 1 --count 200",
     "publish --broker embedded --seconds 1 --rounds 1 --clients 8 --audit-cost",
     "publish --broker nats --seconds 1 --rounds 1 --clients 8",
+    "publish --broker kafka --seconds 1 --rounds 1 --clients 8",
     "idle --seconds 1",
     "hop --broker nats --seconds 1",
     "lane --broker embedded --seconds 1 --rounds 1 --count 10000 --framed 100",
-    "varnish-urls --broker nats --layers 2 --seconds 1 --rounds 1 --count 20000",
+    "lane --broker nats --seconds 1 --rounds 1 --count 10000",
+    "lane --broker kafka --seconds 1 --rounds 1 --count 10000",
+    "varnish-urls --broker kafka --layers 2 --seconds 1 --rounds 1 --count 20000",
     "varnish-keys --broker memory --seconds 1 --rounds 1 --count 10000",
     "redis --seconds 1 --rounds 1 --count 10000",
     "verify --seconds 1 --rounds 1",

@@ -5,6 +5,7 @@ pub mod book;
 pub mod bus;
 mod eventually;
 pub mod process;
+pub mod record;
 pub mod serve;
 pub mod servers;
 pub mod shop;

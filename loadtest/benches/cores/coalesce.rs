@@ -7,9 +7,9 @@ use agent::driver::Purge;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use schemas::{Number, Place, Selector};
+use tests::record;
 
 use crate::given::{self, BATCH, WINDOW};
-use crate::record;
 
 /// What comes: another page each time; each page ten times; a hundred pages below each prefix, and then the prefix.
 const KINDS: [&str; 3] = ["distinct", "repeated", "covered"];

@@ -6,8 +6,9 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use schemas::wire::{self, LogDecoder};
 use schemas::{LogMessage, Number};
+use tests::record;
 
-use crate::{given, record};
+use crate::given;
 
 const COUNTS: [Number; 3] = [1, 100, 950];
 const BARE: bincode::config::Configuration = bincode::config::standard();

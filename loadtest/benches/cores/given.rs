@@ -1,16 +1,13 @@
 //! What the benchmarks have in common: one site, one line, and who says what.
 
-use std::sync::Arc;
-
 use agent::driver::{Batch, Purge};
 use jiff::Timestamp;
 use schemas::{
-    Abilities, Audience, CacheReport, LaneReport, LineId, LineReport, Mode, Number, Priority,
-    Report, Selector, Site, Sites,
+    Abilities, CacheReport, LaneReport, LineId, LineReport, Mode, Number, Priority, Report,
+    Selector,
 };
+use tests::record;
 use uuid::Uuid;
-
-use crate::record;
 
 /// Numbers of a batch of the default configuration.
 pub(crate) const BATCH: usize = 100;
@@ -19,15 +16,6 @@ pub(crate) const WINDOW: Number = 10_000;
 
 pub(crate) fn line() -> LineId {
     LineId::from_bytes([1; 16])
-}
-
-/// The one site, with the one host.
-pub(crate) fn sites() -> Arc<Sites> {
-    Arc::new(Sites::new([Site {
-        name: "main".parse().expect("a name"),
-        hosts: [record::HOST.parse().expect("a host")].into(),
-        regions: Audience::All,
-    }]))
 }
 
 pub(crate) fn purge(selector: Selector) -> Purge {

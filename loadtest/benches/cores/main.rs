@@ -11,11 +11,6 @@ mod pack;
 mod request;
 mod tracker;
 
-// The frames of the scenarios.
-#[path = "../../src/record.rs"]
-#[allow(dead_code, unused_imports, reason = "the scenarios need more of it, and have its tests")]
-mod record;
-
 fn main() {
     divan::main();
 }

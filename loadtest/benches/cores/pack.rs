@@ -6,14 +6,15 @@ use agent::cores::varnish;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use schemas::Number;
+use tests::record;
 
-use crate::{given, record};
+use crate::given;
 
 const COUNTS: [Number; 2] = [100, 1_000];
 
 #[divan::bench(args = COUNTS)]
 fn pack(bencher: Bencher<'_, '_>, count: Number) {
-    let (sites, batch) = (given::sites(), given::batch(count));
+    let (sites, batch) = (record::sites(), given::batch(count));
     bencher.counter(ItemsCount::new(count)).bench(|| {
         let requests = varnish::requests(&sites, black_box(&batch)).expect("pages are keys");
         assert!((1..=count).contains(&(requests as Number)));

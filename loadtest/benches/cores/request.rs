@@ -8,8 +8,7 @@ use divan::counter::ItemsCount;
 use publisher::fuzzing;
 use schemas::Region;
 use serde_json::{Value, json};
-
-use crate::{given, record};
+use tests::record;
 
 const COUNTS: [usize; 3] = [1, 100, 1_000];
 
@@ -21,7 +20,7 @@ fn body(count: usize) -> Vec<u8> {
 
 #[divan::bench(args = COUNTS)]
 fn request(bencher: Bencher<'_, '_>, count: usize) {
-    let (body, sites) = (body(count), given::sites());
+    let (body, sites) = (body(count), record::sites());
     let regions: BTreeSet<Region> = ["local".parse().expect("a name")].into();
     bencher.counter(ItemsCount::new(count)).bench(|| {
         let read = fuzzing::request(black_box(&body), None, &sites, &regions).expect("json");

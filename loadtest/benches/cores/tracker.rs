@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use publisher::cores::Tracked;
 use rangemap::RangeInclusiveMap;
 use schemas::{BoardMessage, LineReport, Number, NumberRange, Outcome, Place, Report, wire};
+use tests::record;
 
-use crate::{given, record};
+use crate::given;
 
 /// How many agents there are, each with one cache.
 const AGENTS: [u32; 3] = [10, 100, 1_000];
@@ -23,7 +24,7 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A publisher that knows so many agents.
 fn tracked(agents: u32) -> Tracked {
-    let mut tracked = Tracked::new(given::sites(), NOW);
+    let mut tracked = Tracked::new(record::sites(), NOW);
     (0..agents).for_each(|agent| tracked.report(given::report(agent, 1, given::settled(0)), NOW));
     assert_eq!(tracked.agents(), agents);
     tracked

@@ -1,17 +1,15 @@
 //! An agent process on a real broker that comes back to a backlog, and what it costs; killed in the middle, too.
 
+use ::tests::record::Named;
 use ::tests::serve::Settings;
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::FRAMED;
 use super::varnish::LAYERS;
 use crate::log::Kind;
 use crate::measure::{Round, Rounds};
-use crate::record::Named;
 use crate::terms::Terms;
-use crate::usage::Cpu;
 use crate::watched::Watched;
 
 /// A backlog that was over before it could be disturbed is published once more.
@@ -63,14 +61,9 @@ impl Returning {
     /// It works off a backlog: from the first to the last that it settles.
     pub(super) async fn purge_all(&mut self, count: u64) -> anyhow::Result<Round> {
         self.come_back(count).await?;
-        // In its new life it has settled nothing.
-        let first = self.agent.until_settled(1).await?;
-        let (before, began) = (Cpu::now()?, Instant::now());
-        let all = self.agent.until_settled(count * self.layers).await?;
-        let (took, cpu) = (began.elapsed(), Cpu::now()?.since(&before));
-        ensure!(all > first, "it was over before it was seen to begin: ask for more");
+        let all = self.agent.works_off(count * self.layers).await?;
         self.peak = self.peak.max(self.agent.peak()?);
-        Ok(Round { count: (all - first) / self.layers, took, cpu })
+        Ok(Round { count: all.count / self.layers, ..all })
     }
 
     /// It is killed in the middle of a backlog, and goes on in another life until nothing is left.

@@ -9,13 +9,13 @@ use agent::driver::varnish::{Varnish as VarnishDriver, VarnishConfig};
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use serde_json::json;
+use tests::record::{self, HOST, Named};
 use tests::serve::Settings;
 use tests::servers::origin::{Origin, Page, VERSION};
 use tests::servers::varnish::{Varnish, shipped_vcl};
 
 use super::{FRAMED, Options, pipe};
 use crate::pages::PLAIN_VCL;
-use crate::record::{self, HOST, Named};
 
 /// What the layers are called, from the origin outwards.
 pub(super) const LAYERS: [&str; 2] = ["inner", "outer"];

@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use agent::driver::{Batch, Driver, Fetches, PurgeError};
-use agent::{Agent, LaneConfig, OpenDriver};
-use async_trait::async_trait;
-use broker_adapter::{Nats, NatsConfig};
+use agent::driver::Batch;
+use agent::{Agent, OpenDriver};
+use broker_adapter::NatsConfig;
 use clap::Args;
 use daemon::Crew;
 use parking_lot::Mutex;
-use schemas::{Abilities, Number};
+use schemas::Number;
+use tests::record;
 
-use crate::edge::edge;
+use crate::edge::one_of_many;
 use crate::noop::NoOp;
-use crate::record;
+use crate::noted::noted;
 
 /// Which agents.
 #[derive(Debug, Clone, Args)]
@@ -35,52 +35,38 @@ pub(crate) struct Fleet {
     pub(crate) first: u32,
 }
 
-/// A cache that does nothing, and what it was told.
+/// What a cache that does nothing was told.
 #[derive(Debug, Default)]
-pub(super) struct Noted(Mutex<HashSet<Number>>);
+pub(super) struct Told(Mutex<HashSet<Number>>);
 
-impl Noted {
+impl Told {
     /// Different pages that it was told to purge.
     pub(super) fn pages(&self) -> usize {
         self.0.lock().len()
     }
-}
 
-#[async_trait]
-impl Driver for Noted {
-    async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        NoOp.abilities().await
-    }
-
-    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
+    fn note(&self, batch: &Batch) {
         let numbers = batch.purges.iter().filter_map(|purge| record::number(&purge.selector));
         self.0.lock().extend(numbers);
-        NoOp.purge(batch).await
-    }
-
-    async fn probe(&self) -> Result<(), PurgeError> {
-        NoOp.probe().await
     }
 }
 
 impl Fleet {
     /// Starts them; answers their caches.
-    pub(super) fn spawn(&self, crew: &mut Crew, folder: &Path) -> anyhow::Result<Vec<Arc<Noted>>> {
+    pub(super) fn spawn(&self, crew: &mut Crew, folder: &Path) -> anyhow::Result<Vec<Arc<Told>>> {
         (self.first..self.first + self.agents).map(|at| self.one(crew, folder, at)).collect()
     }
 
-    fn one(&self, crew: &mut Crew, folder: &Path, at: u32) -> anyhow::Result<Arc<Noted>> {
+    fn one(&self, crew: &mut Crew, folder: &Path, at: u32) -> anyhow::Result<Arc<Told>> {
         let (urls, prefix) = (vec![self.url.clone()], self.prefix.clone());
-        let noted = Arc::new(Noted::default());
-        let cache = noted.clone();
-        let broker = Nats::open(&NatsConfig { urls, prefix, ..NatsConfig::default() })?;
-        // Nothing is there that a flush could free.
-        let lane = LaneConfig { starts_empty: true, ..LaneConfig::default() };
-        let (name, state) = (format!("edge-{at}"), folder.join(at.to_string()));
+        let nats = NatsConfig { urls, prefix, ..NatsConfig::default() };
+        let told = Arc::new(Told::default());
+        let notes = told.clone();
+        let cache = noted(Arc::new(NoOp), move |batch| notes.note(batch));
         let open: OpenDriver = Arc::new(move |_| cache.clone());
-        let agent = Agent::open(edge(&name, &state, lane, open, Arc::new(broker))?)?;
+        let agent = Agent::open(one_of_many(usize::try_from(at)?, folder, &nats, open)?)?;
         let stop = crew.stop();
         crew.spawn("agent", async move { Ok(agent.run(stop).await?) });
-        Ok(noted)
+        Ok(told)
     }
 }

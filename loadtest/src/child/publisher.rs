@@ -10,10 +10,10 @@ use daemon::{Clock, Crew, Health};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use publisher::{JournalStore, Outlet, Publisher, PublisherConfig, PublisherSetup};
-use schemas::{Audience, Invalidation, LogMessage, Priority, Site, Sites, Trust, wire};
+use schemas::{Invalidation, LogMessage, Priority, Trust, wire};
+use tests::record;
 
 use crate::http::CONNECTIONS;
-use crate::record::HOST;
 
 const RETENTION: Duration = Duration::from_hours(7 * 24);
 /// Most messages read at once.
@@ -34,7 +34,7 @@ pub(super) async fn spawn(
             ..PublisherConfig::default()
         },
         name: "publisher-1".parse()?,
-        sites: Arc::new(sites()?),
+        sites: record::sites(),
         store,
         outlet: Outlet::Shared(log),
         trust: Trust::Anyone,
@@ -55,12 +55,6 @@ fn open(folder: &Path) -> anyhow::Result<(JournalStore, Embedded)> {
     let (store, clock) = (JournalStore::open(folder)?, Clock::system());
     let log = Embedded::open(store.database(), EmbeddedConfig::default(), move || clock.now())?;
     Ok((store, log))
-}
-
-fn sites() -> anyhow::Result<Sites> {
-    let site =
-        Site { name: "main".parse()?, hosts: [HOST.parse()?].into(), regions: Audience::All };
-    Ok(Sites::new([site]))
 }
 
 /// Everything on the log of a publisher that has ended, in order.

@@ -10,13 +10,13 @@ use daemon::Clock;
 use redb::Database;
 use schemas::{LineId, Priority};
 use tempfile::TempDir;
+use tests::record;
 
 use crate::log::{Kind, Log, Way};
 use crate::noop::NoOp;
 use crate::purge_all::purge_all;
 use crate::raw::store::Store;
 use crate::raw::{Look, Place, Raw, Reading};
-use crate::record;
 
 /// Names of the run's streams and topics begin so.
 const PREFIX: &str = "purgebus";

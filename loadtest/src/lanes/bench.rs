@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use serde_json::{Value, json};
 use tests::bus::{Bus, Wire};
 use tests::serve::Api;
@@ -12,16 +11,13 @@ use tokio::time::{Instant, sleep};
 use crate::beat::Beat;
 use crate::child::{Child, Fleet};
 use crate::http::{Clients, Request};
-use crate::known::known;
+use crate::regions::{caught_up, known};
 use crate::usage::{Cpu, resident};
 
 /// What the processes are called in the kernel's books.
 const PUBLISHER: &str = "purgebus publisher";
 const BROKER: &str = "nats-server";
 const AGENTS: &str = "fleet";
-/// Longest time until all have purged.
-const PATIENCE: Duration = Duration::from_mins(5);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Lanes settle down so long before anything is measured.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -99,11 +95,7 @@ impl Bench {
         let beat = Beat::new(rate, time).in_bursts_of(u64::try_from(at_once)?);
         clients.keep_time(&beat, request).await?;
         self.published += beat.count();
-        let deadline = Instant::now() + PATIENCE;
-        while self.api().regions().await.iter().any(|region| region.lag_numbers > 0) {
-            ensure!(Instant::now() < deadline, "the agents do not catch up");
-            sleep(LOOK_EVERY).await;
-        }
+        caught_up(self.api()).await?;
         self.since(&before, beat.count()).await
     }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 use schemas::{LineId, LogMessage, wire};
 use serde_json::{Value, json};
 use tests::bus::Bus;
+use tests::record;
 
 use super::{Acknowledged, Publish};
 use crate::audit::audit;
 use crate::child::{Child, Trade};
-use crate::http::CONNECTIONS;
+use crate::http::let_in;
 use crate::log::{Kind, Log};
 use crate::measure::{Round, Rounds, ratio};
 use crate::raw::{Place, Raw};
-use crate::record;
 use crate::usage::Cpu;
 
 /// What takes part in every round.
@@ -79,9 +79,7 @@ impl Bench {
         let raw = log.raw().await?;
         let place = raw.make("baseline").await?;
         let mut bus = Bus::on(log.wire());
-        // All clients come from this machine.
-        let many = format!("connections_per_address = {CONNECTIONS}");
-        bus.start_publisher("publisher-1", &many).await;
+        bus.start_publisher("publisher-1", &let_in()).await;
         bus.registered().await;
         Ok(Self { log, raw, place, bus, http: Child::start(Trade::BareHttp).await? })
     }

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::tests::record;
+use agent::driver::Batch;
 use parking_lot::Mutex;
-use schemas::Number;
+use schemas::{Number, Selector};
 use tokio::time::Instant;
 
 use crate::beat::Beat;
@@ -35,8 +37,19 @@ impl Applied {
         self.0.lock().pages.entry(page).or_insert_with(Instant::now);
     }
 
+    /// A batch was purged.
+    pub(super) fn note_all(&self, batch: &Batch) {
+        for purge in &batch.purges {
+            if let Selector::Everything = purge.selector {
+                self.note_flush();
+            } else if let Some(page) = record::number(&purge.selector) {
+                self.note(page);
+            }
+        }
+    }
+
     /// The cache is empty by now.
-    pub(super) fn note_flush(&self) {
+    fn note_flush(&self) {
         self.0.lock().flushed.push(Instant::now());
     }
 

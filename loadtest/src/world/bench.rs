@@ -14,9 +14,9 @@ use super::edges::{Edges, SUBJECT, Site};
 use super::map::{REGIONS, Region};
 use crate::beat::Beat;
 use crate::http::{Clients, Request};
-use crate::known::known;
 use crate::measure::Latencies;
 use crate::pages::{Pages, Verdict};
+use crate::regions::known;
 
 /// Clients of the publisher, each with one request under way.
 const CLIENTS: usize = 64;

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::driver::edge::{Edge, EdgeConfig};
-use agent::driver::{Batch, Driver, Endpoint, Fetches, PurgeError};
-use agent::{Agent, LaneConfig, OpenDriver};
+use agent::driver::{Driver, Endpoint};
+use agent::{Agent, OpenDriver};
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, Subscriber};
-use async_trait::async_trait;
-use broker_adapter::{Nats, NatsConfig};
+use broker_adapter::NatsConfig;
 use daemon::{CrewError, Stop};
 use futures::StreamExt as _;
 use futures::future::try_join_all;
-use schemas::{Abilities, Selector};
 use tempfile::TempDir;
 use tests::servers::distance::{Distance, Way};
 use tokio::task::JoinSet;
@@ -23,9 +21,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::applied::{Applied, Part};
 use super::map::{self, Region};
-use crate::edge::edge;
+use crate::edge::one_of_many;
 use crate::noop::NoOp;
-use crate::record;
+use crate::noted::noted;
 
 /// Longest time for one purge of a cache in this process.
 const PURGED_WITHIN: Duration = Duration::from_secs(10);
@@ -56,13 +54,6 @@ pub(super) struct Site {
     distance: Distance,
 }
 
-/// A cache that may be real, and when it was purged.
-#[derive(Debug)]
-struct Timed {
-    cache: Arc<dyn Driver>,
-    purged: Applied,
-}
-
 impl Edges {
     /// So many, behind a way to the broker that shakes so much; the first ones each before one of these caches, the
     /// others before a cache that does nothing.
@@ -82,10 +73,7 @@ impl Edges {
             let (urls, prefix) = (vec![url_of(&distance)], prefix.to_owned());
             let config = NatsConfig { urls, prefix, ..NatsConfig::default() };
             let open = timed(caches.get(at).copied(), purged.clone())?;
-            // Nothing is there that a flush could free.
-            let lane = LaneConfig { starts_empty: true, ..LaneConfig::default() };
-            let (name, folder) = (format!("edge-{at}"), state.path().join(at.to_string()));
-            let mut setup = edge(&name, &folder, lane, open, Arc::new(Nats::open(&config)?))?;
+            let mut setup = one_of_many(at, state.path(), &config, open)?;
             setup.config.region = region.name.parse()?;
             agents.spawn(Agent::open(setup)?.run(stop.clone()));
             all.push(Site { region, purged, heard, distance });
@@ -164,31 +152,9 @@ fn timed(cache: Option<SocketAddr>, purged: Applied) -> anyhow::Result<OpenDrive
             Some(config) => Arc::new(Edge::new(config, surroundings)),
             None => Arc::new(NoOp),
         };
-        Arc::new(Timed { cache, purged: purged.clone() })
+        let purged = purged.clone();
+        noted(cache, move |batch| purged.note_all(batch))
     }))
-}
-
-#[async_trait]
-impl Driver for Timed {
-    async fn abilities(&self) -> Result<Abilities, PurgeError> {
-        self.cache.abilities().await
-    }
-
-    async fn purge(&self, batch: &Batch) -> Result<Fetches, PurgeError> {
-        let fetches = self.cache.purge(batch).await?;
-        for purge in &batch.purges {
-            if let Selector::Everything = purge.selector {
-                self.purged.note_flush();
-            } else if let Some(page) = record::number(&purge.selector) {
-                self.purged.note(page);
-            }
-        }
-        Ok(fetches)
-    }
-
-    async fn probe(&self) -> Result<(), PurgeError> {
-        self.cache.probe().await
-    }
 }
 
 fn url_of(distance: &Distance) -> String {

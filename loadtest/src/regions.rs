@@ -1,4 +1,4 @@
-//! When a publisher knows a fleet.
+//! What a publisher knows of all regions: whether their agents are there, and have purged what they were told.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::ensure;
 use tests::serve::Api;
 use tokio::time::{Instant, sleep};
 
-/// Longest time until all agents are there.
+/// Longest time until all agents are there, or have purged.
 const PATIENCE: Duration = Duration::from_mins(5);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -26,4 +26,17 @@ pub(crate) async fn known(api: &Api, agents: u32) -> anyhow::Result<()> {
         ensure!(Instant::now() < deadline, "{known} of {agents} agents are known, ready: {ready}");
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Waits until no region lacks anything that this publisher knows of.
+///
+/// # Errors
+/// When that takes too long.
+pub(crate) async fn caught_up(api: &Api) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while api.regions().await.iter().any(|region| region.lag_numbers > 0) {
+        ensure!(Instant::now() < deadline, "the agents do not catch up");
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
 }

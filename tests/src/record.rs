@@ -1,25 +1,40 @@
 //! Frames as a publisher packs them, made without one: what a log holds before a run.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use daemon::Clock;
 use schemas::{
-    Frame, Heartbeat, Invalidation, LineId, LogMessage, Number, QueryMatch, Selector, Url, wire,
+    Audience, Frame, Heartbeat, Invalidation, LineId, LogMessage, Number, QueryMatch, Selector,
+    Site, Sites, Url, wire,
 };
 use uuid::Uuid;
 
 /// The host of the one site.
-pub(crate) const HOST: &str = "www.example.com";
+pub const HOST: &str = "www.example.com";
 /// Who is said to speak.
 const PUBLISHER: &str = "publisher-1";
 
+/// The one site, with its one host.
+///
+/// # Panics
+/// Never: the words are valid.
+pub fn sites() -> Arc<Sites> {
+    Arc::new(Sites::new([Site {
+        name: "main".parse().expect("a name"),
+        hosts: [HOST.parse().expect("a host")].into(),
+        regions: Audience::All,
+    }]))
+}
+
 /// What a number names, and no other one does.
-pub(crate) type Named = fn(Number) -> Selector;
+pub type Named = fn(Number) -> Selector;
 
 /// The frame of a line's numbers from `first` on, each with one URL that no other number has.
 ///
 /// # Panics
 /// Never: the words are valid.
-pub(crate) fn frame(line: LineId, first: Number, count: u64) -> Frame {
+pub fn frame(line: LineId, first: Number, count: u64) -> Frame {
     frame_of(line, first, count, page)
 }
 
@@ -27,7 +42,7 @@ pub(crate) fn frame(line: LineId, first: Number, count: u64) -> Frame {
 ///
 /// # Panics
 /// Never: the words are valid.
-pub(crate) fn frame_of(
+pub fn frame_of(
     line: LineId,
     first: Number,
     count: u64,
@@ -44,17 +59,12 @@ pub(crate) fn frame_of(
 }
 
 /// The bytes of frames of `each` invalidations, `count` in all, numbered from 1 on.
-pub(crate) fn frames(line: LineId, count: u64, each: u64) -> impl Iterator<Item = Bytes> {
+pub fn frames(line: LineId, count: u64, each: u64) -> impl Iterator<Item = Bytes> {
     frames_of(line, count, each, page)
 }
 
 /// The same where each number names something else than a page.
-pub(crate) fn frames_of(
-    line: LineId,
-    count: u64,
-    each: u64,
-    named: Named,
-) -> impl Iterator<Item = Bytes> {
+pub fn frames_of(line: LineId, count: u64, each: u64, named: Named) -> impl Iterator<Item = Bytes> {
     let firsts = (1..=count).step_by(usize::try_from(each).unwrap_or(usize::MAX));
     firsts.map(move |first| {
         let frame = frame_of(line, first, each.min(count + 1 - first), named);
@@ -66,7 +76,7 @@ pub(crate) fn frames_of(
 ///
 /// # Panics
 /// Never: the words are valid.
-pub(crate) fn heartbeat(line: LineId, last: Number) -> Bytes {
+pub fn heartbeat(line: LineId, last: Number) -> Bytes {
     wire::encode_log(&LogMessage::Heartbeat(Heartbeat {
         publisher: PUBLISHER.parse().expect("a name"),
         at: Clock::system().now(),
@@ -79,7 +89,7 @@ pub(crate) fn heartbeat(line: LineId, last: Number) -> Bytes {
 ///
 /// # Panics
 /// Never: it is a URL.
-pub(crate) fn page(number: Number) -> Selector {
+pub fn page(number: Number) -> Selector {
     let url = format!("https://{HOST}/page/{number}").parse::<Url>().expect("a url");
     let Url { scheme, host, path, query } = url;
     Selector::Url { scheme, host, path, query: QueryMatch::Exact(query) }
@@ -89,7 +99,7 @@ pub(crate) fn page(number: Number) -> Selector {
 ///
 /// # Panics
 /// Never: it is a tag.
-pub(crate) fn tag(number: Number) -> Selector {
+pub fn tag(number: Number) -> Selector {
     Selector::Tag(format!("n{number}").parse().expect("a tag"))
 }
 
@@ -97,12 +107,12 @@ pub(crate) fn tag(number: Number) -> Selector {
 ///
 /// # Panics
 /// Never: it is a key.
-pub(crate) fn key(number: Number) -> Selector {
+pub fn key(number: Number) -> Selector {
     Selector::Key(format!("n{number}").parse().expect("a key"))
 }
 
 /// The number that names this.
-pub(crate) fn number(selector: &Selector) -> Option<Number> {
+pub fn number(selector: &Selector) -> Option<Number> {
     let digits = match selector {
         Selector::Url { path, .. } => path.as_str().strip_prefix("/page/")?,
         Selector::Tag(tag) => tag.as_str().strip_prefix('n')?,
