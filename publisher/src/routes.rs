@@ -36,6 +36,7 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use daemon::Peer;
+use futures::FutureExt;
 use tower_service::Service;
 use tracing::{error, warn};
 
@@ -46,7 +47,7 @@ use crate::metrics::Metrics;
 use crate::problem::{Kind, Refused};
 use crate::tokens::{Act, TokenBook};
 use auth::{Permits, permit};
-use gate::Gate;
+use gate::{Gate, in_time};
 use openapi::At;
 use pauses::Bearers;
 use recording::Recording;
@@ -230,8 +231,8 @@ impl Api {
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(Bearers(self.0.gate.tokens.clone()));
-        let Ok(response) = self.0.routes.clone().call(request).await;
-        response
+        let mut routes = self.0.routes.clone();
+        in_time(routes.call(request).map(|Ok(response)| response)).await
     }
 }
 

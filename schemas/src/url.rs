@@ -89,11 +89,10 @@ impl FromStr for Url {
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| Refusal::new("url", "is not absolute; write https://host/path"))?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return Err(Refusal::new("url", "is neither http nor https")),
-        };
+        let scheme = [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|known| scheme.eq_ignore_ascii_case(known.as_str()))
+            .ok_or_else(|| Refusal::new("url", "is neither http nor https"))?;
         if rest.contains('#') {
             return Err(Refusal::new(
                 "url",

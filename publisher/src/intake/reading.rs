@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use schemas::api::{InvalidationRequest, Mistake, UrlRequest, UrlWithQuery};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -80,46 +81,62 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
-        self.field(name, "give a string")
+    /// A field's value, if it is there; `null` is as if it were not.
+    fn value(&mut self, name: &str) -> Option<Value> {
+        self.object.remove(name).filter(|value| !value.is_null())
     }
 
-    /// A field, if it is there; `null` is as if it were not.
+    fn wrong<T>(&mut self, pointer: Pointer<'_>, value: &Value, fix: &str) -> Option<T> {
+        self.mistakes.add(pointer, format!("is {}; {fix}", told(value)));
+        None
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.value(name)? {
+            Value::String(text) => Some(text),
+            other => self.wrong(Pointer::Field(name), &other, "give a string"),
+        }
+    }
+
+    fn items(&mut self, name: &str, fix: &str) -> Option<Vec<Value>> {
+        match self.value(name)? {
+            Value::Array(items) => Some(items),
+            other => self.wrong(Pointer::Field(name), &other, fix),
+        }
+    }
+
     fn field<T: DeserializeOwned>(&mut self, name: &str, fix: &str) -> Option<T> {
-        let value = self.object.remove(name).filter(|value| !value.is_null())?;
-        let told = told(&value);
-        let read = serde_json::from_value(value);
-        self.mistakes.take(Pointer::Field(name), read.map_err(|_| format!("is {told}; {fix}")))
+        let value = self.value(name)?;
+        T::deserialize(&value).ok().or_else(|| self.wrong(Pointer::Field(name), &value, fix))
     }
 
     /// Strings; what is none is empty, so that the others keep their places.
     fn texts(&mut self, name: &str) -> Option<Vec<String>> {
-        let items = self.field::<Vec<Value>>(name, "give an array of strings")?;
+        let items = self.items(name, "give an array of strings")?;
         let texts = items.into_iter().enumerate().map(|(at, item)| match item {
             Value::String(text) => text,
             other => {
-                let detail = format!("is {}; give a string", told(&other));
-                self.mistakes.add(Pointer::Item(name, at), detail);
-                String::new()
+                self.wrong(Pointer::Item(name, at), &other, "give a string").unwrap_or_default()
             }
         });
         Some(texts.collect())
     }
 
     fn urls(&mut self) -> Vec<UrlRequest> {
-        let items = self.field::<Vec<Value>>("urls", "give an array of URLs").unwrap_or_default();
+        let items = self.items("urls", "give an array of URLs").unwrap_or_default();
         let urls = items.into_iter().enumerate().map(|(at, item)| {
-            let fix = match item {
-                Value::String(text) => return UrlRequest::Exact(text),
-                Value::Object(_) => match serde_json::from_value::<UrlWithQuery>(item) {
-                    Ok(url) => return UrlRequest::With(url),
-                    Err(_) => "is not {\"url\": \"https://...\", \"query\": \"any\" or \"exact\"}"
-                        .to_owned(),
-                },
-                other => format!("is {}; give a URL", told(&other)),
+            let pointer = Pointer::Item("urls", at);
+            let read = match item {
+                Value::String(text) => Some(UrlRequest::Exact(text)),
+                Value::Object(_) => {
+                    let url = UrlWithQuery::deserialize(item).map(UrlRequest::With);
+                    let detail =
+                        "is not {\"url\": \"https://...\", \"query\": \"any\" or \"exact\"}";
+                    self.mistakes.take(pointer, url.map_err(|_| detail))
+                }
+                other => self.wrong(pointer, &other, "give a URL"),
             };
-            self.mistakes.add(Pointer::Item("urls", at), fix);
-            UrlRequest::Exact(String::new())
+            read.unwrap_or_else(|| UrlRequest::Exact(String::new()))
         });
         urls.collect()
     }

@@ -9,12 +9,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
+use futures::FutureExt;
 use humantime_serde::re::humantime;
 use schemars::JsonSchema;
 use schemas::api::{Accepted, DryRun, InvalidationRequest, Progress, ProgressState};
 use tokio::time::timeout;
 
 use super::body;
+use super::gate::in_time;
 use super::openapi::At;
 use super::parameters::Parameters;
 use super::recent;
@@ -126,7 +128,10 @@ pub(super) async fn publish(
         .map_err(Refused::from)?;
     match manner.wait {
         None => Ok((StatusCode::ACCEPTED, Json(accepted)).into_response()),
-        Some((until, patience)) => Box::pin(wait(publisher, accepted, until, patience)).await,
+        Some((until, patience)) => {
+            let waiting = wait(publisher, accepted, until, patience);
+            Ok(Box::pin(in_time(waiting.map(IntoResponse::into_response))).await)
+        }
     }
 }
 
