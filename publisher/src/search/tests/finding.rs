@@ -30,7 +30,8 @@ async fn each_publisher_answers_for_what_the_other_accepted() {
     assert_eq!((waited.facts.id, waited.state), (of_one, ProgressState::Final));
     assert_eq!(waited.clock, schemas::api::Clock::Two);
     assert_eq!(one.progress(of_one).await.clock, schemas::api::Clock::One);
-    assert_eq!(one.progress(of_other).await.state, ProgressState::Final);
+    let settled = one.handle.wait(of_other, Until::Final, Duration::from_mins(1)).await;
+    assert_eq!(settled.unwrap().unwrap().state, ProgressState::Final);
     one.end().await;
     other.end().await;
 }
