@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Each in words of the command line.
-const SHORTEST: [&str; 24] = [
+const SHORTEST: [&str; 25] = [
     "world --seconds 1 --edges 5 --rate 40 --cut-off 1",
     "soak --seconds 1 --parts 1 --restart-every 1 --dead-for 0 --fill 100",
     "passes --broker nats --seconds 1 --rate 1000 --passes 1s",
@@ -34,6 +34,7 @@ const SHORTEST: [&str; 24] = [
     "lane --broker nats --seconds 1 --rounds 1 --count 10000",
     "lane --broker kafka --seconds 1 --rounds 1 --count 10000",
     "varnish-urls --broker kafka --layers 2 --seconds 1 --rounds 1 --count 20000",
+    "varnish-keys --broker kafka --seconds 1 --rounds 1 --count 10000",
     "varnish-keys --broker memory --seconds 1 --rounds 1 --count 10000",
     "redis --seconds 1 --rounds 1 --count 10000",
     "verify --seconds 1 --rounds 1",
