@@ -34,7 +34,7 @@ pub(crate) struct Backlog {
 impl Backlog {
     pub(crate) async fn run(&self, terms: &Terms) -> anyhow::Result<Value> {
         // Nobody listens there: the cache is down from the beginning.
-        let down = ([127, 0, 0, 1], free_port().await).into();
+        let down = ([127, 0, 0, 1], free_port()).into();
         let mut bus = Serve::start(Settings::default().varnish(down, "")).await;
         sleep(terms.pause(SETTLE)).await;
         let idle = resident(bus.process())?;

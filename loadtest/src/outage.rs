@@ -56,7 +56,7 @@ impl Outage {
         drop(control);
 
         // Nobody listens there.
-        let down = ([127, 0, 0, 1], free_port().await).into();
+        let down = ([127, 0, 0, 1], free_port()).into();
         let both = Settings::default().redis(redis.address(), PAGES, keys).varnish(down, "");
         let mut agent = Watched::start(self.broker, both, terms).await?;
         let mut costs = vec![cost(&agent, 0).await?];

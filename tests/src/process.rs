@@ -88,11 +88,8 @@ impl Process {
         configuration: impl Fn(&Home) -> String + Send + Sync + 'static,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a fresh folder");
-        let home = Home {
-            folder: folder.path().to_owned(),
-            api: free_address().await,
-            admin: free_address().await,
-        };
+        let home =
+            Home { folder: folder.path().to_owned(), api: free_address(), admin: free_address() };
         let admin = Admin::at(home.admin);
         let configuration = Box::new(configuration);
         let mut process = Self { verb, configuration, home, admin, child: None, _folder: folder };
@@ -100,8 +97,8 @@ impl Process {
             if process.try_restart().await {
                 return process;
             }
-            process.home.api = free_address().await;
-            process.home.admin = free_address().await;
+            process.home.api = free_address();
+            process.home.admin = free_address();
             process.admin = Admin::at(process.home.admin);
         }
         panic!("{process:?} does not start:\n{}", process.log_tail());
@@ -297,8 +294,8 @@ impl Drop for Process {
     }
 }
 
-async fn free_address() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, free_port().await).into()
+fn free_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
 /// `purgebus` without a word, and without the configuration of whoever runs the test.

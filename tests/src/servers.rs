@@ -10,14 +10,16 @@ pub mod redis;
 pub mod varnish;
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::iter::repeat_with;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 /// Longest time a server may need to come up or go down.
@@ -28,6 +30,9 @@ const LOG_BYTES_SHOWN: usize = 4_000;
 const LOOKS_MAX: usize = 100_000;
 /// Another process may take a free port first.
 const PORTS_TRIED: usize = 5;
+/// Below what Linux gives to outgoing connections and to whoever asks for any port: what is stopped finds its port free
+/// when it starts again.
+const PORTS: Range<u16> = 20_000..32_768;
 
 type Arguments = Box<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>;
 
@@ -61,7 +66,7 @@ impl Server {
         let arguments = Box::new(arguments);
         let mut server = Self { program: program.into(), arguments, folder, port: 0, child: None };
         for _ in 0..PORTS_TRIED {
-            server.port = free_port().await;
+            server.port = free_port();
             if server.try_restart().await {
                 return server;
             }
@@ -196,7 +201,12 @@ impl Drop for Server {
 ///
 /// # Panics
 /// When there is none.
-pub async fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    listener.local_addr().expect("a bound socket").port()
+pub fn free_port() -> u16 {
+    held_port().local_addr().expect("a bound socket").port()
+}
+
+/// One that nobody else is given while this is held.
+fn held_port() -> TcpListener {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS))).ok();
+    repeat_with(listen).take(PORTS.len()).flatten().next().expect("a free port")
 }

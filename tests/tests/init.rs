@@ -57,7 +57,7 @@ async fn what_init_writes_runs_and_purges_with_the_token_that_it_made() {
 #[tokio::test]
 async fn init_overwrites_nothing_and_says_what_does_not_answer() {
     let folder = tempfile::tempdir().expect("a fresh folder");
-    let nobody = format!("redis://127.0.0.1:{}", tests::servers::free_port().await);
+    let nobody = format!("redis://127.0.0.1:{}", tests::servers::free_port());
     let first = init(folder.path(), &nobody).await;
     assert_eq!(first.status.code(), Some(1), "{first:?}");
     let said = String::from_utf8(first.stdout).expect("text");

@@ -7,6 +7,7 @@ mod jars;
 mod setup;
 
 use std::fs;
+use std::iter::repeat_with;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use super::{LOG_BYTES_SHOWN, Server};
+use super::{LOG_BYTES_SHOWN, Server, held_port};
 
 pub use setup::{Protocol, Setup};
 
@@ -177,8 +178,7 @@ fn ports_beside(ports: &Ports, first: u16, count: usize) -> Vec<u16> {
     let mut ports = ports.lock();
     if ports.0 != first {
         // All are held until all are chosen, so that none is chosen twice.
-        let free = || TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let held: Vec<TcpListener> = (0..count).map(|_| free()).collect();
+        let held: Vec<TcpListener> = repeat_with(held_port).take(count).collect();
         let port = |listener: &TcpListener| listener.local_addr().expect("a bound socket").port();
         *ports = (first, held.iter().map(port).collect());
     }

@@ -11,7 +11,7 @@ use crate::{fill, key, open, purge};
 /// A Redis that listens with TLS on another port too, where it wants certificates of this authority.
 async fn start(authority: &Authority) -> (Redis, u16) {
     let mut redis = Redis::start().await;
-    let (port, server) = (free_port().await, authority.issue("redis"));
+    let (port, server) = (free_port(), authority.issue("redis"));
     redis.configure(&format!("tls-port {port}"));
     for (name, file) in [
         ("tls-cert-file", server.certificate_file),

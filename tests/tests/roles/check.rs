@@ -86,8 +86,8 @@ fn user(url: &str, name: &str, password: &str) -> String {
     nats(url, &format!("user = \"{name}\"\npassword = \"{password}\"\n"))
 }
 
-async fn closed_port() -> SocketAddr {
-    ([127, 0, 0, 1], free_port().await).into()
+fn closed_port() -> SocketAddr {
+    ([127, 0, 0, 1], free_port()).into()
 }
 
 #[tokio::test]
@@ -103,8 +103,8 @@ async fn a_bus_that_works_is_fine_for_both_roles() {
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
-    let broker = nats(&format!("nats://{}", closed_port().await), "");
-    let checked = Checked::of(&broker, &agent(closed_port().await)).await;
+    let broker = nats(&format!("nats://{}", closed_port()), "");
+    let checked = Checked::of(&broker, &agent(closed_port())).await;
     assert_eq!((checked.code, checked.counts()), (Some(1), [0, 2, 4]), "{:#}", checked.told);
     let broker = checked.failure("broker nats");
     assert!(broker.contains("Connection refused") && broker.contains("correct `urls`"), "{broker}");
@@ -195,7 +195,7 @@ async fn kafka_is_tried_too() {
     };
     let checked = Checked::of(&broker(&kafka.address(), "good"), publisher()).await;
     assert!(checked.is_fine() && checked.counts()[0] == 5, "{:#}", checked.told);
-    let nobody = closed_port().await.to_string();
+    let nobody = closed_port().to_string();
     let checked = Checked::of(&broker(&nobody, "bad"), publisher()).await;
     let failure = checked.failure("broker kafka");
     assert!(failure.contains("refused") && failure.contains("correct `brokers`"), "{failure}");
