@@ -202,11 +202,15 @@ impl Drop for Server {
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    held_port().local_addr().expect("a bound socket").port()
+    free_ports(1)[0]
 }
 
-/// One that nobody else is given while this is held.
-fn held_port() -> TcpListener {
+/// Such ports; all are held until all are chosen, so that none is chosen twice.
+fn free_ports(count: usize) -> Vec<u16> {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS))).ok();
-    repeat_with(listen).take(PORTS.len()).flatten().next().expect("a free port")
+    let found = repeat_with(listen).take(PORTS.len()).flatten();
+    let held: Vec<TcpListener> = found.take(count).collect();
+    assert_eq!(held.len(), count, "too few ports are free");
+    let port = |listener: &TcpListener| listener.local_addr().expect("a bound socket").port();
+    held.iter().map(port).collect()
 }

@@ -7,8 +7,6 @@ mod jars;
 mod setup;
 
 use std::fs;
-use std::iter::repeat_with;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +17,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use super::{LOG_BYTES_SHOWN, Server, held_port};
+use super::{LOG_BYTES_SHOWN, Server, free_ports};
 
 pub use setup::{Protocol, Setup};
 
@@ -177,10 +175,7 @@ impl Kafka {
 fn ports_beside(ports: &Ports, first: u16, count: usize) -> Vec<u16> {
     let mut ports = ports.lock();
     if ports.0 != first {
-        // All are held until all are chosen, so that none is chosen twice.
-        let held: Vec<TcpListener> = repeat_with(held_port).take(count).collect();
-        let port = |listener: &TcpListener| listener.local_addr().expect("a bound socket").port();
-        *ports = (first, held.iter().map(port).collect());
+        *ports = (first, free_ports(count));
     }
     ports.1.clone()
 }

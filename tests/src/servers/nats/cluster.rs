@@ -1,13 +1,11 @@
 //! Three nats-servers that keep each other's streams.
 
-use std::iter::repeat_with;
-
 use async_nats::jetstream::{self, Context, stream};
 use futures::future::join_all;
 
 use super::{NEWEST, Nats};
 use crate::eventually;
-use crate::servers::free_port;
+use crate::servers::free_ports;
 
 const SERVERS: usize = 3;
 
@@ -24,7 +22,7 @@ impl Cluster {
     /// # Panics
     /// When a server does not start, or they do not find each other.
     pub async fn start() -> Self {
-        let ports: Vec<u16> = repeat_with(free_port).take(SERVERS).collect();
+        let ports = free_ports(SERVERS);
         let routes: Vec<String> =
             ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let more = |route: &String| {
